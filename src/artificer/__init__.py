@@ -1,0 +1,58 @@
+"""Load the fastest proven variant of a cross-encoder, and score with it.
+
+>>> import artificer
+>>> reranker = artificer.load("dist/artificer/demo-reranker")  # doctest: +SKIP
+>>> reranker.rank("how do plants eat?", ["By photosynthesis.", "At noon."])  # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from artificer import errors
+from artificer.errors import (
+    ArtificerError,
+    InputError,
+    IntegrityError,
+    ManifestError,
+    ManifestVersionError,
+    MissingRuntimeError,
+    ScoreError,
+    SelectionError,
+    SelfTestError,
+)
+
+if TYPE_CHECKING:
+    from artificer.loading import load
+    from artificer.manifest import Manifest
+    from artificer.reranker import Reranker
+
+__version__ = "0.1.0"
+__all__ = [
+    "ArtificerError",
+    "InputError",
+    "IntegrityError",
+    "Manifest",
+    "ManifestError",
+    "ManifestVersionError",
+    "MissingRuntimeError",
+    "Reranker",
+    "ScoreError",
+    "SelectionError",
+    "SelfTestError",
+    "errors",
+    "load",
+]
+
+# Imported when first used, so that `import artificer.manifest` in the builder or a tool stays a matter of milliseconds.
+_LAZY = {
+    "load": "artificer.loading",
+    "Manifest": "artificer.manifest",
+    "Reranker": "artificer.reranker",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'artificer' has no attribute {name!r}")

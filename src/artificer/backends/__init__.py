@@ -1,0 +1,69 @@
+"""The runtimes that can execute a graph: one Protocol, one literal dict, each imported when it is first used."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artificer.errors import MissingRuntimeError
+from artificer.manifest import ExecutionPrecision, Runtime
+
+Inputs = Mapping[str, NDArray[np.int64]]
+
+
+@runtime_checkable
+class Session(Protocol):
+    """A graph, opened by one runtime. Safe to share between threads.
+
+    `execution_precision` is what it really computes in where the graph says float32; `new_shapes_are_dear` says that
+    the runtime compiles for every input shape that it has not seen, so that padding lengths to a few buckets pays.
+    """
+
+    @property
+    def runtime(self) -> Runtime: ...  # noqa: D102
+
+    @property
+    def execution_precision(self) -> ExecutionPrecision: ...  # noqa: D102
+
+    @property
+    def input_names(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Logits, `[batch, labels]`, of `[batch, length]` token arrays."""
+        ...
+
+    def close(self) -> None:
+        """Give the runtime's memory back; a later `run` raises."""
+        ...
+
+
+# The module and the package (also the extra's name) of each runtime.
+_BACKENDS: dict[Runtime, tuple[str, str, str]] = {
+    "onnx": ("artificer.backends.onnx", "onnxruntime", "onnx"),
+    "openvino": ("artificer.backends.openvino", "openvino", "openvino"),
+}
+
+
+def open_session(
+    runtime: Runtime, graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None = "f32"
+) -> Session:
+    """Open `graph` with `threads` compute threads.
+
+    `execution_precision=None` leaves the precision to the runtime: the session then reports what it really uses.
+
+    Raises:
+        MissingRuntimeError: the runtime's package is not installed.
+    """
+    module, package, extra = _BACKENDS[runtime]
+    try:
+        opener: Callable[..., Session] = import_module(module).open_session
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise MissingRuntimeError(
+            f"{graph.name} needs {package}, which is not installed: pip install 'artificer[{extra}]'"
+        ) from None
+    return opener(graph, threads=threads, execution_precision=execution_precision)

@@ -1,0 +1,56 @@
+"""ONNX graphs on onnxruntime's CPU provider."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from artificer.backends import Inputs
+from artificer.errors import ScoreError
+from artificer.manifest import ExecutionPrecision, Runtime
+
+ort.set_default_logger_severity(3)  # errors only: warnings about optional fusions are noise for a service
+
+
+class OnnxSession:
+    """An `onnxruntime.InferenceSession`. onnxruntime computes in the graph's own types, so its precision is f32."""
+
+    runtime: Runtime = "onnx"
+    execution_precision: ExecutionPrecision = "f32"
+
+    def __init__(self, graph: Path, *, threads: int):
+        self._session: ort.InferenceSession | None = ort.InferenceSession(
+            str(graph), sess_options=session_options(threads), providers=["CPUExecutionProvider"]
+        )
+        self.input_names = tuple(node.name for node in self._session.get_inputs())
+        names = [node.name for node in self._session.get_outputs()]
+        self._output = "logits" if "logits" in names else names[0]
+
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Logits, `[batch, labels]`; float16 ones (O4) are widened."""
+        if self._session is None:
+            raise ScoreError("The session is closed.")
+        (logits,) = self._session.run([self._output], dict(inputs))
+        return np.asarray(logits, dtype=np.float32)
+
+    def close(self) -> None:
+        """Give the runtime's memory back."""
+        self._session = None
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """One pool of `threads`, nodes in sequence."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    return options
+
+
+def open_session(graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None) -> OnnxSession:
+    """See `artificer.backends.open_session`."""
+    if execution_precision not in (None, "f32"):
+        raise ValueError(f"onnxruntime computes in the graph's own types: {execution_precision} cannot be asked for.")
+    return OnnxSession(graph, threads=threads)

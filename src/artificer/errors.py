@@ -1,0 +1,37 @@
+"""Every error that the runtime raises on purpose. A service catches `ArtificerError`, or a kind it can act on."""
+
+
+class ArtificerError(Exception):
+    """The root of the runtime's errors; the message says what happened, why, and what to do next."""
+
+
+class ManifestError(ArtificerError):
+    """A manifest is malformed, or contradicts itself; the message names the key path."""
+
+
+class ManifestVersionError(ManifestError):
+    """A manifest has a schema version that this release cannot read."""
+
+
+class IntegrityError(ArtificerError):
+    """A file is missing, differs from the manifest, or is outside its folder. Never a reason to fall back."""
+
+
+class SelectionError(ArtificerError):
+    """No variant is admissible on this machine, or the one asked for is not; the message lists each reason."""
+
+
+class MissingRuntimeError(ArtificerError):
+    """The chosen variant needs a package that is not installed; the message names the pip command."""
+
+
+class SelfTestError(ArtificerError):
+    """A loaded variant does not reproduce the manifest's golden scores on this machine."""
+
+
+class InputError(ArtificerError, ValueError):
+    """The caller's pairs or arguments cannot be scored: a None, a non-string, a lone surrogate, an unknown option."""
+
+
+class ScoreError(ArtificerError):
+    """A model returned NaN or an unexpected shape: refused, since a wrong score is worse than none."""

@@ -1,0 +1,92 @@
+"""Pairs of texts to token arrays, exactly as transformers' fast tokenizers make them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from artificer.errors import InputError, ManifestError
+from artificer.manifest import TokenizerInfo
+
+Pair = tuple[str, str]
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Tokenized pairs, unpadded. `ids[i]` and `type_ids[i]` are `[lengths[i]]`; `truncated[i]`: tokens were cut off."""
+
+    ids: tuple[NDArray[np.int64], ...]
+    type_ids: tuple[NDArray[np.int64], ...]
+    lengths: NDArray[np.int64]
+    truncated: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class PairTokenizer:
+    """A `tokenizers.Tokenizer` whose truncation and padding are set once, here, and never again: that makes it safe to
+    share between threads. Whatever state the file carries is overridden; padding is done on arrays, per batch."""
+
+    def __init__(self, tokenizer_json: Path, info: TokenizerInfo, *, max_length: int, inputs: tuple[str, ...]):
+        if unknown := [name for name in inputs if name not in _INPUTS]:
+            raise ManifestError(f"inputs: {unknown} cannot be made from texts; known are {list(_INPUTS)}.")
+        try:
+            self._tokenizer: Tokenizer = Tokenizer.from_file(str(tokenizer_json))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ManifestError(f"{tokenizer_json.name}: not a tokenizer: {error}") from None
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length, strategy="longest_first")
+        self.info = info
+        self.max_length = max_length
+        self.inputs = inputs
+
+    def encode(self, pairs: Iterable[Pair]) -> Encoded:
+        """Tokenize; pairs above `max_length` lose tokens from the longer text first.
+
+        Raises:
+            InputError: a text cannot be encoded as UTF-8 (a lone surrogate), or is no string.
+        """
+        try:
+            encodings = self._tokenizer.encode_batch_fast(list(pairs))
+        except (TypeError, UnicodeError) as error:
+            raise InputError(f"A pair cannot be tokenized: {error}") from None
+        with_types = "token_type_ids" in self.inputs
+        ids = tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings)
+        return Encoded(
+            ids=ids,
+            type_ids=tuple(np.array(e.type_ids, dtype=np.int64) for e in encodings) if with_types else (),
+            lengths=np.array([len(row) for row in ids], dtype=np.int64),
+            truncated=np.array(
+                [len(row) >= self.max_length and bool(e.overflowing) for row, e in zip(ids, encodings, strict=True)],
+                dtype=np.bool_,
+            ),
+        )
+
+    def batch(
+        self, encoded: Encoded, indices: Sequence[int] | NDArray[np.int64], pad_to: int | None = None
+    ) -> dict[str, NDArray[np.int64]]:
+        """The named inputs of the pairs at `indices`, each `[len(indices), width]`.
+
+        The width is the longest of these pairs, or `pad_to` if that is more.
+        """
+        width = max([pad_to or 0, *(len(encoded.ids[i]) for i in indices)])
+        left = self.info.padding_side == "left"
+        shape = (len(indices), width)
+        fill = {"input_ids": self.info.pad_token_id, "attention_mask": 0, "token_type_ids": self.info.pad_token_type_id}
+        arrays = {name: np.full(shape, fill[name], dtype=np.int64) for name in self.inputs}
+        for row, i in enumerate(indices):
+            size = len(encoded.ids[i])
+            place = slice(width - size, width) if left else slice(0, size)
+            for name, array in arrays.items():
+                if name == "input_ids":
+                    array[row, place] = encoded.ids[i]
+                elif name == "attention_mask":
+                    array[row, place] = 1
+                else:
+                    array[row, place] = encoded.type_ids[i]
+        return arrays
