@@ -1,0 +1,1 @@
+"""The builder: one module a stage, run by `dvc repro` as `python -m stages <stage> [slug]`."""

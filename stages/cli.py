@@ -1,0 +1,71 @@
+"""`python -m stages <command> …`: one command a stage, and the registry's own. The only place that catches BuildError."""
+
+import argparse
+import sys
+from importlib import import_module
+
+from artificer.errors import ArtificerError
+from stages import environment
+from stages.errors import BuildError
+
+# Stages of one model: `python -m stages <stage> <slug>`.
+MODEL_STAGES = (
+    "fetch",
+    "data",
+    "reference",
+    "export_onnx",
+    "optimize",
+    "quantize_onnx",
+    "export_openvino",
+    "quantize_openvino",
+    "parity",
+    "evaluate",
+    "benchmark",
+    "pack",
+    "publish",
+)
+PIPELINE_STAGES = ("host", "report")
+ONLINE = ("fetch", "data", "add", "pin", "pin-data")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m stages", description="Build, prove and publish fast cross-encoders.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in MODEL_STAGES:
+        stage = commands.add_parser(name, help=f"stage of one model, run by `dvc repro {name}@SLUG`")
+        stage.add_argument("slug")
+    for name in PIPELINE_STAGES:
+        commands.add_parser(name, help=f"stage of the pipeline, run by `dvc repro {name}`")
+    add = commands.add_parser("add", help="inspect a checkpoint, pin it, and append it to registry/models.yaml")
+    add.add_argument("source", help="a repo of the Hub, a local folder, or a name of registry/catalog.yaml")
+    add.add_argument("--slug", help="the model's name in the registry (default: from the source's name)")
+    add.add_argument("--revision", default="main", help="commit, branch or tag of a repo (default: main)")
+    add.add_argument("--license", help="SPDX id, where the source does not say")
+    pin = commands.add_parser("pin", help="lock the files of a registry entry as they are now")
+    pin.add_argument("slug", nargs="+")
+    pin_data = commands.add_parser("pin-data", help="lock the commit of a Hub data set of params.yaml")
+    pin_data.add_argument("name", nargs="+")
+    commands.add_parser("list", help="a table of the registry and what is built of it")
+    commands.add_parser("check", help="check registry, locks and params.yaml, and say everything that is wrong")
+    commands.add_parser("schema", help="write the JSON Schemas of the registry and the manifest")
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = vars(parser().parse_args(argv))
+    command = arguments.pop("command")
+    environment.prepare(online=command in ONLINE)
+    try:
+        if command in MODEL_STAGES or command in PIPELINE_STAGES:
+            import_module(f"stages.{command}").run(**arguments)
+        else:
+            getattr(import_module("stages.commands"), command.replace("-", "_"))(**arguments)
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except ArtificerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BuildError.exit_code
+    return 0

@@ -1,0 +1,169 @@
+"""Stage `data`: a model's evaluation and calibration pairs, normalised: one {"query", "passage", "label"} a line."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from artificer.manifest import DatasetInfo, describe_file
+from stages import files, paths
+from stages.errors import DataError
+from stages.params import Columns, DataSet, load_params
+from stages.registry import COMMIT_PATTERN, load_entry
+
+MINIMUM_CALIBRATION_ROWS = 8
+MINIMUM_EVALUATION_ROWS = 2
+NANOBEIR_CANDIDATES = 100
+
+
+class Pair(Struct, frozen=True, kw_only=True):
+    """Two texts; `label` is graded relevance or a gold score, null for calibration."""
+
+    query: str
+    passage: str
+    label: float | None = None
+
+
+class DataFile(Struct, frozen=True):
+    """Normalised pairs, and the name of the set in params.yaml that they came from."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+
+
+def run(slug: str) -> None:
+    """Write both files of a model. Raises DataError when a set is unreadable, too small, or has no usable labels."""
+    params = load_params().data
+    entry = load_entry(slug)
+    names = (entry.data.evaluation or params.evaluation, entry.data.calibration or params.calibration)
+    for name, where in zip(names, ("evaluation", "calibration"), strict=True):
+        if name not in params.sets:
+            raise DataError(f"{paths.REGISTRY}: models.{slug}.data.{where}: no set {name!r} in {paths.PARAMS}.")
+    evaluation = load_pairs(names[0], params.sets[names[0]])
+    calibration = load_pairs(names[1], params.sets[names[1]])
+    if len(evaluation) < MINIMUM_EVALUATION_ROWS or any(pair.label is None for pair in evaluation):
+        raise DataError(f"data set {names[0]!r}: evaluation needs labelled rows, at least {MINIMUM_EVALUATION_ROWS}.")
+    if len(calibration) < MINIMUM_CALIBRATION_ROWS:
+        raise DataError(
+            f"data set {names[1]!r}: found {len(calibration)} rows; calibration needs at least "
+            f"{MINIMUM_CALIBRATION_ROWS}, and a few hundred to be of use."
+        )
+    write_pairs(paths.evaluation(slug), names[0], evaluation)
+    write_pairs(paths.calibration(slug), names[1], calibration)
+    print(f"{len(evaluation)} evaluation pairs of {names[0]}, {len(calibration)} calibration pairs of {names[1]}")
+
+
+def write_pairs(path: Path, name: str, pairs: Iterable[Pair]) -> None:
+    """One header line with the set's name, then a pair a line."""
+    lines = [json.dumps({"set": name})] + [msgspec.json.encode(pair).decode() for pair in pairs]
+    files.write_file(path, ("\n".join(lines) + "\n").encode())
+
+
+def read_pairs(path: Path) -> DataFile:
+    """What `write_pairs` wrote."""
+    header, *rows = path.read_bytes().splitlines()
+    return DataFile(json.loads(header)["set"], tuple(msgspec.json.decode(row, type=Pair) for row in rows))
+
+
+def describe(path: Path) -> DatasetInfo:
+    """Name, rows and hash of a normalised file, for the manifest."""
+    data = read_pairs(path)
+    return DatasetInfo(name=data.name, rows=len(data.pairs), sha256=describe_file(path.parent, path.name).sha256)
+
+
+def load_pairs(name: str, data_set: DataSet) -> tuple[Pair, ...]:
+    """The rows of a set of params.yaml. Raises DataError that names the row and column that is wrong."""
+    if data_set.path:
+        rows = _local_rows(name, Path(data_set.path))
+        pairs = _from_columns(name, rows, data_set.columns)
+    else:
+        revision = _pinned_revision(name, data_set)
+        if data_set.layout == "nanobeir":
+            pairs = _nanobeir(data_set, revision)
+        else:
+            rows = _hub_rows(data_set, revision, data_set.config, data_set.split)
+            pairs = _from_columns(name, rows, data_set.columns)
+    return tuple(islice(pairs, data_set.rows))
+
+
+def _local_rows(name: str, path: Path) -> Iterator[tuple[str, Any]]:
+    if not any(path.is_relative_to(folder) for folder in paths.DATA_FOLDERS) or ".." in path.parts:
+        folders = " or ".join(str(folder) for folder in paths.DATA_FOLDERS)
+        raise DataError(f"{paths.PARAMS}: data.sets.{name}.path: expected a file below {folders}, found {path}.")
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{paths.PARAMS}: data.sets.{name}.path: {path} cannot be read: {error}.") from None
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield f"{path}:{number}", json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: expected a JSON object: {error}.") from None
+
+
+def _from_columns(name: str, rows: Iterable[tuple[str, Any]], columns: Columns | None) -> Iterator[Pair]:
+    assert columns is not None, name  # params.py requires it for this layout
+    for where, row in rows:
+        if not isinstance(row, dict):
+            raise DataError(f"{where}: expected a JSON object, found a {type(row).__name__}.")
+        for column in filter(None, (columns.query, columns.passage, columns.label)):
+            if column not in row:
+                raise DataError(f"{where}: no column {column!r}; it has: {', '.join(map(str, row))}.")
+        query, passage = row[columns.query], row[columns.passage]
+        label = row[columns.label] if columns.label else None
+        if not (isinstance(query, str) and isinstance(passage, str) and query.strip() and passage.strip()):
+            raise DataError(f"{where}: {columns.query} and {columns.passage}: expected two texts that are not empty.")
+        if columns.label and (not isinstance(label, int | float) or isinstance(label, bool)):
+            raise DataError(f"{where}: {columns.label}: expected a number, found {label!r}.")
+        yield Pair(query=query, passage=passage, label=None if label is None else float(label))
+
+
+def _pinned_revision(name: str, data_set: DataSet) -> str:
+    revision = data_set.revision or ""
+    if re.fullmatch(COMMIT_PATTERN, revision):
+        return revision
+    locked = json.loads(paths.DATA_LOCK.read_text(encoding="utf-8")).get(name, {})
+    if locked.get("dataset") != data_set.dataset or locked.get("from") != revision:
+        raise DataError(
+            f"{paths.PARAMS}: data.sets.{name}.revision: {revision!r} of {data_set.dataset} is not pinned in "
+            f"{paths.DATA_LOCK}. Run `python -m stages pin-data {name}`."
+        )
+    return str(locked["commit"])
+
+
+def _hub_rows(data_set: DataSet, revision: str, config: str | None, split: str | None) -> Iterator[tuple[str, Any]]:
+    import datasets
+
+    where = f"{data_set.dataset} {config or ''} {split}"
+    try:
+        rows = datasets.load_dataset(data_set.dataset, config, split=split, revision=revision)
+    except Exception as error:  # the library raises OSError, ValueError and its own kinds
+        raise DataError(f"{where}: the data set cannot be loaded: {str(error).splitlines()[0]}") from None
+    yield from ((f"{where} row {number}", row) for number, row in enumerate(rows))
+
+
+def _nanobeir(data_set: DataSet, revision: str) -> Iterator[Pair]:
+    """Each query with BM25's first candidates, as sentence-transformers' CrossEncoderNanoBEIREvaluator reads them."""
+    for split in data_set.splits:
+
+        def table(config: str, key: str, split: str = split) -> dict[str, Any]:
+            return {str(row[key]): row for _, row in _hub_rows(data_set, revision, config, split)}
+
+        corpus, queries = table("corpus", "_id"), table("queries", "_id")
+        relevant: dict[str, set[str]] = {}
+        for _, row in _hub_rows(data_set, revision, "qrels", split):
+            ids = row["corpus-id"]
+            relevant.setdefault(str(row["query-id"]), set()).update([ids] if isinstance(ids, str) else ids)
+        for query_id, row in table("bm25", "query-id").items():
+            for corpus_id in row["corpus-ids"][:NANOBEIR_CANDIDATES]:
+                yield Pair(
+                    query=queries[query_id]["text"],
+                    passage=corpus[corpus_id]["text"],
+                    label=2.0 if corpus_id in relevant.get(query_id, ()) else 0.0,
+                )

@@ -1,0 +1,26 @@
+"""Settings of the libraries that must stand before they are imported: nothing phones home, nothing is fetched unasked."""
+
+import os
+import sys
+import warnings
+
+OFFLINE = {
+    "DO_NOT_TRACK": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "NNCF_CI": "1",  # nncf's own switch for "send no telemetry"
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+def prepare(*, online: bool) -> None:
+    """Call before any toolchain import. `online` is for the commands that ask the Hub: add, pin, fetch, data."""
+    for key, value in OFFLINE.items():
+        if not (online and key.endswith("_OFFLINE")):
+            os.environ[key] = value
+    # OpenVINO falls back to a stub when its telemetry package cannot be imported.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    if not os.environ.get("ARTIFICER_VERBOSE"):
+        warnings.filterwarnings("ignore")  # the exporters trace Python branches, and say so hundreds of times

@@ -1,0 +1,49 @@
+"""Every error that the builder raises on purpose. `stages.cli` catches them once and exits with their code."""
+
+
+class BuildError(Exception):
+    """The root. The message says where (key path or file), what was expected and found, and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(BuildError):
+    """The command line asks for something that does not exist."""
+
+    exit_code = 2
+
+
+class RegistryError(BuildError):
+    """registry/ or params.yaml is malformed or contradicts itself."""
+
+    exit_code = 3
+
+
+class SourceError(BuildError):
+    """A checkpoint is unsafe, incomplete, or not the one that was pinned."""
+
+    exit_code = 4
+
+
+class DataError(BuildError):
+    """A data set is empty, malformed, or lacks a column."""
+
+    exit_code = 5
+
+
+class ParityError(BuildError):
+    """The plain export does not compute what the reference computes: the build cannot be trusted."""
+
+    exit_code = 6
+
+
+class PublishError(BuildError):
+    """The target could not be written, or holds something that is not ours to replace."""
+
+    exit_code = 7
+
+
+class ToolchainError(BuildError):
+    """A library call that no variant can do without has failed."""
+
+    exit_code = 8

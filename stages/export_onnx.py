@@ -1,0 +1,37 @@
+"""Stage `export_onnx`: the plain fp32 ONNX graph, by optimum's exporter. It returns logits."""
+
+from pathlib import Path
+from typing import Any
+
+from stages import onnx_graph, paths, torch_model
+from stages.build import Built, build_step, load_record
+from stages.errors import ToolchainError
+from stages.variants import PLAIN_EXPORT, VariantRow
+
+
+def run(slug: str) -> None:
+    """Write the variant `onnx`. Raises ToolchainError when that fails: all other ONNX variants are made from it."""
+
+    def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
+        from optimum.exporters.onnx import onnx_export_from_model
+
+        # The exporter validates nothing that `parity` does not validate better.
+        settings = {"opset": None, "do_constant_folding": True, **overrides}
+        onnx_export_from_model(
+            torch_model.load_model(paths.source(slug)),
+            output=folder,
+            task="text-classification",
+            do_validation=False,
+            no_post_process=True,
+            device="cpu",
+            **settings,
+        )
+        onnx_graph.keep_only(folder, "model.onnx")
+        graph = onnx_graph.load_graph(folder / row.file_name)
+        opset = onnx_graph.opset(graph)
+        return Built(recipe={"base": row.base, **settings, "opset": opset}, opset=opset, inputs=onnx_graph.input_names(graph))
+
+    build_step(slug, "export_onnx", make)
+    record = load_record(slug, PLAIN_EXPORT)
+    if record.status != "built":
+        raise ToolchainError(f"{slug}: the plain ONNX export failed, and every ONNX variant needs it: {record.reason}")

@@ -1,0 +1,39 @@
+"""Stage `export_openvino`: the fp32 OpenVINO IR, by optimum-intel's exporter. It returns logits."""
+
+from pathlib import Path
+from typing import Any
+
+from stages import onnx_graph, paths, torch_model
+from stages.build import Built, build_step
+from stages.variants import VariantRow
+
+
+def run(slug: str) -> None:
+    """Write the variant `openvino`."""
+
+    def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
+        from optimum.exporters.openvino import export_from_model
+        from optimum.intel.openvino import OVConfig
+
+        export_from_model(
+            torch_model.load_model(paths.source(slug)),
+            output=folder,
+            task="text-classification",
+            # Without a dtype, models of 1e9 parameters or more would become int8 silently (FIELD-NOTES).
+            ov_config=OVConfig(dtype="fp32"),
+            stateful=False,
+            **overrides,
+        )
+        onnx_graph.keep_only(folder, "openvino_model.")
+        return Built(
+            recipe={"base": row.base, "dtype": "fp32", **overrides}, inputs=openvino_input_names(folder / row.file_name)
+        )
+
+    build_step(slug, "export_openvino", make)
+
+
+def openvino_input_names(path: Path) -> tuple[str, ...]:
+    """Names of an IR's inputs, in its order."""
+    import openvino
+
+    return tuple(port.get_any_name() for port in openvino.Core().read_model(path).inputs)

@@ -1,0 +1,157 @@
+"""params.yaml, parsed and checked once: the only reader of that file."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from artificer.manifest import PrecisionClass, Thresholds
+from stages import paths
+from stages.errors import RegistryError
+from stages.variants import VARIANT_IDS
+from stages.yaml_files import convert, read_yaml
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Immutable; an unknown key is an error."""
+
+
+class Columns(_Section):
+    """The names of a set's columns."""
+
+    query: str
+    passage: str
+    label: str | None = None
+
+
+class DataSet(_Section):
+    """A local file (`path`) or a data set of the Hub (`dataset` and what follows)."""
+
+    path: str | None = None
+    dataset: str | None = None
+    revision: str | None = None
+    config: str | None = None
+    split: str | None = None
+    splits: tuple[str, ...] = ()
+    layout: Literal["pairs", "nanobeir"] = "pairs"
+    columns: Columns | None = None
+    rows: Positive | None = None
+
+
+class DataParams(_Section):
+    """Which sets there are, and which are used where an entry names no other."""
+
+    evaluation: str
+    calibration: str
+    relevant_from: float
+    sets: dict[str, DataSet]
+
+
+class QuantizeOpenvinoParams(_Section):
+    """Calibration of the static int8 variant."""
+
+    calibration_rows: Positive
+    max_length: Positive
+
+
+class ParityParams(_Section):
+    """How variants are compared with the reference."""
+
+    rows: Positive
+    batch_size: Positive
+    top_k: Positive
+    golden_pairs: Annotated[int, Meta(ge=1, le=32)]
+
+
+class Workload(_Section):
+    """Texts of one length: the first `pairs` of a set, each text cut to `max_characters` and repeated."""
+
+    set: str
+    pairs: Positive
+    max_characters: Positive | None = None
+    repeat: Positive = 1
+
+
+class Preset(_Section):
+    """One benchmark: workloads, batch sizes, and how many interleaved rounds."""
+
+    rounds: Positive
+    batch_sizes: tuple[Positive, ...]
+    workloads: dict[str, Workload]
+
+
+class BenchmarkParams(_Section):
+    """The preset in use, and all presets."""
+
+    preset: str
+    threads: Positive | None
+    presets: dict[str, Preset]
+
+    @property
+    def chosen(self) -> Preset:
+        """The preset in use."""
+        return self.presets[self.preset]
+
+
+class PublishParams(_Section):
+    """Where published models go."""
+
+    target: Literal["folder"]
+    folder: str
+    namespace: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]
+
+
+class BuildParams(_Section):
+    """params.yaml as a whole."""
+
+    data: DataParams
+    recipes: dict[str, dict[str, Any]]
+    quantize_openvino: QuantizeOpenvinoParams
+    parity: ParityParams
+    thresholds: dict[PrecisionClass, Thresholds]
+    benchmark: BenchmarkParams
+    publish: PublishParams
+
+
+def load_params() -> BuildParams:
+    """The checked file. Raises RegistryError with the key path of what is wrong."""
+    params = convert(read_yaml(paths.PARAMS), BuildParams, paths.PARAMS, "")
+    for variant_id in params.recipes:
+        _require(variant_id in VARIANT_IDS, f"recipes.{variant_id}", f"no such variant; known: {', '.join(VARIANT_IDS)}")
+    for precision_class in PrecisionClass.__args__:
+        _require(precision_class in params.thresholds, "thresholds", f"missing key `{precision_class}`")
+    for use in ("evaluation", "calibration"):
+        _require_set(params.data, getattr(params.data, use), f"data.{use}")
+    for name, data_set in params.data.sets.items():
+        _check_set(name, data_set)
+    benchmark = params.benchmark
+    known = ", ".join(benchmark.presets)
+    _require(benchmark.preset in benchmark.presets, "benchmark.preset", f"no {benchmark.preset!r}; known: {known}")
+    for preset_name, preset in benchmark.presets.items():
+        where = f"benchmark.presets.{preset_name}"
+        _require(bool(preset.batch_sizes and preset.workloads), where, "expected batch_sizes and workloads")
+        for name, workload in preset.workloads.items():
+            _require_set(params.data, workload.set, f"{where}.workloads.{name}.set")
+    return params
+
+
+def _check_set(name: str, data_set: DataSet) -> None:
+    where = f"data.sets.{name}"
+    _require(bool(data_set.path) != bool(data_set.dataset), where, "expected one of `path` and `dataset`")
+    if data_set.dataset:
+        _require(bool(data_set.revision), f"{where}.revision", "expected a commit or branch of the data set")
+        if data_set.layout == "nanobeir":
+            _require(bool(data_set.splits), f"{where}.splits", "expected the names of NanoBEIR's splits")
+            return
+        _require(bool(data_set.split), f"{where}.split", "expected the split to read")
+    _require(data_set.columns is not None, f"{where}.columns", "expected `query` and `passage`")
+
+
+def _require_set(data: DataParams, name: str, where: str) -> None:
+    _require(name in data.sets, where, f"no set {name!r}; known: {', '.join(data.sets)}")
+
+
+def _require(condition: bool, where: str, problem: str) -> None:
+    if not condition:
+        raise RegistryError(f"{paths.PARAMS}: {where}: {problem}.")

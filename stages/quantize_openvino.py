@@ -1,0 +1,73 @@
+"""Stage `quantize_openvino`: static int8, by optimum-intel's OVQuantizer (nncf), calibrated on query-passage pairs."""
+
+from pathlib import Path
+from typing import Any
+
+from stages import onnx_graph, paths, torch_model
+from stages.build import Built, build_step, parent_graph, plain
+from stages.data import read_pairs
+from stages.export_openvino import openvino_input_names
+from stages.params import load_params
+from stages.spec import load_spec
+from stages.variants import VariantRow
+
+
+def run(slug: str) -> None:
+    """Write the variant `openvino-qint8`."""
+
+    def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
+        import openvino
+        from optimum.intel.openvino import (
+            OVConfig,
+            OVModelForSequenceClassification,
+            OVQuantizationConfig,
+            OVQuantizer,
+        )
+        from transformers import AutoConfig
+
+        parent = parent_graph(slug, "openvino")
+        calibration = calibration_rows(slug, openvino_input_names(parent))
+        settings = OVQuantizationConfig(num_samples=len(calibration), **overrides)
+        model = OVModelForSequenceClassification(
+            openvino.Core().read_model(parent),
+            config=AutoConfig.from_pretrained(paths.source(slug), trust_remote_code=False),
+            compile=False,
+            ov_config={"INFERENCE_PRECISION_HINT": "f32"},
+        )
+        OVQuantizer.from_pretrained(model).quantize(
+            calibration_dataset=calibration,
+            save_directory=folder,
+            ov_config=OVConfig(quantization_config=settings),
+        )
+        onnx_graph.keep_only(folder, "openvino_model.")
+        for suffix in (".xml", ".bin"):
+            (folder / "openvino_model").with_suffix(suffix).rename((folder / row.file_name).with_suffix(suffix))
+        return Built(
+            recipe={
+                "base": row.base,
+                "overrides": plain(overrides),
+                "settings": plain(settings.to_dict()),
+                "calibration_rows": len(calibration),
+            },
+            inputs=openvino_input_names(folder / row.file_name),
+        )
+
+    build_step(slug, "quantize_openvino", make)
+
+
+def calibration_rows(slug: str, inputs: tuple[str, ...]) -> Any:
+    """A datasets.Dataset of tokenised pairs, unpadded: padding would widen the measured ranges."""
+    from datasets import Dataset
+
+    params = load_params().quantize_openvino
+    spec = load_spec(slug)
+    tokenizer = torch_model.load_tokenizer(paths.source(slug))
+    pairs = read_pairs(paths.calibration(slug)).pairs[: params.calibration_rows]
+    encoded = tokenizer(
+        [pair.query for pair in pairs],
+        [pair.passage for pair in pairs],
+        truncation="longest_first",
+        max_length=min(params.max_length, spec.max_length),
+        return_token_type_ids="token_type_ids" in inputs,
+    )
+    return Dataset.from_dict({name: encoded[name] for name in inputs})

@@ -1,0 +1,47 @@
+"""Stage `reference`: the logits that every variant is compared with: torch, float32, eager attention."""
+
+import msgspec
+from msgspec import Struct
+
+from artificer.manifest import Reference, canonical_json
+from stages import files, paths, torch_model
+from stages.data import read_pairs
+from stages.params import load_params
+from stages.spec import load_spec
+
+
+class ReferenceLogits(Struct, frozen=True, kw_only=True):
+    """`logits[i]` are those of evaluation pair i, one per label."""
+
+    made_with: Reference
+    logits: tuple[tuple[float, ...], ...]
+
+
+def run(slug: str) -> None:
+    """Write reference.json. Raises SourceError when the checkpoint is not whole."""
+    import torch
+    import transformers
+
+    spec, params = load_spec(slug), load_params().parity
+    pairs = [(p.query, p.passage) for p in read_pairs(paths.evaluation(slug)).pairs[: params.rows]]
+    torch.manual_seed(0)
+    model = torch_model.load_model(paths.source(slug))
+    tokenizer = torch_model.load_tokenizer(paths.source(slug))
+    logits = torch_model.torch_logits(model, tokenizer, pairs, spec.max_length, params.batch_size)
+    found = ReferenceLogits(
+        made_with=Reference(
+            framework="torch",
+            version=torch.__version__.partition("+")[0],
+            transformers_version=transformers.__version__,
+            dtype="float32",
+            attention="eager",
+        ),
+        logits=tuple(tuple(float(value) for value in row) for row in logits),
+    )
+    files.write_file(paths.reference(slug), canonical_json(found))
+    print(f"{len(pairs)} pairs, logits from {logits.min():.3f} to {logits.max():.3f}")
+
+
+def load_reference(slug: str) -> ReferenceLogits:
+    """What `run` wrote."""
+    return msgspec.json.decode(paths.reference(slug).read_bytes(), type=ReferenceLogits)

@@ -1,0 +1,75 @@
+"""ModelSpec: an entry, its lock and its checkpoint, resolved once by `fetch`. Every later stage reads this file alone."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from artificer.manifest import Activation, Source, Task, TokenizerInfo, canonical_json
+from stages import checkpoint, paths
+from stages.errors import RegistryError, UsageError
+from stages.registry import Lock, ModelEntry
+
+
+class ModelSpec(Struct, frozen=True, kw_only=True):
+    """What is to be built. `variants` are ids in table order; `recipes` are the entry's overrides by variant id."""
+
+    slug: str
+    task: Task
+    source: Source
+    architecture: str
+    model_type: str
+    labels: tuple[str, ...]
+    activation: Activation
+    max_length: int
+    tokenizer: TokenizerInfo
+    parameters: int
+    weight_dtype: str
+    variants: tuple[str, ...]
+    recipes: dict[str, dict[str, Any]]
+
+
+def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec:
+    """The spec of a pinned checkpoint that lies in `folder`. Raises SourceError or RegistryError."""
+    found = checkpoint.inspect(folder)
+    if entry.max_length and entry.max_length > found.max_length:
+        raise RegistryError(
+            f"{paths.REGISTRY}: models.{slug}.max_length: {entry.max_length} tokens, the checkpoint takes {found.max_length}."
+        )
+    return ModelSpec(
+        slug=slug,
+        task=entry.task,
+        source=Source(
+            kind="hub" if entry.source.repo else "local",
+            location=entry.source.location,
+            revision=lock.identity,
+            license=entry.license,
+            files=lock.files,
+        ),
+        architecture=found.architecture,
+        model_type=found.model_type,
+        labels=found.labels,
+        activation=checkpoint.resolve_activation(
+            found.activation, entry.activation, len(found.labels), f"{paths.REGISTRY}: models.{slug}.activation"
+        ),
+        max_length=entry.max_length or found.max_length,
+        tokenizer=found.tokenizer,
+        parameters=found.parameters,
+        weight_dtype=found.weight_dtype,
+        variants=entry.selected_variants(),
+        recipes=entry.variants.recipes,
+    )
+
+
+def write_spec(spec: ModelSpec) -> None:
+    """Write it where every stage looks."""
+    paths.spec(spec.slug).write_bytes(canonical_json(spec))
+
+
+def load_spec(slug: str) -> ModelSpec:
+    """What `fetch` wrote. Raises UsageError when it has not run."""
+    try:
+        return msgspec.json.decode(paths.spec(slug).read_bytes(), type=ModelSpec)
+    except FileNotFoundError:
+        raise UsageError(f"{paths.spec(slug)} is missing: run `dvc repro fetch@{slug}` first.") from None
