@@ -35,3 +35,19 @@ class InputError(ArtificerError, ValueError):
 
 class ScoreError(ArtificerError):
     """A model returned NaN or an unexpected shape: refused, since a wrong score is worse than none."""
+
+
+class DeadlineError(ArtificerError, TimeoutError):
+    """The caller's timeout passed, or the caller cancelled: scoring stopped between two batches."""
+
+
+class OverloadedError(ArtificerError):
+    """The bounded queue of the asynchronous calls is full: shed load or retry later."""
+
+
+class ClosedError(ArtificerError):
+    """The reranker was closed, or belongs to the process that this one was forked from."""
+
+
+class FetchError(ArtificerError):
+    """A published file could not be fetched; the message names it, and whether trying again may help."""

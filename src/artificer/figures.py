@@ -1,0 +1,75 @@
+"""Reading a manifest's benchmarks: which host is near, and how fast a variant was there."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import exp, inf, log, log2
+
+from artificer.manifest import Benchmark, ExecutionPrecision, Host, Variant
+
+_FAR = 2.0  # in doublings of the cores: figures from 4 cores say something about 1 and about 16, not about 64
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A variant's figures on one host: geometric means over the workloads.
+
+    `latency_ms` is of the smallest batch; `pairs_per_second` of the batches above that, if there are any.
+    """
+
+    host: str
+    latency_ms: float
+    pairs_per_second: float
+    peak_memory_bytes: int
+
+
+def distance(there: Host, here: Host) -> float | None:
+    """How far two hosts are apart for the purpose of speed; None when figures do not carry over.
+
+    They carry over between equal architectures, ISA classes and accelerators. Then every doubling of the cores counts
+    1, another CPU model 0.5, other runtime versions 0.25.
+    """
+    if (there.architecture, there.isa_class) != (here.architecture, here.isa_class):
+        return None
+    if bool(there.accelerators) != bool(here.accelerators):
+        return None
+    doublings = abs(log2(there.cores / here.cores))
+    if doublings > _FAR:
+        return None
+    return doublings + 0.5 * (there.cpu_model != here.cpu_model) + 0.25 * (there.runtimes != here.runtimes)
+
+
+def nearest(benchmarks: Iterable[Benchmark], host: Host) -> Benchmark | None:
+    """The benchmark of the nearest host, the first of equals; None when none is near."""
+    found = [(far, i, each) for i, each in enumerate(benchmarks) if (far := distance(each.host, host)) is not None]
+    return min(found, key=lambda item: item[:2])[2] if found else None
+
+
+def measured(
+    benchmarks: Iterable[Benchmark], host: Host, variant: Variant, precision: ExecutionPrecision
+) -> Measured | None:
+    """The figures of the variant's very bytes, in that precision, on the nearest host; None when there are none.
+
+    An onnx graph computes in its own types whatever is asked, so its precision is not compared.
+    """
+    benchmark = nearest(benchmarks, host)
+    if benchmark is None:
+        return None
+    for subject in benchmark.subjects:
+        same = subject.execution_precision == precision or variant.runtime == "onnx"
+        if subject.id == variant.id and subject.digest == variant.digest and same and subject.rows:
+            smallest = min(row.batch_size for row in subject.rows)
+            single = [row.p50_ms for row in subject.rows if row.batch_size == smallest]
+            many = [row.pairs_per_second for row in subject.rows if row.batch_size > smallest]
+            every = [row.pairs_per_second for row in subject.rows]
+            return Measured(
+                host=benchmark.host.name,
+                latency_ms=_mean(single) or inf,
+                pairs_per_second=_mean(many or every),
+                peak_memory_bytes=subject.peak_memory_bytes,
+            )
+    return None
+
+
+def _mean(values: list[float]) -> float:
+    """Geometric, so that no workload outweighs another; 0 when a value is not positive."""
+    return exp(sum(log(value) for value in values) / len(values)) if all(value > 0 for value in values) else 0.0

@@ -1,0 +1,179 @@
+"""Whether a published folder's files are the manifest's, found out before any runtime opens one.
+
+Hashing 1 GB takes a second or two, so a *stamp* remembers what was hashed: size, mtime, ctime, inode and device of each
+file, and the SHA-256 of the manifest that it was checked against. Anything that differs is hashed again. Stamps live in
+the cache, not in the folder, which may be read-only or shared.
+"""
+
+import hashlib
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import msgspec
+
+from artificer.errors import IntegrityError
+from artificer.manifest import FileEntry, Variant, unsafe_path_reason
+from artificer.onnx_file import external_locations
+
+Verify = Literal["stamp", "full"]
+_RACY_NS = 100_000_000  # a file changed this recently could change again within its time stamp's granularity
+
+Identity = tuple[int, int, int, int, int]
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What was verified: the manifest's SHA-256, and per path the identity of the file that had the right bytes."""
+
+    manifest: str
+    files: dict[str, Identity]
+
+
+def verify_files(
+    root: Path, entries: Iterable[FileEntry], *, manifest_sha256: str, stamps: Path | None, mode: Verify = "stamp"
+) -> int:
+    """Check that each entry is a plain file below `root` with the right size and bytes; return how many were hashed.
+
+    Args:
+        manifest_sha256: the hash of the manifest's own bytes; a stamp for another manifest does not count.
+        stamps: the folder of stamps; None keeps none.
+        mode: `full` hashes everything whatever the stamp says.
+
+    Raises:
+        IntegrityError: naming each file that is missing, linked, of another size or of other bytes.
+    """
+    place = stamps / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]}.json" if stamps else None
+    known = _read_stamp(place, manifest_sha256)
+    problems: list[str] = []
+    good: dict[str, Identity] = {}
+    hashed = 0
+    for entry in entries:
+        identity = known.get(entry.path) if mode == "stamp" else None
+        try:
+            found, was_hashed = _check(root, entry, identity)
+        except IntegrityError as error:
+            problems.append(str(error))
+            continue
+        hashed += was_hashed
+        if found is not None:
+            good[entry.path] = found
+    if problems:
+        raise IntegrityError(
+            f"{root}: {len(problems)} file(s) are not what the manifest says:\n  "
+            + "\n  ".join(problems)
+            + "\nNothing was opened. Fetch or publish the folder again."
+        )
+    if place and hashed:
+        _write_stamp(place, Stamp(manifest=manifest_sha256, files={**known, **good}))
+    return hashed
+
+
+def check_sidecars(root: Path, variant: Variant) -> None:
+    """Check that every file that a runtime would open beside the graph is one of the variant's own.
+
+    An ONNX graph names its external data; an OpenVINO IR's weights are the `.bin` of the same name.
+
+    Raises:
+        IntegrityError: naming the location.
+    """
+    assert variant.graph is not None
+    graph = PurePosixPath(variant.graph)
+    listed = {entry.path for entry in variant.files}
+    if variant.runtime == "openvino":
+        wanted = {str(graph.with_suffix(".bin")): f"{graph.stem}.bin"}
+    else:
+        wanted = {}
+        for location in external_locations(root / variant.graph):
+            reason = unsafe_path_reason(location)
+            if reason:
+                raise IntegrityError(f"{variant.graph} refers to external data at {location!r}, refused: {reason}.")
+            wanted[str(graph.parent / location)] = location
+    for path, location in wanted.items():
+        if path not in listed:
+            raise IntegrityError(
+                f"{variant.graph} refers to external data at {location!r}, which the manifest does not list for"
+                f" {variant.id}."
+            )
+
+
+def extra_files(root: Path, paths: Iterable[str]) -> list[str]:
+    """Files below `root` that are not among `paths`, sorted: not opened, so not an error, but worth a report."""
+    known = set(paths)
+    found = (path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
+    return sorted(path for path in found if path not in known)
+
+
+def open_plain(root: Path, path: str) -> int:
+    """A descriptor of `root / path`, which must be a regular file reached through no link.
+
+    Raises:
+        IntegrityError: the path is unsafe, leads through a link, or leads to no regular file.
+    """
+    reason = unsafe_path_reason(path)
+    if reason:
+        raise IntegrityError(f"{path!r}: refused: {reason}")
+    place = root
+    for part in PurePosixPath(path).parts:
+        place = place / part
+        if place.is_symlink():
+            raise IntegrityError(f"{path}: {place.relative_to(root).as_posix()} is a link; expected plain files")
+    try:
+        descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise IntegrityError(f"{path}: missing") from None
+    except OSError as error:
+        raise IntegrityError(f"{path}: cannot be opened: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise IntegrityError(f"{path}: not a regular file")
+    return descriptor
+
+
+def _check(root: Path, entry: FileEntry, known: Identity | None) -> tuple[Identity | None, bool]:
+    """The identity to stamp (None when too fresh to be sure), and whether the file was hashed."""
+    descriptor = open_plain(root, entry.path)
+    with os.fdopen(descriptor, "rb") as stream:
+        before = _identity(os.fstat(descriptor))
+        if before[0] != entry.size:
+            raise IntegrityError(f"{entry.path}: expected {entry.size} bytes, found {before[0]}")
+        if before == known:
+            return before, False
+        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+        after = _identity(os.fstat(descriptor))
+    if actual != entry.sha256:
+        raise IntegrityError(
+            f"{entry.path}: expected sha256 {entry.sha256}, found {actual}: a damaged or replaced file"
+        )
+    if before != after:
+        raise IntegrityError(f"{entry.path}: it changed while it was read")
+    racy = time.time_ns() - max(after[1], after[2]) < _RACY_NS
+    return (None if racy else after), True
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
+
+
+def _read_stamp(place: Path | None, manifest_sha256: str) -> dict[str, Identity]:
+    if place is None:
+        return {}
+    try:
+        stamp = msgspec.json.decode(place.read_bytes(), type=Stamp)
+    except (OSError, msgspec.DecodeError):
+        return {}
+    return stamp.files if stamp.manifest == manifest_sha256 else {}
+
+
+def _write_stamp(place: Path, stamp: Stamp) -> None:
+    """Best effort: without a place to write, the next load hashes again."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as stream:
+            stream.write(msgspec.json.encode(stamp))
+        Path(stream.name).replace(place)
+    except OSError:
+        return
