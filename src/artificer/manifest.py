@@ -135,12 +135,14 @@ class Parity(Struct, frozen=True, kw_only=True):
 
 class Quality(Struct, frozen=True, kw_only=True):
     """Quality on the labelled pairs. NDCG@10 and MAP are means over queries (scikit-learn's ndcg_score and
-    average_precision_score); null where the labels allow none. `ratio` is the main metric over the reference's."""
+    average_precision_score); `accuracy` is that of the best label against gold class indices, for several labels; null
+    where the labels allow none. `ratio` is the main metric over the reference's."""
 
-    main_metric: Literal["ndcg_at_10", "spearman"]
+    main_metric: Literal["ndcg_at_10", "spearman", "accuracy"]
     ndcg_at_10: float | None
     map: float | None
     spearman: float | None
+    accuracy: float | None
     ratio: float
 
 
@@ -277,9 +279,10 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
     def validate(self) -> None:
         """Raise ManifestError unless the parts agree with each other and every path stays inside the folder."""
-        _check_paths([("files", self.files), ("documents", self.documents)] + [
-            (f"variants[{i}].files", v.files) for i, v in enumerate(self.variants)
-        ])
+        _check_paths(
+            [("files", self.files), ("documents", self.documents)]
+            + [(f"variants[{i}].files", v.files) for i, v in enumerate(self.variants)]
+        )
         ids = [variant.id for variant in self.variants]
         for i, variant in enumerate(self.variants):
             where = f"variants[{i}] ({variant.id})"

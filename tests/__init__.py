@@ -1,0 +1,1 @@
+"""Tests of both halves. `tests.hub` is a Hub on loopback."""
