@@ -1,7 +1,8 @@
-"""`python -m stages`."""
+"""`python -m stages`. Guarded, because the benchmark's worker processes import this module again."""
 
 import sys
 
 from stages.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -87,6 +87,12 @@ def load_record(slug: str, variant_id: str) -> VariantRecord:
         raise ToolchainError(f"{path} is missing: run `dvc repro` for this model.") from None
 
 
+def published_files(record: VariantRecord) -> tuple[FileEntry, ...]:
+    """The variant's files under their paths in the published folder; their digest is the variant's identity."""
+    folder = row(record.id).file.rpartition("/")[0]
+    return tuple(FileEntry(path=f"{folder}/{f.path}", size=f.size, sha256=f.sha256) for f in record.files)
+
+
 def parent_graph(slug: str, variant_id: str) -> Path:
     """The graph that another variant is made from. Raises RuntimeError, to be recorded, when it was not built."""
     record = load_record(slug, variant_id)

@@ -55,7 +55,7 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
 
 
 def needed_files(names: Iterable[str]) -> tuple[str, ...]:
-    """The files to pin out of all names of a folder or repo, sorted. Raises SourceError when it is no safe checkpoint."""
+    """The files to pin out of all names of a folder or repo, sorted. Raises SourceError for an unsafe checkpoint."""
     names = set(names)
     shards = {name for name in names if name.startswith("model-") and name.endswith(".safetensors")}
     if WEIGHTS in names:
@@ -107,8 +107,8 @@ def inspect(folder: Path) -> Checkpoint:
 def resolve_activation(declared: Activation | None, wanted: Activation | None, labels: int, where: str) -> Activation:
     """The activation to apply, once: the entry's, else the checkpoint's, else sigmoid for a single label.
 
-    The default is sentence-transformers' own. For several labels there is none: sigmoid (independent labels) and softmax
-    (one of them) give different scores, so the entry must say which.
+    The default is sentence-transformers' own. For several labels there is none: sigmoid (independent labels) and
+    softmax (one of them) give different scores, so the entry must say which.
     """
     activation = wanted or declared or ("sigmoid" if labels == 1 else None)
     if activation is None:
@@ -153,7 +153,9 @@ def _declared_activation(folder: Path, config: dict[str, Any]) -> Activation | N
             continue
         if name not in ACTIVATION_CLASSES:
             known = ", ".join(ACTIVATION_CLASSES)
-            raise SourceError(f"{path}: activation {name!r} is not known (known: {known}). Write `activation` in the entry.")
+            raise SourceError(
+                f"{path}: activation {name!r} is not known (known: {known}). Write `activation` in the entry."
+            )
         return ACTIVATION_CLASSES[name]
     return None
 

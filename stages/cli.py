@@ -1,4 +1,4 @@
-"""`python -m stages <command> …`: one command a stage, and the registry's own. The only place that catches BuildError."""
+"""`python -m stages <command> …`: one command a stage, and the registry's own. BuildError is caught here alone."""
 
 import argparse
 import sys
@@ -25,6 +25,15 @@ MODEL_STAGES = (
     "publish",
 )
 PIPELINE_STAGES = ("host", "report")
+# Functions of stages.commands.
+REGISTRY_COMMANDS = {
+    "add": "add",
+    "pin": "pin",
+    "pin-data": "pin_data",
+    "list": "list_models",
+    "check": "check",
+    "schema": "schema",
+}
 ONLINE = ("fetch", "data", "add", "pin", "pin-data")
 
 
@@ -61,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         if command in MODEL_STAGES or command in PIPELINE_STAGES:
             import_module(f"stages.{command}").run(**arguments)
         else:
-            getattr(import_module("stages.commands"), command.replace("-", "_"))(**arguments)
+            getattr(import_module("stages.commands"), REGISTRY_COMMANDS[command])(**arguments)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

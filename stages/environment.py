@@ -1,4 +1,4 @@
-"""Settings of the libraries that must stand before they are imported: nothing phones home, nothing is fetched unasked."""
+"""Settings of the libraries that must stand before their import: nothing phones home, nothing is fetched unasked."""
 
 import os
 import sys

@@ -29,7 +29,9 @@ def run(slug: str) -> None:
         onnx_graph.keep_only(folder, "model.onnx")
         graph = onnx_graph.load_graph(folder / row.file_name)
         opset = onnx_graph.opset(graph)
-        return Built(recipe={"base": row.base, **settings, "opset": opset}, opset=opset, inputs=onnx_graph.input_names(graph))
+        return Built(
+            recipe={"base": row.base, **settings, "opset": opset}, opset=opset, inputs=onnx_graph.input_names(graph)
+        )
 
     build_step(slug, "export_onnx", make)
     record = load_record(slug, PLAIN_EXPORT)

@@ -1,6 +1,6 @@
-"""params.yaml, parsed and checked once: the only reader of that file."""
+"""params.yaml, parsed and checked once: the only reader of that file. An unknown key is an error."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -13,11 +13,7 @@ from stages.yaml_files import convert, read_yaml
 Positive = Annotated[int, Meta(ge=1)]
 
 
-class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Immutable; an unknown key is an error."""
-
-
-class Columns(_Section):
+class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The names of a set's columns."""
 
     query: str
@@ -25,7 +21,7 @@ class Columns(_Section):
     label: str | None = None
 
 
-class DataSet(_Section):
+class DataSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A local file (`path`) or a data set of the Hub (`dataset` and what follows)."""
 
     path: str | None = None
@@ -39,7 +35,7 @@ class DataSet(_Section):
     rows: Positive | None = None
 
 
-class DataParams(_Section):
+class DataParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which sets there are, and which are used where an entry names no other."""
 
     evaluation: str
@@ -48,14 +44,14 @@ class DataParams(_Section):
     sets: dict[str, DataSet]
 
 
-class QuantizeOpenvinoParams(_Section):
+class QuantizeOpenvinoParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Calibration of the static int8 variant."""
 
     calibration_rows: Positive
     max_length: Positive
 
 
-class ParityParams(_Section):
+class ParityParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How variants are compared with the reference."""
 
     rows: Positive
@@ -64,7 +60,7 @@ class ParityParams(_Section):
     golden_pairs: Annotated[int, Meta(ge=1, le=32)]
 
 
-class Workload(_Section):
+class Workload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Texts of one length: the first `pairs` of a set, each text cut to `max_characters` and repeated."""
 
     set: str
@@ -73,7 +69,7 @@ class Workload(_Section):
     repeat: Positive = 1
 
 
-class Preset(_Section):
+class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One benchmark: workloads, batch sizes, and how many interleaved rounds."""
 
     rounds: Positive
@@ -81,7 +77,7 @@ class Preset(_Section):
     workloads: dict[str, Workload]
 
 
-class BenchmarkParams(_Section):
+class BenchmarkParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The preset in use, and all presets."""
 
     preset: str
@@ -94,7 +90,7 @@ class BenchmarkParams(_Section):
         return self.presets[self.preset]
 
 
-class PublishParams(_Section):
+class PublishParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where published models go."""
 
     target: Literal["folder"]
@@ -102,7 +98,7 @@ class PublishParams(_Section):
     namespace: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]
 
 
-class BuildParams(_Section):
+class BuildParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """params.yaml as a whole."""
 
     data: DataParams
@@ -118,8 +114,10 @@ def load_params() -> BuildParams:
     """The checked file. Raises RegistryError with the key path of what is wrong."""
     params = convert(read_yaml(paths.PARAMS), BuildParams, paths.PARAMS, "")
     for variant_id in params.recipes:
-        _require(variant_id in VARIANT_IDS, f"recipes.{variant_id}", f"no such variant; known: {', '.join(VARIANT_IDS)}")
-    for precision_class in PrecisionClass.__args__:
+        _require(
+            variant_id in VARIANT_IDS, f"recipes.{variant_id}", f"no such variant; known: {', '.join(VARIANT_IDS)}"
+        )
+    for precision_class in get_args(PrecisionClass):
         _require(precision_class in params.thresholds, "thresholds", f"missing key `{precision_class}`")
     for use in ("evaluation", "calibration"):
         _require_set(params.data, getattr(params.data, use), f"data.{use}")

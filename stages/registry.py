@@ -25,11 +25,7 @@ Slug = Annotated[str, Meta(pattern=SLUG_PATTERN)]
 RepoId = Annotated[str, Meta(pattern=REPO_PATTERN)]
 
 
-class _Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Immutable; an unknown key is an error, so that a misspelt one is never ignored."""
-
-
-class SourceEntry(_Entry):
+class SourceEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the checkpoint is: `repo` and `revision` (a commit, branch or tag) on the Hub, or a local folder `path`."""
 
     repo: RepoId | None = None
@@ -42,13 +38,13 @@ class SourceEntry(_Entry):
         return self.repo or self.path or ""
 
 
-class PublishEntry(_Entry):
+class PublishEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the artifacts go: a repo id below the target; omitted, `<publish.namespace>/<slug>`."""
 
     repo: RepoId | None = None
 
 
-class VariantsEntry(_Entry):
+class VariantsEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which variants to build (all, when both are omitted), and fields of their recipes to override."""
 
     include: tuple[str, ...] | None = None
@@ -56,14 +52,14 @@ class VariantsEntry(_Entry):
     recipes: dict[str, dict[str, Any]] = {}
 
 
-class DataEntry(_Entry):
+class DataEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Names of data sets in params.yaml, where this model needs others than the default."""
 
     evaluation: str | None = None
     calibration: str | None = None
 
 
-class ModelEntry(_Entry):
+class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model of registry/models.yaml."""
 
     source: SourceEntry
@@ -87,7 +83,7 @@ class ModelsFile(Struct, frozen=True, forbid_unknown_fields=True):
     models: dict[Slug, ModelEntry]
 
 
-class Lock(_Entry):
+class Lock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The pin of a source, in git. `revision` is the Hub's commit, or null for a local folder."""
 
     location: str
@@ -162,7 +158,9 @@ def load_lock(slug: str, entry: ModelEntry) -> Lock:
     except (OSError, msgspec.DecodeError) as error:
         raise RegistryError(f"{path}: {error}. {remedy}") from None
     if lock.location != entry.source.location:
-        raise RegistryError(f"{path} pins {lock.location!r}, models.{slug}.source says {entry.source.location!r}. {remedy}")
+        raise RegistryError(
+            f"{path} pins {lock.location!r}, models.{slug}.source says {entry.source.location!r}. {remedy}"
+        )
     if entry.source.repo and lock.revision is None:
         raise RegistryError(f"{path}: revision: expected the commit of {entry.source.repo}. {remedy}")
     is_commit = re.fullmatch(COMMIT_PATTERN, entry.source.revision or "")
@@ -173,6 +171,11 @@ def load_lock(slug: str, entry: ModelEntry) -> Lock:
         if reason:
             raise RegistryError(f"{path}: files[{i}].path: {entry_file.path!r} is refused: {reason}.")
     return lock
+
+
+def publish_repo(slug: str, entry: ModelEntry, namespace: str) -> str:
+    """Where the model is published: the entry's repo, else one named after the slug."""
+    return entry.publish.repo or f"{namespace}/{slug}"
 
 
 def lock_json(lock: Lock) -> bytes:

@@ -20,7 +20,7 @@ def pin(source: SourceEntry, folder: Path) -> Lock:
         _copy(root, names, folder)
     else:
         assert source.repo, source  # the registry allows one of the two
-        with _hub_errors(source.repo, source.revision):
+        with hub_errors(source.repo, source.revision):
             from huggingface_hub import HfApi
 
             info = HfApi().model_info(source.repo, revision=source.revision)
@@ -73,22 +73,26 @@ def _download(repo: str, revision: str, names: tuple[str, ...], folder: Path) ->
     from huggingface_hub import hf_hub_download
 
     for name in names:
-        with _hub_errors(repo, revision):
+        with hub_errors(repo, revision):
             cached = hf_hub_download(repo, name, revision=revision)
         shutil.copyfile(cached, folder / name)
 
 
 @contextmanager
-def _hub_errors(repo: str, revision: str | None) -> Iterator[None]:
+def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     """The client's errors as ours, each with what to do."""
     from huggingface_hub import errors
 
     try:
         yield
     except errors.GatedRepoError:
-        raise SourceError(f"{repo} is gated: accept its terms on the Hub, then set HF_TOKEN to a token of yours.") from None
+        raise SourceError(
+            f"{repo} is gated: accept its terms on the Hub, then set HF_TOKEN to a token of yours."
+        ) from None
     except errors.RepositoryNotFoundError:
-        raise SourceError(f"{repo}: no such repo on the Hub, or it is private: check the name, or set HF_TOKEN.") from None
+        raise SourceError(
+            f"{repo}: no such repo on the Hub, or it is private: check the name, or set HF_TOKEN."
+        ) from None
     except errors.RevisionNotFoundError:
         raise SourceError(f"{repo} has no revision {revision!r}: it was moved or deleted. Pin another.") from None
     except errors.EntryNotFoundError as error:

@@ -1,4 +1,4 @@
-"""ModelSpec: an entry, its lock and its checkpoint, resolved once by `fetch`. Every later stage reads this file alone."""
+"""ModelSpec: an entry, its lock and its checkpoint, resolved once by `fetch`. Later stages read it alone."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ from stages.registry import Lock, ModelEntry
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True):
-    """What is to be built. `variants` are ids in table order; `recipes` are the entry's overrides by variant id."""
+    """What is to be built. `variants` are ids in table order; `recipes` are the entry's overrides by variant id.
+
+    `declared_activation` is what sentence-transformers would apply, going by the checkpoint's files alone.
+    """
 
     slug: str
     task: Task
@@ -22,6 +25,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
     model_type: str
     labels: tuple[str, ...]
     activation: Activation
+    declared_activation: Activation
     max_length: int
     tokenizer: TokenizerInfo
     parameters: int
@@ -35,7 +39,8 @@ def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec
     found = checkpoint.inspect(folder)
     if entry.max_length and entry.max_length > found.max_length:
         raise RegistryError(
-            f"{paths.REGISTRY}: models.{slug}.max_length: {entry.max_length} tokens, the checkpoint takes {found.max_length}."
+            f"{paths.REGISTRY}: models.{slug}.max_length: {entry.max_length} tokens, "
+            f"the checkpoint takes {found.max_length}."
         )
     return ModelSpec(
         slug=slug,
@@ -53,6 +58,7 @@ def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec
         activation=checkpoint.resolve_activation(
             found.activation, entry.activation, len(found.labels), f"{paths.REGISTRY}: models.{slug}.activation"
         ),
+        declared_activation=found.activation or ("sigmoid" if len(found.labels) == 1 else "identity"),
         max_length=entry.max_length or found.max_length,
         tokenizer=found.tokenizer,
         parameters=found.parameters,

@@ -42,7 +42,9 @@ def load_tokenizer(folder: Path) -> Any:
     """transformers' fast tokenizer, which shares no code with the runtime's: parity checks one against the other."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+    return AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
+        folder, use_fast=True, trust_remote_code=False
+    )
 
 
 def torch_logits(model: Any, tokenizer: Any, pairs: list[tuple[str, str]], max_length: int, batch_size: int) -> Any:

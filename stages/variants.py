@@ -48,7 +48,14 @@ VARIANTS: tuple[VariantRow, ...] = (
     VariantRow("onnx-qint8-arm64", "quantize_onnx", "onnx/model_qint8_arm64.onnx", "int8", "arm64", ("arm64",)),
     VariantRow("onnx-quint8-avx2", "quantize_onnx", "onnx/model_quint8_avx2.onnx", "int8", "avx2", ("avx2",)),
     VariantRow("onnx-qint8-avx512", "quantize_onnx", "onnx/model_qint8_avx512.onnx", "int8", "avx512", ("avx512",)),
-    VariantRow("onnx-qint8-avx512_vnni", "quantize_onnx", "onnx/model_qint8_avx512_vnni.onnx", "int8", "avx512_vnni", ("avx512_vnni",)),
+    VariantRow(
+        "onnx-qint8-avx512_vnni",
+        "quantize_onnx",
+        "onnx/model_qint8_avx512_vnni.onnx",
+        "int8",
+        "avx512_vnni",
+        ("avx512_vnni",),
+    ),
     VariantRow("openvino", "export_openvino", "openvino/openvino_model.xml", "fp32", "export"),
     VariantRow("openvino-qint8", "quantize_openvino", "openvino/openvino_model_qint8_quantized.xml", "int8", "static"),
 )

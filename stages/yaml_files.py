@@ -17,7 +17,7 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} is there twice", key_node.start_mark
@@ -38,7 +38,7 @@ def read_yaml(path: Path) -> Any:
 def parse_yaml(text: str, path: Path) -> Any:
     """`read_yaml` of text that is already there; `path` is for the message."""
     try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}," if error.problem_mark else ""
         raise RegistryError(f"{path}:{line} {error.problem}. Expected well-formed YAML.") from None
@@ -52,6 +52,8 @@ def convert(value: Any, kind: type[T], path: Path, key_path: str) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         message, _, inner = str(error).partition(" - at `$")
-        message = message.replace("Object contains unknown field", "unknown key").replace("Object missing required field", "missing key")
+        message = message.replace("Object contains unknown field", "unknown key").replace(
+            "Object missing required field", "missing key"
+        )
         where = (key_path + inner.rstrip("`")).lstrip(".")
         raise RegistryError(f"{path}: {where}: {message}.") from None

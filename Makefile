@@ -1,0 +1,43 @@
+# Two commands: `make repro` builds every model of the registry, `make test` proves the project itself.
+# Both make .venv from pyproject.toml and constraints.txt, once.
+# On Linux without a GPU, PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu spares gigabytes of CUDA packages.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: repro test lint types check clean
+
+repro: $(VENV)/.builder
+	python -m stages check
+	python -m stages host
+	dvc repro
+
+test: $(VENV)/.developer
+	python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/.developer
+	ruff check .
+	ruff format --check .
+
+types: $(VENV)/.developer
+	mypy
+
+check: lint types test
+
+$(VENV)/.python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Artificer needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.builder: $(VENV)/.python pyproject.toml constraints.txt
+	$(PIP_INSTALL) --editable '.[build]'
+	touch $@
+
+$(VENV)/.developer: $(VENV)/.builder
+	$(PIP_INSTALL) --editable '.[build,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) artifacts dist build

@@ -1,0 +1,97 @@
+"""One candidate of a benchmark in a process of its own, so that its memory and its load time are its own."""
+
+import resource
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from artificer.manifest import ExecutionPrecision, Runtime
+from stages.spec import ModelSpec
+
+Pairs = list[tuple[str, str]]
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """What to time: a variant's graph, or the torch reference in some dtype (then `runtime` is None)."""
+
+    id: str
+    digest: str | None
+    runtime: Runtime | None
+    path: Path
+    inputs: tuple[str, ...]
+    execution_precision: ExecutionPrecision
+    size_bytes: int
+
+
+class Opened(Struct, frozen=True):
+    """The worker's answer to opening."""
+
+    load_seconds: float
+    execution_precision: ExecutionPrecision
+
+
+class Scorer(Protocol):
+    """Scores one batch of pairs, texts in, logits out."""
+
+    def __call__(self, pairs: Pairs) -> Any:
+        """Logits [pairs, labels]."""
+
+
+def serve(connection: Connection, candidate: Candidate, spec: ModelSpec, source: Path, threads: int) -> None:
+    """The process's main: open, then answer batches of pairs with seconds per batch, and None with peak memory."""
+    try:
+        started = time.perf_counter()
+        scorer, precision = _open(candidate, spec, source, threads)
+        connection.send(Opened(time.perf_counter() - started, precision))
+        while (batches := connection.recv()) is not None:
+            seconds = []
+            for batch in batches:
+                started = time.perf_counter()
+                scorer(batch)
+                seconds.append(time.perf_counter() - started)
+            connection.send(seconds)
+        connection.send(peak_memory_bytes())
+    except Exception as error:
+        # Sent to the parent, which records it: one candidate that cannot run must not end the benchmark.
+        connection.send(f"{type(error).__name__}: {str(error).splitlines()[0]}"[:400])
+
+
+def peak_memory_bytes() -> int:
+    """The process's peak resident set. Linux keeps it per program image; getrusage may count the parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _open(candidate: Candidate, spec: ModelSpec, source: Path, threads: int) -> tuple[Scorer, ExecutionPrecision]:
+    if candidate.runtime is None:
+        return _torch_scorer(candidate, spec, source, threads), candidate.execution_precision
+    from artificer import scoring
+    from artificer.backends import open_session
+    from artificer.tokenization import PairTokenizer
+
+    precision = candidate.execution_precision
+    session = open_session(candidate.runtime, candidate.path, threads=threads, execution_precision=precision)
+    tokenizer = PairTokenizer(
+        source / spec.tokenizer.file, spec.tokenizer, max_length=spec.max_length, inputs=candidate.inputs
+    )
+    return lambda pairs: scoring.logits(session, tokenizer, pairs, batch_size=len(pairs)), session.execution_precision
+
+
+def _torch_scorer(candidate: Candidate, spec: ModelSpec, source: Path, threads: int) -> Scorer:
+    import torch
+
+    from stages import torch_model
+
+    torch.set_num_threads(threads)
+    dtype = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[candidate.execution_precision]
+    model = torch_model.load_model(source, dtype)
+    tokenizer = torch_model.load_tokenizer(source)
+    return lambda pairs: torch_model.torch_logits(model, tokenizer, pairs, spec.max_length, len(pairs))

@@ -1,0 +1,59 @@
+"""The model card: a template beside this module, filled from the manifest."""
+
+from pathlib import Path
+from string import Template
+
+from artificer.manifest import Manifest, Quality
+from stages.figures import main_value
+from stages.plot import CARD_PLOT
+from stages.summary import lines, markdown_table
+
+FILE = "README.md"
+TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
+ACTIVATION_MODULES = {
+    "identity": "torch.nn.Identity()",
+    "sigmoid": "torch.nn.Sigmoid()",
+    "softmax": "torch.nn.Softmax(-1)",
+}
+
+
+def render(manifest: Manifest, reference: Quality, declared: bool) -> str:
+    """The card. `declared`: the pristine config.json says the same activation, so sentence-transformers needs no
+    argument for it."""
+    tables = []
+    for benchmark in manifest.benchmarks or (None,):
+        if benchmark is not None:
+            host = benchmark.host
+            tables.append(
+                f"On {host.cpu_model} ({host.isa_class}), {benchmark.threads} threads, preset `{benchmark.preset}`:\n"
+            )
+        tables.append(markdown_table(lines(manifest, benchmark)) + "\n")
+    not_shipped = [f"`{v.id}`: {v.reason}" for v in manifest.variants if v.status != "passed"]
+    graphs = [
+        v.graph for v in manifest.variants if v.graph and v.runtime == "onnx" and v.precision_class in ("fp32", "half")
+    ]
+    text = Template(TEMPLATE.read_text(encoding="utf-8"))
+    return text.substitute(
+        name=manifest.name,
+        license=manifest.source.license,
+        task=manifest.task,
+        base_model=f"base_model: {manifest.source.location}\n" if manifest.source.kind == "hub" else "",
+        source=manifest.source.location,
+        revision=manifest.source.revision,
+        rows=manifest.evaluation.rows,
+        activation=manifest.activation,
+        activation_argument="" if declared else f", activation_fn={ACTIVATION_MODULES[manifest.activation]}",
+        plot=CARD_PLOT,
+        tables="\n".join(tables).strip(),
+        example_file=graphs[-1] if graphs else "onnx/model.onnx",
+        architecture=manifest.architecture,
+        labels=len(manifest.labels),
+        max_length=manifest.max_length,
+        torch=manifest.reference.version,
+        transformers=manifest.reference.transformers_version,
+        metric=reference.main_metric,
+        reference_quality=f"{main_value(reference):.4f}",
+        evaluation=manifest.evaluation.name,
+        calibration=manifest.calibration.name,
+        not_shipped="; ".join(not_shipped) or "nothing: every variant passed",
+    )

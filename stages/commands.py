@@ -1,0 +1,204 @@
+"""The registry's own commands: add, pin, pin-data, list, check, schema. `stages.cli` names them."""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from artificer.manifest import MANIFEST_FILE, Manifest, describe_file, manifest_schema
+from stages import checkpoint, files, paths, registry, sources
+from stages.errors import BuildError, RegistryError, SourceError, UsageError
+from stages.params import load_params
+from stages.publish import load_receipt
+from stages.registry import ModelEntry, SourceEntry
+from stages.yaml_files import read_yaml
+
+
+def add(source: str, slug: str | None, revision: str, license: str | None) -> None:
+    """Inspect a checkpoint, pin it, and append it to registry/models.yaml. Writes nothing when anything is wrong."""
+    catalog = read_yaml(paths.CATALOG)["models"]
+    if source in catalog:
+        slug, raw = slug or source, dict(catalog[source])
+    else:
+        is_folder = Path(source).is_dir()
+        if not is_folder and not re.fullmatch(registry.REPO_PATTERN, source):
+            known = ", ".join(catalog)
+            raise UsageError(f"{source!r} is no folder, no repo id like org/name, and not in the catalog ({known}).")
+        slug = slug or re.sub(r"[^a-z0-9]+", "-", Path(source).resolve().name.lower()).strip("-")
+        raw = {"source": {"path": Path(source).as_posix()} if is_folder else {"repo": source, "revision": revision}}
+    if slug in registry.slugs():
+        raise RegistryError(f"{paths.REGISTRY}: models.{slug} is there already. Choose another with --slug.")
+    draft = registry.check_entry(slug, {"task": "text-ranking", "license": "unknown", **raw}, paths.REGISTRY)
+    with tempfile.TemporaryDirectory() as folder:
+        lock = sources.pin(draft.source, Path(folder))
+        found = checkpoint.inspect(Path(folder))
+    license = license or raw.get("license") or _declared_license(draft.source, lock.revision)
+    if license is None:
+        raise SourceError(f"{source} declares no license. Give its SPDX id with --license, for example apache-2.0.")
+    raw["task"] = raw.get("task") or ("text-ranking" if len(found.labels) == 1 else "text-classification")
+    raw["license"] = license
+    raw["activation"] = checkpoint.resolve_activation(
+        found.activation, raw.get("activation"), len(found.labels), f"models.{slug}.activation"
+    )
+    raw["max_length"] = raw.get("max_length") or found.max_length
+    registry.check_entry(slug, raw, paths.REGISTRY)
+    text = paths.REGISTRY.read_text(encoding="utf-8")
+    updated = registry.append_entry(text, slug, _entry_yaml(raw))
+    files.write_file(paths.lock(slug), registry.lock_json(lock))
+    files.write_file(paths.REGISTRY, updated.encode())
+    print(
+        f"added models.{slug}: {found.architecture}, {found.parameters / 1e6:.1f} M parameters in "
+        f"{found.weight_dtype}, {len(found.labels)} label(s), {raw['activation']}, {raw['max_length']} tokens, {license}\n"
+        f"pinned {lock.location} at {lock.identity} ({len(lock.files)} files)\n"
+        f"next: dvc repro"
+    )
+
+
+def pin(slug: list[str]) -> None:
+    """Lock the files of entries as they are now, and say what changed."""
+    for name in slug:
+        entry = registry.load_entry(name)
+        with tempfile.TemporaryDirectory() as folder:
+            lock = sources.pin(entry.source, Path(folder))
+            checkpoint.inspect(Path(folder))
+        try:
+            before = {entry.path: entry for entry in registry.load_lock(name, entry).files}
+        except RegistryError:
+            before = {}
+        now = {entry.path: entry for entry in lock.files}
+        changed = [path for path in sorted(before.keys() | now.keys()) if before.get(path) != now.get(path)]
+        files.write_file(paths.lock(name), registry.lock_json(lock))
+        print(f"{name}: {lock.location} at {lock.identity}: {', '.join(changed) or 'nothing'} changed")
+
+
+def pin_data(name: list[str]) -> None:
+    """Lock the commit of Hub data sets of params.yaml."""
+    from huggingface_hub import HfApi
+
+    sets = load_params().data.sets
+    locked: dict[str, Any] = json.loads(paths.DATA_LOCK.read_text(encoding="utf-8"))
+    for set_name in name:
+        data_set = sets.get(set_name)
+        if data_set is None or not data_set.dataset:
+            raise UsageError(f"{paths.PARAMS}: data.sets has no Hub data set {set_name!r}.")
+        with sources.hub_errors(data_set.dataset, data_set.revision):
+            commit = HfApi().dataset_info(data_set.dataset, revision=data_set.revision).sha
+        locked[set_name] = {"dataset": data_set.dataset, "from": data_set.revision, "commit": commit}
+        print(f"{set_name}: {data_set.dataset} at {commit}")
+    files.write_file(paths.DATA_LOCK, (json.dumps(locked, indent=2, sort_keys=True) + "\n").encode())
+
+
+def list_models() -> None:
+    """A table of the registry and what is built and published of it."""
+    table = Table("slug", "source", "pinned", "task", "passed", "fastest", "published", title=str(paths.REGISTRY))
+    for slug, entry in registry.load_entries().items():
+        passed, fastest = _built(slug)
+        receipt = load_receipt(slug)
+        table.add_row(
+            slug,
+            entry.source.location,
+            _pin_state(slug, entry),
+            entry.task,
+            passed,
+            fastest,
+            receipt.repo if receipt else "-",
+        )
+    Console().print(table)
+
+
+def check() -> None:
+    """Check registry, locks, local sources and params.yaml; raise RegistryError with everything that is wrong."""
+    problems: list[str] = []
+
+    def collect(action: Any) -> None:
+        try:
+            action()
+        except BuildError as error:
+            problems.append(str(error))
+
+    def check_model(slug: str) -> None:
+        entry = registry.load_entry(slug)
+        lock = registry.load_lock(slug, entry)
+        if entry.source.path and (state := _pin_state(slug, entry)) != "yes":
+            raise SourceError(f"models.{slug}.source: {lock.location} {state}. Run `python -m stages pin {slug}`.")
+
+    collect(load_params)
+    for slug in registry.slugs():
+        collect(lambda slug=slug: check_model(slug))
+    if problems:
+        raise RegistryError("\n".join(problems))
+    print(f"{paths.REGISTRY}, its locks and {paths.PARAMS} are in order")
+
+
+def schema() -> None:
+    """Write the JSON Schemas of the registry and of the manifest."""
+    for path, value in ((paths.MODELS_SCHEMA, registry.models_schema()), (paths.MANIFEST_SCHEMA, manifest_schema())):
+        files.write_file(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+        print(path)
+
+
+def _entry_yaml(raw: dict[str, Any]) -> str:
+    """The entry in the order that people read: where from, what, how, where to."""
+    order = [key for key in ModelEntry.__struct_fields__ if key in raw]
+    lines = []
+    for key in order:
+        flow = (
+            yaml.safe_dump(raw[key], default_flow_style=True, sort_keys=False, width=1000).removesuffix("...\n").strip()
+        )
+        lines.append(f"{key}: {flow}")
+    return "\n".join(lines)
+
+
+def _declared_license(source: SourceEntry, commit: str | None) -> str | None:
+    """The license in the model card's front matter, of a folder or of a repo."""
+    if source.repo:
+        from huggingface_hub import HfApi
+
+        with sources.hub_errors(source.repo, commit):
+            card = HfApi().model_info(source.repo, revision=commit).card_data
+        value = card.get("license") if card else None
+    else:
+        readme = Path(source.path or "", "README.md")
+        found = (
+            re.match(r"---\n(.*?)\n---", readme.read_text(encoding="utf-8"), re.DOTALL) if readme.is_file() else None
+        )
+        front = yaml.safe_load(found.group(1)) if found else None
+        value = front.get("license") if isinstance(front, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _pin_state(slug: str, entry: ModelEntry) -> str:
+    """`yes`, or what keeps the entry from being built. Local files are compared with the lock byte by byte."""
+    try:
+        lock = registry.load_lock(slug, entry)
+    except RegistryError:
+        return "is not pinned"
+    if entry.source.path:
+        root = Path(entry.source.path)
+        for locked in lock.files:
+            if not (root / locked.path).is_file():
+                return f"lacks {locked.path}"
+            if describe_file(root, locked.path) != locked:
+                return f"differs from its lock in {locked.path}"
+    return "yes"
+
+
+def _built(slug: str) -> tuple[str, str]:
+    path = paths.package(slug) / MANIFEST_FILE
+    if not path.is_file():
+        return "-", "-"
+    manifest = Manifest.from_json(path.read_bytes())
+    passed = {variant.id for variant in manifest.variants if variant.status == "passed"}
+    speeds = {
+        subject.id: max(row.speedup for row in subject.rows)
+        for benchmark in manifest.benchmarks
+        for subject in benchmark.subjects
+        if subject.id in passed
+    }
+    fastest = max(speeds, key=lambda variant_id: speeds[variant_id], default="-")
+    return f"{len(passed)}/{len(manifest.variants)}", fastest

@@ -1,0 +1,46 @@
+"""Stage `evaluate`: quality on labelled pairs, of the reference and of every variant, from the logits of `parity`."""
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from artificer.manifest import Quality, canonical_json
+from stages import figures, files, paths
+from stages.data import read_pairs
+from stages.params import load_params
+from stages.parity import load_parity
+from stages.reference import load_reference
+from stages.spec import load_spec
+
+
+class QualityReport(Struct, frozen=True, kw_only=True):
+    """The reference's quality, and each variant's."""
+
+    reference: Quality
+    variants: dict[str, Quality]
+
+
+def run(slug: str) -> None:
+    """Write quality.json."""
+    spec, params = load_spec(slug), load_params()
+    pairs = read_pairs(paths.evaluation(slug)).pairs[: params.parity.rows]
+    labels = [pair.label or 0.0 for pair in pairs]
+    groups = figures.group_by_query([pair.query for pair in pairs])
+    cut = params.data.relevant_from
+    expected = np.asarray(load_reference(slug).logits, dtype=np.float32)
+    reference = figures.quality(expected, labels, groups, cut, None)
+    variants = {
+        variant.id: figures.quality(np.asarray(variant.logits, dtype=np.float32), labels, groups, cut, reference)
+        for variant in load_parity(slug).values()
+        if variant.logits
+    }
+    files.write_file(paths.quality(slug), canonical_json(QualityReport(reference=reference, variants=variants)))
+    name = reference.main_metric
+    print(f"{'torch':24} {name} {figures.main_value(reference):.4f}   ({spec.activation}, {len(pairs)} pairs)")
+    for variant_id, quality in variants.items():
+        print(f"{variant_id:24} {name} {figures.main_value(quality):.4f}   {100 * quality.ratio:.2f} %")
+
+
+def load_quality(slug: str) -> QualityReport:
+    """What `run` wrote."""
+    return msgspec.json.decode(paths.quality(slug).read_bytes(), type=QualityReport)

@@ -1,0 +1,166 @@
+"""Stage `pack`: judge what was measured; write what goes beside the variants: manifest, model card, plot."""
+
+import msgspec
+
+from artificer.manifest import (
+    MANIFEST_FILE,
+    SCHEMA_VERSION,
+    Benchmark,
+    FileEntry,
+    Golden,
+    Manifest,
+    Parity,
+    Quality,
+    Variant,
+    canonical_json,
+    describe_file,
+    tree_digest,
+)
+from stages import card, data, files, paths, plot
+from stages.benchmark import load_benchmarks
+from stages.build import VariantRecord, load_record, published_files
+from stages.errors import ParityError
+from stages.evaluate import load_quality
+from stages.host import load_host
+from stages.judge import judge, thresholds_class
+from stages.params import BuildParams, load_params
+from stages.parity import VariantParity, load_parity
+from stages.reference import load_reference
+from stages.registry import load_entry, publish_repo
+from stages.spec import ModelSpec, load_spec
+from stages.summary import metrics
+from stages.variants import PLAIN_EXPORT, VariantRow, row
+
+# What a published folder needs of a source: everything but the torch weights.
+WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
+
+
+def run(slug: str) -> None:
+    """Write the package folder and the metrics. Raises ParityError when the plain export fails its gate."""
+    spec, params, entry = load_spec(slug), load_params(), load_entry(slug)
+    parity, quality = load_parity(slug), load_quality(slug)
+    variants = tuple(
+        _variant(
+            row(variant_id),
+            load_record(slug, variant_id),
+            parity.get(variant_id),
+            quality.variants.get(variant_id),
+            params,
+        )
+        for variant_id in spec.variants
+    )
+    for variant in variants:
+        print(f"{variant.id:24} {variant.status:11} {variant.reason or ''}")
+    benchmarks = _of_these_bytes(load_benchmarks(slug), variants)
+    declared = spec.activation == spec.declared_activation
+    name = publish_repo(slug, entry, params.publish.namespace)
+    with files.staged_folder(paths.package(slug)) as folder:
+        manifest = _manifest(spec, name, variants, benchmarks, documents=())
+        plot.speed_against_quality([manifest], load_host().name, folder / plot.CARD_PLOT)
+        (folder / card.FILE).write_text(card.render(manifest, quality.reference, declared), encoding="utf-8")
+        documents = tuple(describe_file(folder, path) for path in sorted((card.FILE, plot.CARD_PLOT)))
+        manifest = _manifest(spec, name, variants, benchmarks, documents)
+        manifest.validate()
+        plain = manifest.variant(PLAIN_EXPORT)
+        if plain.status != "passed":
+            raise ParityError(f"{slug}: the plain ONNX export does not compute what torch computes: {plain.reason}.")
+        (folder / MANIFEST_FILE).write_bytes(manifest.to_json())
+    files.write_file(paths.metrics(slug), canonical_json(metrics(manifest, quality.reference, load_host().name)))
+
+
+def _variant(
+    table_row: VariantRow,
+    record: VariantRecord,
+    found: VariantParity | None,
+    quality: Quality | None,
+    params: BuildParams,
+) -> Variant:
+    proofs: tuple[Parity, ...] = ()
+    status, reason = record.status, record.reason
+    if found is not None:
+        proofs = tuple(
+            judge(
+                measurement,
+                params.thresholds[thresholds_class(table_row.precision_class, measurement)],
+                quality if i == 0 else None,
+            )
+            for i, measurement in enumerate(found.measurements)
+        )
+        reason = found.error or "; ".join(proofs[0].reasons if proofs else ("it was not measured",)) or None
+    passed = status == "built" and reason is None
+    published = published_files(record) if passed else ()
+    return Variant(
+        id=table_row.id,
+        status="passed" if passed else "unsupported" if status == "unsupported" else "failed",
+        reason=reason,
+        runtime=table_row.runtime,
+        precision_class=table_row.precision_class,
+        minimum_runtime_version=_minor(proofs[0].runtime_version) if proofs else "",
+        opset=record.opset,
+        requires_isa=table_row.requires_isa,
+        graph=table_row.file if passed else None,
+        files=published,
+        size_bytes=sum(entry.size for entry in record.files),
+        digest=tree_digest(published) if passed else None,
+        recipe=record.recipe,
+        tools=record.tools,
+        notes=record.notes,
+        parity=proofs,
+        quality=quality,
+    )
+
+
+def _of_these_bytes(benchmarks: tuple[Benchmark, ...], variants: tuple[Variant, ...]) -> tuple[Benchmark, ...]:
+    """Without figures that were measured on other bytes than these variants have."""
+    digests = {variant.digest for variant in variants} | {None}
+    return tuple(
+        msgspec.structs.replace(b, subjects=tuple(s for s in b.subjects if s.digest in digests)) for b in benchmarks
+    )
+
+
+def _manifest(
+    spec: ModelSpec,
+    name: str,
+    variants: tuple[Variant, ...],
+    benchmarks: tuple[Benchmark, ...],
+    documents: tuple[FileEntry, ...],
+) -> Manifest:
+    slug = spec.slug
+    reference = load_reference(slug)
+    pairs = data.read_pairs(paths.evaluation(slug)).pairs
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        slug=slug,
+        name=name,
+        task=spec.task,
+        architecture=spec.architecture,
+        labels=spec.labels,
+        activation=spec.activation,
+        max_length=spec.max_length,
+        inputs=load_record(slug, PLAIN_EXPORT).inputs,
+        tokenizer=spec.tokenizer,
+        files=tuple(entry for entry in spec.source.files if not entry.path.endswith(WEIGHT_SUFFIXES)),
+        documents=documents,
+        source=spec.source,
+        reference=reference.made_with,
+        evaluation=data.describe(paths.evaluation(slug)),
+        calibration=data.describe(paths.calibration(slug)),
+        golden=tuple(
+            Golden(query=pairs[i].query, passage=pairs[i].passage, logits=reference.logits[i])
+            for i in golden_rows(reference.logits, load_params().parity.golden_pairs)
+        ),
+        variants=variants,
+        benchmarks=benchmarks,
+    )
+
+
+def golden_rows(logits: tuple[tuple[float, ...], ...], count: int) -> list[int]:
+    """Rows spread evenly over the range of the first logit, lowest and highest included: a self-test must see both."""
+    order = sorted(range(len(logits)), key=lambda i: (logits[i][0], i))
+    count = min(count, len(order))
+    return [order[round(step * (len(order) - 1) / max(1, count - 1))] for step in range(count)]
+
+
+def _minor(version: str) -> str:
+    """Major and minor: what a variant was proven with is the least that it asks for."""
+    return ".".join(version.split(".")[:2])

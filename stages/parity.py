@@ -1,0 +1,144 @@
+"""Stage `parity`: every built variant, run as a service runs it, against the reference. It measures; `pack` judges."""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from artificer import scoring
+from artificer.backends import Session, open_session
+from artificer.manifest import Activation, ExecutionPrecision, Figures, canonical_json, tree_digest
+from artificer.tokenization import PairTokenizer
+from stages import figures, files, paths
+from stages.build import load_record, published_files
+from stages.data import read_pairs
+from stages.host import load_host
+from stages.params import load_params
+from stages.reference import load_reference
+from stages.spec import ModelSpec, load_spec
+from stages.variants import VariantRow, row
+
+RUNTIME_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
+BATCH_SENSITIVITY_PAIRS = 64
+
+Pairs = list[tuple[str, str]]
+
+
+class Measurement(Struct, frozen=True, kw_only=True):
+    """A variant at one execution precision; `default_precision`: it is what the runtime uses when left alone."""
+
+    runtime_version: str
+    isa_class: str
+    execution_precision: ExecutionPrecision
+    default_precision: bool
+    figures: Figures
+
+
+class VariantParity(Struct, frozen=True, kw_only=True):
+    """The first measurement is at float32, which decides; `error` says why there is none. Logits are those of it."""
+
+    id: str
+    digest: str
+    error: str | None
+    measurements: tuple[Measurement, ...]
+    logits: tuple[tuple[float, ...], ...]
+
+
+def run(slug: str) -> None:
+    """Write parity.json."""
+    spec, params, host = load_spec(slug), load_params().parity, load_host()
+    data = read_pairs(paths.evaluation(slug)).pairs[: params.rows]
+    pairs = [(pair.query, pair.passage) for pair in data]
+    groups = figures.group_by_query([query for query, _ in pairs])
+    expected = np.asarray(load_reference(slug).logits, dtype=np.float32)
+    results = []
+    for variant_id in spec.variants:
+        record = load_record(slug, variant_id)
+        if record.status != "built":
+            continue
+        table_row = row(variant_id)
+        tokenizer = open_tokenizer(spec, record.inputs)
+        measured: list[Measurement] = []
+        kept: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+        error = None
+        try:
+            for session, is_default in _sessions(slug, table_row, host.cores):
+                logits = scoring.logits(session, tokenizer, pairs, batch_size=params.batch_size)
+                kept = kept if len(kept) else logits
+                moved = batch_sensitivity(session, tokenizer, pairs, params.batch_size, spec.activation)
+                measured.append(
+                    Measurement(
+                        runtime_version=host.runtimes[RUNTIME_PACKAGES[table_row.runtime]],
+                        isa_class=host.isa_class,
+                        execution_precision=session.execution_precision,
+                        default_precision=is_default,
+                        figures=figures.differences(logits, expected, spec.activation, groups, params.top_k, moved),
+                    )
+                )
+                _print_row(variant_id, measured[-1])
+                session.close()
+        except Exception as problem:
+            # A runtime may refuse a graph in any way it likes; that is this variant's outcome, not the build's.
+            error = f"{type(problem).__name__}: {str(problem).splitlines()[0]}"[:400]
+            print(f"{variant_id:24} cannot be run: {error}", flush=True)
+        results.append(
+            VariantParity(
+                id=variant_id,
+                digest=tree_digest(published_files(record)),
+                error=error,
+                measurements=tuple(measured),
+                logits=tuple(tuple(float(value) for value in values) for values in kept),
+            )
+        )
+    files.write_file(paths.parity(slug), canonical_json(results))
+
+
+def load_parity(slug: str) -> dict[str, VariantParity]:
+    """What `run` wrote, by variant id."""
+    found = msgspec.json.decode(paths.parity(slug).read_bytes(), type=list[VariantParity])
+    return {variant.id: variant for variant in found}
+
+
+def open_tokenizer(spec: ModelSpec, inputs: tuple[str, ...]) -> PairTokenizer:
+    """The runtime's own tokenizer on the pinned files."""
+    path = paths.source(spec.slug) / spec.tokenizer.file
+    return PairTokenizer(path, spec.tokenizer, max_length=spec.max_length, inputs=inputs)
+
+
+def batch_sensitivity(
+    session: Session, tokenizer: PairTokenizer, pairs: Pairs, batch_size: int, activation: Activation
+) -> float:
+    """The largest move of a score between being scored alone and in a padded batch of mixed lengths."""
+    chosen = pairs[:BATCH_SENSITIVITY_PAIRS]
+    encoded = tokenizer.encode(chosen)
+    starts = range(0, len(chosen), batch_size)
+    batches = [range(start, min(start + batch_size, len(chosen))) for start in starts]
+    together = np.concatenate([session.run(tokenizer.batch(encoded, batch)) for batch in batches])
+    alone = np.concatenate([session.run(tokenizer.batch(encoded, [i])) for i in range(len(chosen))])
+    gap = np.abs(scoring.activate(together, activation) - scoring.activate(alone, activation))
+    return float(gap.max())
+
+
+def _sessions(slug: str, table_row: VariantRow, threads: int) -> Iterator[tuple[Session, bool]]:
+    """At float32 first; then at the runtime's own default, where that is another precision."""
+    graph = paths.variant(slug, table_row) / table_row.file_name
+    default = open_session(table_row.runtime, graph, threads=threads, execution_precision=None)
+    precision = default.execution_precision
+    if precision == "f32":
+        yield default, True
+        return
+    default.close()
+    yield open_session(table_row.runtime, graph, threads=threads, execution_precision="f32"), False
+    yield open_session(table_row.runtime, graph, threads=threads, execution_precision=precision), True
+
+
+def _print_row(variant_id: str, found: Measurement) -> None:
+    f = found.figures
+    rank = "-" if f.spearman is None else f"{f.spearman:.5f}"
+    print(
+        f"{variant_id:24} {found.execution_precision:4} scores max {f.score_max_abs:.1e} mean {f.score_mean_abs:.1e} "
+        f"Spearman {rank} top-{f.top_k} {f.top_k_overlap:.3f} batch {f.batch_score_max_abs:.1e}",
+        flush=True,
+    )

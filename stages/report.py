@@ -1,0 +1,72 @@
+"""Stage `report`: the leaderboard of all models, in the terminal, as Markdown and CSV, and as a plot."""
+
+import csv
+import io
+
+from rich.console import Console
+from rich.table import Table
+
+from artificer.manifest import MANIFEST_FILE, Benchmark, Manifest
+from stages import files, paths, plot, registry
+from stages.host import load_host
+from stages.summary import Line, cells, lines, markdown_table
+
+STYLES = {"passed": "green", "failed": "red", "unsupported": "yellow", "reference": "dim"}
+
+
+def run() -> None:
+    """Write reports/leaderboard.md and .csv, and reports/speed_quality.png and .svg."""
+    host = load_host().name
+    manifests = [
+        Manifest.from_json((paths.package(slug) / MANIFEST_FILE).read_bytes())
+        for slug in registry.slugs()
+        if (paths.package(slug) / MANIFEST_FILE).is_file()
+    ]
+    text, rows = ["# Leaderboard", ""], [["model", "variant", "host", "status", "speedup", "quality_percent"]]
+    for manifest in manifests:
+        benchmarks: list[Benchmark | None] = [*manifest.benchmarks] or [None]
+        for benchmark in benchmarks:
+            found = lines(manifest, benchmark)
+            where = benchmark.host.name if benchmark else "no host"
+            text += [f"## {manifest.slug}", "", _heading(manifest, benchmark), "", markdown_table(found), ""]
+            text += [f"- `{line.id}`: {line.note}" for line in found if line.note] + [""]
+            rows += [
+                [
+                    manifest.slug,
+                    line.id,
+                    where,
+                    line.status,
+                    f"{line.speedup:.3f}",
+                    f"{100 * (line.quality_ratio or 1):.2f}",
+                ]
+                for line in found
+                if line.speedup is not None
+            ]
+            if where in (host, "no host"):
+                _print(manifest, _heading(manifest, benchmark), found)
+    files.write_file(paths.LEADERBOARD, ("\n".join(text).rstrip() + "\n").encode())
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    files.write_file(paths.LEADERBOARD_CSV, table.getvalue().encode())
+    plot.speed_against_quality(manifests, host, *(paths.PLOT_STEM.with_suffix(suffix) for suffix in (".png", ".svg")))
+
+
+def _heading(manifest: Manifest, benchmark: Benchmark | None) -> str:
+    if benchmark is None:
+        return "Not benchmarked."
+    return (
+        f"{benchmark.host.name}, {benchmark.threads} threads, preset {benchmark.preset}; quality on "
+        f"{manifest.evaluation.name} ({manifest.evaluation.rows} pairs); published as {manifest.name}"
+    )
+
+
+def _print(manifest: Manifest, heading: str, found: list[Line]) -> None:
+    table = Table(title=manifest.slug, caption=heading)
+    for name in ("variant", "status"):
+        table.add_column(name, no_wrap=True)
+    for name in ("speed", "quality", "max score diff", "Spearman", "size", "load", "peak memory"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in found:
+        style = STYLES[line.status]
+        table.add_row(line.id, f"[{style}]{line.status}[/]", *cells(line))
+    Console(width=120).print(table)

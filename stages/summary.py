@@ -1,0 +1,110 @@
+"""What people look at first, from a manifest: a line a variant, the same in the terminal, the card and the metrics."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from artificer.manifest import Benchmark, Manifest, Quality, Variant
+from stages.figures import geometric_mean, main_value
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """A variant, or a torch row. `speedup` is the geometric mean over the rows of one host's benchmark."""
+
+    id: str
+    status: str
+    size_megabytes: float | None
+    score_max_abs: float | None
+    spearman: float | None
+    quality_ratio: float | None
+    speedup: float | None
+    load_seconds: float | None
+    peak_megabytes: float | None
+    note: str
+
+
+def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
+    """Torch's rows, then all variants in table order, with the speeds of one host."""
+    timed = {subject.id: subject for subject in benchmark.subjects} if benchmark else {}
+    found = []
+    for subject_id in [*(s for s in timed if s.startswith("torch-")), *(v.id for v in manifest.variants)]:
+        variant = next((v for v in manifest.variants if v.id == subject_id), None)
+        proof = variant.parity[0].figures if variant and variant.parity else None
+        subject = timed.get(subject_id)
+        size = variant.size_bytes if variant else subject.size_bytes if subject else 0
+        found.append(
+            Line(
+                id=subject_id,
+                status=variant.status if variant else "reference",
+                size_megabytes=size / 1e6 if size else None,
+                score_max_abs=proof.score_max_abs if proof else None,
+                spearman=proof.spearman if proof else None,
+                quality_ratio=variant.quality.ratio if variant and variant.quality else None,
+                speedup=geometric_mean([row.speedup for row in subject.rows]) if subject else None,
+                load_seconds=subject.load_seconds if subject else None,
+                peak_megabytes=subject.peak_memory_bytes / 1e6 if subject else None,
+                note=_note(variant),
+            )
+        )
+    return found
+
+
+def markdown_table(rows: list[Line]) -> str:
+    """The lines as a Markdown table."""
+    head = [
+        "variant",
+        "status",
+        "speed vs torch",
+        "quality vs torch",
+        "max score diff",
+        "Spearman",
+        "size",
+        "load",
+        "peak memory",
+    ]
+    body = [[line.id, line.status, *cells(line)] for line in rows]
+    text = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * (len(head) - 2)]
+    text += ["| " + " | ".join(row) + " |" for row in body]
+    return "\n".join(text)
+
+
+def cells(line: Line) -> list[str]:
+    """The figures of a line as text, a dash where there is none."""
+    return [
+        _text(line.speedup, "{:.2f}x"),
+        _text(line.quality_ratio, "{:.2%}"),
+        _text(line.score_max_abs, "{:.1e}"),
+        _text(line.spearman, "{:.5f}"),
+        _text(line.size_megabytes, "{:.1f} MB"),
+        _text(line.load_seconds, "{:.2f} s"),
+        _text(line.peak_megabytes, "{:.0f} MB"),
+    ]
+
+
+def metrics(manifest: Manifest, reference: Quality, host: str) -> dict[str, Any]:
+    """What `dvc metrics show` prints for a model: rounded, so that a diff shows changes and not noise."""
+    benchmark = next((b for b in manifest.benchmarks if b.host.name == host), None)
+    variants = {
+        line.id: {
+            "passed": int(line.status == "passed"),
+            "speedup": _rounded(line.speedup, 2),
+            "quality_ratio": _rounded(line.quality_ratio, 4),
+            "score_max_abs": float(f"{line.score_max_abs:.2g}") if line.score_max_abs is not None else None,
+            "megabytes": _rounded(line.size_megabytes, 1),
+        }
+        for line in lines(manifest, benchmark)
+        if line.status != "reference"
+    }
+    return {"reference": {reference.main_metric: _rounded(main_value(reference), 4)}, "variants": variants}
+
+
+def _note(variant: Variant | None) -> str:
+    return "" if variant is None else "; ".join(filter(None, [variant.reason, *variant.notes]))
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
