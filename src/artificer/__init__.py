@@ -10,43 +10,61 @@ from typing import TYPE_CHECKING, Any
 from artificer import errors
 from artificer.errors import (
     ArtificerError,
+    ClosedError,
+    DeadlineError,
+    FetchError,
     InputError,
     IntegrityError,
     ManifestError,
     ManifestVersionError,
     MissingRuntimeError,
+    OverloadedError,
     ScoreError,
     SelectionError,
     SelfTestError,
 )
 
 if TYPE_CHECKING:
+    from artificer.explain import Explanation
     from artificer.loading import load
     from artificer.manifest import Manifest
-    from artificer.reranker import Reranker
+    from artificer.reranker import Reranker, TruncationWarning
+    from artificer.select import Choice, Policy
 
 __version__ = "0.1.0"
 __all__ = [
     "ArtificerError",
+    "Choice",
+    "ClosedError",
+    "DeadlineError",
+    "Explanation",
+    "FetchError",
     "InputError",
     "IntegrityError",
     "Manifest",
     "ManifestError",
     "ManifestVersionError",
     "MissingRuntimeError",
+    "OverloadedError",
+    "Policy",
     "Reranker",
     "ScoreError",
     "SelectionError",
     "SelfTestError",
+    "TruncationWarning",
     "errors",
     "load",
 ]
 
 # Imported when first used, so that `import artificer.manifest` in the builder or a tool stays a matter of milliseconds.
 _LAZY = {
-    "load": "artificer.loading",
+    "Choice": "artificer.select",
+    "Explanation": "artificer.explain",
     "Manifest": "artificer.manifest",
+    "Policy": "artificer.select",
     "Reranker": "artificer.reranker",
+    "TruncationWarning": "artificer.reranker",
+    "load": "artificer.loading",
 }
 
 

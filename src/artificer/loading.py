@@ -1,34 +1,276 @@
-"""From a published folder to a Reranker."""
+"""From a place to a Reranker: read the manifest, verify, select, open, test; and fall back where that is safe."""
 
+import hashlib
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
-from artificer import host
-from artificer.backends import open_session
-from artificer.errors import IntegrityError, SelectionError
-from artificer.manifest import MANIFEST_FILE, Manifest, describe_file
-from artificer.reranker import Reranker
+from artificer import host as hosts
+from artificer.autotune import autotuned
+from artificer.backends import Session, open_session
+from artificer.cache import cache_folder
+from artificer.errors import ArtificerError, IntegrityError, ManifestError, SelectionError, SelfTestError
+from artificer.explain import Explanation
+from artificer.golden import self_test as run_self_test
+from artificer.integrity import Verify, check_sidecars, verify_files
+from artificer.manifest import MANIFEST_FILE, Host, Manifest, Runtime
+from artificer.reranker import OnTruncate, Reranker
+from artificer.select import PACKAGES, Candidate, Choice, Objective, Policy, select
 from artificer.tokenization import PairTokenizer
 
+logger = logging.getLogger("artificer")
 
-def load(folder: str | Path, *, variant: str | None = None) -> Reranker:
-    """Read the manifest in `folder`, verify the files, open a variant."""
-    root = Path(folder)
-    manifest = Manifest.from_json((root / MANIFEST_FILE).read_bytes())
-    installed = host.installed_runtimes()
-    names = {"onnx": "onnxruntime", "openvino": "openvino"}
-    passed = [v for v in manifest.variants if v.status == "passed" and names[v.runtime] in installed]
-    chosen = manifest.variant(variant) if variant else passed[0]
-    if chosen.status != "passed" or chosen.graph is None:
-        raise SelectionError(f"{chosen.id} is {chosen.status}: {chosen.reason}")
-    for entry in (*manifest.files, *chosen.files):
-        if describe_file(root, entry.path) != entry:
-            raise IntegrityError(f"{entry.path} differs from the manifest.")
-    threads, _ = host.thread_count()
-    return Reranker(
-        manifest=manifest,
-        variant=chosen,
-        session=open_session(chosen.runtime, root / chosen.graph, threads=threads),
-        tokenizer=PairTokenizer(
-            root / manifest.tokenizer.file, manifest.tokenizer, max_length=manifest.max_length, inputs=manifest.inputs
-        ),
+_MANIFEST_LIMIT = 64 << 20  # bytes; a real one has some tens of kilobytes
+
+
+def load(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    variant: str | None = None,
+    objective: Objective = "throughput",
+    exact: bool = False,
+    allow_bf16: bool = False,
+    quality_floor: float | None = None,
+    memory_ceiling_bytes: int | None = None,
+    runtime: Runtime | None = None,
+    threads: int | None = None,
+    max_length: int | None = None,
+    on_truncate: OnTruncate = "ok",
+    verify: Verify = "stamp",
+    self_test: bool = True,
+    autotune: bool = False,
+    warm: bool = False,
+    max_pending: int = 64,
+    offline: bool | None = None,
+    cache: str | Path | None = None,
+) -> Reranker:
+    """Load the fastest variant that is proven for this machine.
+
+    Args:
+        source: a published folder, or a Hub repo id such as `acme/minilm-l6-artifacts`.
+        revision: of a Hub repo; a branch or tag is resolved to its commit first. Refused for a folder.
+        variant: force this one. It must be admissible: a variant without proof for this machine is refused.
+        objective, exact, allow_bf16, quality_floor, memory_ceiling_bytes, runtime: see `select.Policy`.
+        threads: compute threads; None honours the affinity mask and the cgroup's quota (`host.thread_count`).
+        max_length: cut pairs at fewer tokens than the model allows.
+        on_truncate: what to do about pairs that are cut: `ok`, `warn` or `error`.
+        verify: `stamp` hashes files that changed since they were last hashed, `full` hashes all.
+        self_test: score the manifest's golden pairs first.
+        autotune: measure the admissible variants here, once; later loads use the kept result.
+        warm: compile the shapes of single requests now instead of at their first use (see `Reranker.warm`).
+        max_pending: calls of the asynchronous methods that may wait before `OverloadedError`.
+        offline: open no socket; None reads `HF_HUB_OFFLINE`.
+        cache: where fetched models, stamps and timings are kept; None for `cache.cache_folder()`.
+
+    Raises:
+        ManifestError: there is no manifest, or it is malformed.
+        IntegrityError: a file is not what the manifest says.
+        SelectionError: no variant is admissible here, or `variant` is not.
+        MissingRuntimeError: the forced variant's runtime is not installed.
+        SelfTestError: no admissible variant reproduces the golden logits.
+    """
+    kept = Path(cache) if cache is not None else cache_folder()
+    here = hosts.detect()
+    policy = Policy(
+        objective=objective,
+        exact=exact,
+        allow_bf16=allow_bf16,
+        quality_floor=quality_floor,
+        memory_ceiling_bytes=memory_ceiling_bytes,
+        runtime=runtime,
     )
+    folder, fetch = locate(source, revision=revision, offline=offline, cache=kept)
+    manifest, manifest_sha256 = read_manifest(folder)
+    count, counted = (threads, "given to load") if threads is not None else hosts.thread_count()
+    if count < 1:
+        raise SelectionError(f"threads: expected at least 1, found {threads}.")
+    opener = _Opener(folder, fetch, manifest, manifest_sha256, count, max_length, kept / "stamps", verify, self_test)
+    choice = select(manifest, here, policy, variant)
+    if autotune and variant is None:
+        choice = autotuned(choice, here, policy.objective, manifest_sha256, opener.open, opener.tokenizer, kept)
+    opened, fallbacks = _open_first(choice, opener.open)
+    return _reranker(opener, opened, choice, here, counted, fallbacks, on_truncate, max_pending, warm)
+
+
+Fetch = Callable[[tuple[str, ...]], None]
+
+
+def locate(source: str | Path, *, revision: str | None, offline: bool | None, cache: Path) -> tuple[Path, Fetch | None]:
+    """The folder that holds the manifest, and how to get further files into it (None: they are there)."""
+    folder = Path(source)
+    if folder.is_dir():
+        if revision is not None:
+            raise ManifestError(f"{source} is a folder, which has no revision {revision!r}.")
+        return folder, None
+    from artificer.hub import is_repo_id, open_repo
+
+    if isinstance(source, str) and is_repo_id(source):
+        return open_repo(source, revision=revision, offline=offline, cache=cache)
+    raise ManifestError(
+        f"{source}: expected a published folder or a Hub repo id like acme/minilm, and there is no such folder."
+    )
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, str]:
+    """The manifest in `folder`, validated, and the SHA-256 of its bytes.
+
+    Raises:
+        ManifestError: there is none, or it is malformed; ManifestVersionError for another major version.
+    """
+    try:
+        with (folder / MANIFEST_FILE).open("rb") as stream:
+            data = stream.read(_MANIFEST_LIMIT + 1)
+    except OSError as error:
+        raise ManifestError(
+            f"{folder} holds no readable {MANIFEST_FILE} ({error.strerror}); expected a published folder."
+        ) from None
+    if len(data) > _MANIFEST_LIMIT:
+        raise ManifestError(f"{folder / MANIFEST_FILE} is larger than {_MANIFEST_LIMIT} bytes.")
+    return Manifest.from_json(data), hashlib.sha256(data).hexdigest()
+
+
+class Opened:
+    """A session that passed every check, with what was found out on the way."""
+
+    def __init__(self, candidate: Candidate, session: Session, hashed: int, difference: float | None):
+        self.candidate = candidate
+        self.session = session
+        self.hashed = hashed
+        self.difference = difference
+
+
+class _Opener:
+    """Opens candidates of one manifest: fetch, verify, check the sidecars, open, self-test, in this order."""
+
+    def __init__(
+        self,
+        folder: Path,
+        fetch: Fetch | None,
+        manifest: Manifest,
+        manifest_sha256: str,
+        threads: int,
+        max_length: int | None,
+        stamps: Path,
+        verify: Verify,
+        self_test: bool,
+    ):
+        self.folder, self.manifest, self.manifest_sha256, self.threads = folder, manifest, manifest_sha256, threads
+        self._fetch, self._stamps, self._verify, self._self_test = fetch, stamps, verify, self_test
+        self._hashed = self._ensure(tuple(entry.path for entry in manifest.files))
+        self._max_length = max_length
+        self.tokenizer = self._tokenizer(max_length or manifest.max_length)
+
+    def open(self, candidate: Candidate) -> Opened:
+        """Raises IntegrityError, which nobody may catch to fall back; SelfTestError and whatever the runtime raises."""
+        variant = candidate.variant
+        assert variant.graph is not None
+        hashed = self._hashed + self._ensure(tuple(entry.path for entry in variant.files))
+        check_sidecars(self.folder, variant)
+        session = open_session(
+            variant.runtime,
+            self.folder / variant.graph,
+            threads=self.threads,
+            execution_precision=candidate.precision if variant.runtime == "openvino" else None,
+        )
+        try:
+            if missing := set(session.input_names) ^ set(self.manifest.inputs):
+                raise SelfTestError(f"{variant.id}: graph and manifest disagree on the inputs {sorted(missing)}.")
+            full = self._tokenizer(self.manifest.max_length) if self._max_length else self.tokenizer
+            difference = (
+                run_self_test(session, full, self.manifest, variant, candidate.parity) if self._self_test else None
+            )
+        except BaseException:
+            session.close()
+            raise
+        return Opened(candidate, session, hashed, difference)
+
+    def _ensure(self, paths: tuple[str, ...]) -> int:
+        if self._fetch is not None:
+            self._fetch(paths)
+        wanted = set(paths)
+        entries = [entry for entry in self.manifest.published_files() if entry.path in wanted]
+        return verify_files(
+            self.folder, entries, manifest_sha256=self.manifest_sha256, stamps=self._stamps, mode=self._verify
+        )
+
+    def _tokenizer(self, max_length: int) -> PairTokenizer:
+        info = self.manifest.tokenizer
+        length = min(max_length, self.manifest.max_length)
+        return PairTokenizer(self.folder / info.file, info, max_length=length, inputs=self.manifest.inputs)
+
+
+def _open_first(choice: Choice, opener: Callable[[Candidate], Opened]) -> tuple[Opened, list[str]]:
+    """The best candidate that opens and passes; each one given up is logged. An integrity error ends it at once."""
+    fallbacks: list[str] = []
+    last: Exception | None = None
+    for candidate in choice.candidates:
+        try:
+            return opener(candidate), fallbacks
+        except (IntegrityError, ManifestError):
+            raise
+        except Exception as error:  # a runtime may raise anything of its own
+            last = error
+            line = f"{candidate.variant.id}: {error}"
+            fallbacks.append(line)
+            logger.warning("gave up %s", line)
+    assert last is not None
+    if len(choice.candidates) == 1 and isinstance(last, ArtificerError):
+        raise last
+    raise SelfTestError("No admissible variant works on this machine:\n  " + "\n  ".join(fallbacks)) from last
+
+
+def _reranker(
+    opener: _Opener,
+    opened: Opened,
+    choice: Choice,
+    here: Host,
+    counted: str,
+    fallbacks: list[str],
+    on_truncate: OnTruncate,
+    max_pending: int,
+    warm: bool,
+) -> Reranker:
+    from artificer import __version__
+
+    manifest, candidate, session = opener.manifest, opened.candidate, opened.session
+    after = [each.variant.id for each in choice.candidates]
+    parity = candidate.parity
+    explanation = Explanation(
+        model=manifest.slug,
+        folder=str(opener.folder),
+        manifest_sha256=opener.manifest_sha256,
+        source=f"{manifest.source.location} at {manifest.source.revision}",
+        variant=candidate.variant.id,
+        why=choice.basis,
+        alternatives=tuple(after[after.index(candidate.variant.id) + 1 :]),
+        rejected=choice.rejected,
+        fallbacks=tuple(fallbacks),
+        runtime=session.runtime,
+        runtime_version=here.runtimes.get(PACKAGES[session.runtime], "unknown"),
+        execution_precision=session.execution_precision,
+        parity=f"passed on {parity.isa_class} in {parity.execution_precision} with {parity.runtime_version}: scores"
+        f" within {parity.figures.score_max_abs:.2g} of torch",
+        activation=manifest.activation,
+        max_length=opener.tokenizer.max_length,
+        threads=opener.threads,
+        threads_from=counted,
+        host=here.name,
+        cpu=here.cpu_model,
+        isa=here.isa,
+        files_hashed=opened.hashed,
+        self_test=opened.difference,
+        artificer_version=__version__,
+    )
+    logger.info("loaded %s", explanation)
+    reranker = Reranker(
+        manifest=manifest,
+        session=session,
+        tokenizer=opener.tokenizer,
+        explanation=explanation,
+        on_truncate=on_truncate,
+        max_pending=max_pending,
+    )
+    if warm:
+        reranker.warm()
+    return reranker

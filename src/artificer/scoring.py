@@ -1,22 +1,54 @@
 """From pairs to logits, and from logits to scores. Knows no runtime."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Session
-from artificer.errors import ScoreError
+from artificer.batching import MAX_TOKENS, plan
+from artificer.errors import DeadlineError, ScoreError
 from artificer.manifest import Activation
 from artificer.tokenization import Encoded, Pair, PairTokenizer
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop: `deadline` on `time.monotonic`'s clock; `cancelled` is asked between two batches."""
+
+    deadline: float | None = None
+    cancelled: Callable[[], bool] | None = None
+
+    @classmethod
+    def after(cls, timeout: float | None, cancelled: Callable[[], bool] | None = None) -> "Limits":
+        """Limits that begin to count now; `timeout` in seconds, None for none."""
+        return cls(None if timeout is None else time.monotonic() + timeout, cancelled)
+
+    def check(self, done: int, total: int) -> None:
+        """Raise DeadlineError if it is time to stop."""
+        if self.cancelled is not None and self.cancelled():
+            raise DeadlineError(f"Cancelled after {done} of {total} pairs.")
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            raise DeadlineError(f"The timeout passed after {done} of {total} pairs.")
+
+
+Progress = Callable[[int, int], None]
+"""Told after each batch: pairs done, pairs in all."""
+
+
 def logits(
-    session: Session, tokenizer: PairTokenizer, pairs: Sequence[Pair], *, batch_size: int = 32
+    session: Session,
+    tokenizer: PairTokenizer,
+    pairs: Sequence[Pair],
+    *,
+    batch_size: int = 32,
+    max_tokens: int = MAX_TOKENS,
 ) -> NDArray[np.float32]:
     """Logits, `[len(pairs), labels]`, in input order; `[0, 0]` for no pairs.
 
-    Pairs are batched by token length, longest first, so that little is padded.
+    Pairs are batched by token length, longest first, at most `batch_size` pairs and `max_tokens` tokens at once.
 
     Raises:
         InputError: a text cannot be tokenized.
@@ -24,22 +56,38 @@ def logits(
     """
     if not pairs:
         return np.empty((0, 0), dtype=np.float32)
-    return score_encoded(session, tokenizer, tokenizer.encode(pairs), batch_size=batch_size)
+    return score_encoded(session, tokenizer, tokenizer.encode(pairs), batch_size=batch_size, max_tokens=max_tokens)
 
 
 def score_encoded(
-    session: Session, tokenizer: PairTokenizer, encoded: Encoded, *, batch_size: int = 32
+    session: Session,
+    tokenizer: PairTokenizer,
+    encoded: Encoded,
+    *,
+    batch_size: int = 32,
+    max_tokens: int = MAX_TOKENS,
+    limits: Limits = Limits(),
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """As `logits`, for pairs that are tokenized already (at least one)."""
-    order = np.argsort(-encoded.lengths, kind="stable")
+    """As `logits`, for pairs that are tokenized already (at least one).
+
+    Raises:
+        DeadlineError: `limits` said stop; batches that were finished are dropped.
+    """
+    bucket_to = tokenizer.max_length if session.new_shapes_are_dear else None
+    batches = plan(encoded.lengths, max_rows=batch_size, max_tokens=max_tokens, bucket_to=bucket_to)
     found: NDArray[np.float32] | None = None
-    for start in range(0, len(order), batch_size):
-        indices = order[start : start + batch_size]
-        rows = session.run(tokenizer.batch(encoded, indices))
-        check_logits(rows, len(indices))
+    done = 0
+    for batch in batches:
+        limits.check(done, len(encoded))
+        rows = session.run(tokenizer.batch(encoded, batch.indices, batch.width))
+        check_logits(rows, len(batch.indices))
         if found is None:
-            found = np.empty((len(order), rows.shape[1]), dtype=np.float32)
-        found[indices] = rows
+            found = np.empty((len(encoded), rows.shape[1]), dtype=np.float32)
+        found[batch.indices] = rows
+        done += len(batch.indices)
+        if progress is not None:
+            progress(done, len(encoded))
     assert found is not None
     return found
 
@@ -62,6 +110,8 @@ def activate(logits: NDArray[np.float32], activation: Activation) -> NDArray[np.
     if activation == "sigmoid":
         small = np.exp(-np.abs(logits))
         return np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
+    if logits.size == 0:
+        return logits
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     scores: NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
     return scores

@@ -16,7 +16,8 @@ Inputs = Mapping[str, NDArray[np.int64]]
 
 @runtime_checkable
 class Session(Protocol):
-    """A graph, opened by one runtime. Safe to share between threads.
+    """A graph, opened by one runtime. Safe to share between threads: batches are computed one after the other, each
+    with all the compute threads, so that memory does not grow with the callers.
 
     `execution_precision` is what it really computes in where the graph says float32; `new_shapes_are_dear` says that
     the runtime compiles for every input shape that it has not seen, so that padding lengths to a few buckets pays.
@@ -30,6 +31,9 @@ class Session(Protocol):
 
     @property
     def input_names(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def new_shapes_are_dear(self) -> bool: ...  # noqa: D102
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`, of `[batch, length]` token arrays."""

@@ -18,6 +18,7 @@ class OnnxSession:
 
     runtime: Runtime = "onnx"
     execution_precision: ExecutionPrecision = "f32"
+    new_shapes_are_dear = False
 
     def __init__(self, graph: Path, *, threads: int):
         self._session: ort.InferenceSession | None = ort.InferenceSession(

@@ -50,6 +50,7 @@ class OpenVinoSession:
     """A compiled model with a pool of infer requests: one per thread that scores at the same time."""
 
     runtime: Runtime = "openvino"
+    new_shapes_are_dear = True
 
     def __init__(self, graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None):
         options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}

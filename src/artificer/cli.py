@@ -1,0 +1,158 @@
+"""The command line: `artificer explain | verify | rank | bench`. Errors exit with 1, usage with 2."""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from artificer.errors import ArtificerError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        code: int = given.run(given)
+    except ArtificerError as error:
+        print(f"artificer: {error}", file=sys.stderr)
+        return 1
+    except (BrokenPipeError, KeyboardInterrupt):
+        return 130
+    return code
+
+
+def _explain(given: argparse.Namespace) -> int:
+    with _load(given) as reranker:
+        found = reranker.explain()
+        print(json.dumps(found.to_dict(), indent=2) if given.json else found)
+    return 0
+
+
+def _verify(given: argparse.Namespace) -> int:
+    """Hash everything, of all variants; name what the manifest does not know."""
+    from artificer.integrity import check_sidecars, extra_files, verify_files
+    from artificer.loading import read_manifest
+    from artificer.manifest import MANIFEST_FILE
+
+    folder = Path(given.source)
+    manifest, sha256 = read_manifest(folder)
+    files = manifest.published_files()
+    verify_files(folder, files, manifest_sha256=sha256, stamps=None, mode="full")
+    for variant in manifest.variants:
+        if variant.status == "passed":
+            check_sidecars(folder, variant)
+    for path in extra_files(folder, (MANIFEST_FILE, *(entry.path for entry in files))):
+        print(f"not in the manifest, never opened: {path}")
+    size = sum(entry.size for entry in files)
+    print(f"{manifest.slug}: {len(files)} files, {size} bytes: all as the manifest says (its sha256 is {sha256})")
+    return 0
+
+
+def _rank(given: argparse.Namespace) -> int:
+    """Documents from the command line, or one a line from standard input."""
+    documents = given.documents or [line.rstrip("\n") for line in sys.stdin]
+    with _load(given) as reranker:
+        for row in reranker.rank(given.query, documents, top_k=given.top_k, return_documents=True):
+            if given.json:
+                print(json.dumps({**row, "score": float(row["score"])}, ensure_ascii=False))
+            else:
+                print(f"{float(row['score']):.6f}  {row['corpus_id']:>4}  {row['text']}")
+    return 0
+
+
+def _bench(given: argparse.Namespace) -> int:
+    """One line per admissible variant: pairs/s, and the median time of a single pair, interleaved over rounds."""
+    from artificer import host
+    from artificer.loading import load, read_manifest
+    from artificer.select import Policy, select
+
+    manifest, _ = read_manifest(Path(given.source))
+    choice = select(manifest, host.detect(), Policy(allow_bf16=given.allow_bf16))
+    pairs = [(each.query, each.passage) for each in manifest.golden] * (given.pairs // max(1, len(manifest.golden)) + 1)
+    pairs = pairs[: given.pairs]
+    if not pairs:
+        raise ArtificerError("The manifest has no golden pairs to measure with.")
+    loaded: dict[str, Any] = {
+        each.variant.id: load(given.source, variant=each.variant.id, threads=given.threads, allow_bf16=given.allow_bf16)
+        for each in choice.candidates
+    }
+    many: dict[str, list[float]] = {name: [] for name in loaded}
+    single: dict[str, list[float]] = {name: [] for name in loaded}
+    for _ in range(given.rounds + 1):
+        for name, reranker in loaded.items():
+            many[name].append(_seconds(lambda r=reranker: r.predict(pairs)))
+            single[name].append(_seconds(lambda r=reranker: r.predict(pairs[0])))
+    print(f"{'variant':28}{'pairs/s':>10}{'one pair, ms':>14}")
+    for name in sorted(loaded, key=lambda key: statistics.median(many[key][1:])):
+        speed, delay = len(pairs) / statistics.median(many[name][1:]), 1e3 * statistics.median(single[name][1:])
+        print(f"{name:28}{speed:>10.0f}{delay:>14.2f}")
+        loaded[name].close()
+    for name, reasons in choice.rejected.items():
+        print(f"{name:28}  not admissible: {'; '.join(reasons)}")
+    return 0
+
+
+def _seconds(action: Any) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def _load(given: argparse.Namespace) -> Any:
+    from artificer.loading import load
+
+    return load(
+        given.source,
+        revision=given.revision,
+        variant=given.variant,
+        objective=given.objective,
+        exact=given.exact,
+        allow_bf16=given.allow_bf16,
+        threads=given.threads,
+        offline=given.offline or None,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    from artificer import __version__
+
+    parser = argparse.ArgumentParser(prog="artificer", description="Load and inspect published cross-encoders.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    source = argparse.ArgumentParser(add_help=False)
+    source.add_argument("source", help="a published folder, or a Hub repo id")
+    source.add_argument("--allow-bf16", action="store_true", help="OpenVINO may compute in bfloat16 where that passed")
+    source.add_argument("--threads", type=int, help="compute threads (default: what the container allows)")
+    choose = argparse.ArgumentParser(add_help=False)
+    choose.add_argument("--variant", help="force this one")
+    choose.add_argument("--objective", choices=["latency", "throughput", "size"], default="throughput")
+    choose.add_argument("--exact", action="store_true", help="fp32 variants only")
+    choose.add_argument("--revision", help="branch, tag or commit of a Hub repo")
+    choose.add_argument("--offline", action="store_true", help="open no socket")
+    choose.add_argument("--json", action="store_true", help="print JSON")
+
+    explain = commands.add_parser("explain", parents=[source, choose], help="which variant would run, and why")
+    explain.set_defaults(run=_explain)
+    verify = commands.add_parser("verify", help="hash every file of a published folder")
+    verify.add_argument("source", help="a published folder")
+    verify.set_defaults(run=_verify)
+    rank = commands.add_parser("rank", parents=[source, choose], help="rank documents, or standard input's lines")
+    rank.add_argument("query")
+    rank.add_argument("documents", nargs="*")
+    rank.add_argument("--top-k", type=int)
+    rank.set_defaults(run=_rank)
+    bench = commands.add_parser("bench", parents=[source], help="measure every admissible variant here")
+    bench.add_argument("--pairs", type=int, default=128)
+    bench.add_argument("--rounds", type=int, default=3)
+    bench.set_defaults(run=_bench)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
