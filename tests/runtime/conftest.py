@@ -1,0 +1,86 @@
+"""A published folder, built once by optimum and kept in pytest's cache; and what the tests make of it."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from artificer import host
+from artificer.loading import load
+from artificer.manifest import MANIFEST_FILE, Manifest
+from artificer.reranker import Reranker
+
+ROOT = Path(__file__).resolve().parents[2]
+CHECKPOINT = ROOT / "registry/demo/reranker"
+BUILDER = Path(__file__).with_name("build_folder.py")
+
+
+@pytest.fixture(scope="session")
+def published(request: pytest.FixtureRequest) -> Path:
+    """The demo reranker with all variants. Read only: tests that change files take `copied`."""
+    key = hashlib.sha256(BUILDER.read_bytes() + (ROOT / "src/artificer/manifest.py").read_bytes())
+    key.update((CHECKPOINT / "model.safetensors").read_bytes() + host.detect().name.encode())
+    for package in ("onnxruntime", "openvino", "optimum-onnx", "optimum-intel", "nncf", "torch"):
+        key.update(metadata.version(package).encode())
+    folder = Path(request.config.cache.mkdir("artificer")) / key.hexdigest()[:16]  # type: ignore[union-attr]
+    if not (folder / MANIFEST_FILE).exists():
+        scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
+        shutil.rmtree(scratch, ignore_errors=True)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "TOKENIZERS_PARALLELISM": "false"}
+        command = [sys.executable, str(BUILDER), str(CHECKPOINT), str(scratch)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-4000:]
+        try:
+            scratch.rename(folder)
+        except OSError:  # another worker was faster
+            shutil.rmtree(scratch)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def manifest(published: Path) -> Manifest:
+    """The manifest of `published`."""
+    return Manifest.from_json((published / MANIFEST_FILE).read_bytes())
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep stamps and timings of a test apart from the machine's and from other tests'."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("ARTIFICER_CACHE", str(folder))
+    monkeypatch.delenv("ARTIFICER_THREADS", raising=False)
+    return folder
+
+
+Copy = Callable[..., Path]
+
+
+@pytest.fixture
+def copied(published: Path, manifest: Manifest, tmp_path: Path) -> Copy:
+    """Make a folder of one's own that holds only the named variants."""
+
+    def copy(*ids: str) -> Path:
+        kept = tuple(variant for variant in manifest.variants if variant.id in ids)
+        small = msgspec.structs.replace(manifest, variants=kept)
+        folder = tmp_path / "published"
+        for entry in small.published_files():
+            (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(published / entry.path, folder / entry.path)
+        (folder / MANIFEST_FILE).write_bytes(small.to_json())
+        return folder
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def reranker(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reranker]:
+    """The plain fp32 ONNX variant, loaded once."""
+    with load(published, variant="onnx", cache=tmp_path_factory.mktemp("shared-cache")) as loaded:
+        yield loaded

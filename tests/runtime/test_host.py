@@ -1,0 +1,156 @@
+from math import inf
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artificer import host
+
+EPYC = """processor\t: 0
+vendor_id\t: AuthenticAMD
+model name\t: AMD EPYC 9R14 96-Core Processor
+flags\t\t: fpu sse2 avx f16c fma avx2 avx512f avx512dq avx512bw avx512vl avx512_vnni avx512_bf16
+
+processor\t: 1
+model name\t: AMD EPYC 9R14 96-Core Processor
+flags\t\t: fpu sse2 avx f16c fma avx2 avx512f avx512dq avx512bw avx512vl avx512_vnni avx512_bf16
+"""
+GRAVITON = """processor\t: 0
+BogoMIPS\t: 2100.00
+Features\t: fp asimd asimdhp asimddp sve i8mm bf16
+CPU implementer\t: 0x41
+CPU part\t: 0xd40
+"""
+APPLE = """machdep.cpu.brand_string: Apple M2
+hw.optional.neon: 1
+hw.optional.arm.FEAT_DotProd: 1
+hw.optional.arm.FEAT_I8MM: 1
+hw.optional.arm.FEAT_SME: 0
+"""
+
+
+def machine(root: Path, files: dict[str, str]) -> Path:
+    """A root folder with these files."""
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+def test_an_x86_cpu_has_the_isa_names_of_the_manifest() -> None:
+    """The kernel's flags become the manifest's names, and the best class is found."""
+    isa = host.isa_names(host.cpu_features(EPYC), "x86_64")
+    assert isa == ("avx", "avx2", "avx512", "avx512_bf16", "avx512_vnni", "f16c", "fma", "x86-64")
+    assert host.isa_class(isa, "x86_64") == "avx512_vnni"
+    assert host.host_name(host.cpu_model(EPYC), "avx512_vnni", 2, ()) == "amd-epyc-9r14-avx512_vnni-2c"
+
+
+def test_an_arm_server_has_its_class_and_its_part_as_a_name() -> None:
+    """Arm's cpuinfo has no model name: implementer and part give one."""
+    isa = host.isa_names(host.cpu_features(GRAVITON), "arm64")
+    assert {"arm64", "dotprod", "i8mm", "neon"} <= set(isa)
+    assert host.isa_class(isa, "arm64") == "arm64"
+    assert host.cpu_model(GRAVITON) == "neoverse-v1"
+
+
+def test_a_mac_is_read_from_sysctl() -> None:
+    """Features that are 1 count, features that are 0 do not."""
+    isa = host.isa_names(host.sysctl_features(APPLE), "arm64")
+    assert isa == ("arm64", "dotprod", "i8mm", "neon")
+    assert host.sysctl_model(APPLE) == "Apple M2"
+
+
+def test_a_feature_counts_only_if_every_cpu_has_it() -> None:
+    """On a hybrid machine a thread may run on either kind of core."""
+    assert host.cpu_features("flags : avx avx2 avx512f\n\nflags : avx avx2\n") == {"avx", "avx2"}
+
+
+def test_vnni_without_the_rest_of_avx512_is_not_the_vnni_class() -> None:
+    """The class promises all of AVX-512's usual sets, not one name of them."""
+    isa = host.isa_names({"avx2", "avx512_vnni", "avx512f"}, "x86_64")
+    assert host.isa_class(isa, "x86_64") == "avx2"
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"), [("max 100000\n", inf), ("150000 100000\n", 1.5), ("0 100000", inf), ("", inf), ("a b", inf)]
+)
+def test_a_v2_quota_is_in_cpus(text: str, cpus: float) -> None:
+    """Quota over period; `max` and nonsense are no limit."""
+    assert host.quota_v2(text) == cpus
+
+
+@pytest.mark.parametrize(("quota", "period", "cpus"), [("-1", "100000", inf), ("50000\n", "100000\n", 0.5), ("", "", inf)])
+def test_a_v1_quota_is_in_cpus(quota: str, period: str, cpus: float) -> None:
+    """Quota over period; -1 and nonsense are no limit."""
+    assert host.quota_v1(quota, period) == cpus
+
+
+def test_the_tightest_quota_on_the_way_up_counts(tmp_path: Path) -> None:
+    """A parent group's quota binds its children."""
+    root = machine(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/pod/container\n",
+            "sys/fs/cgroup/pod/container/cpu.max": "max 100000\n",
+            "sys/fs/cgroup/pod/cpu.max": "130000 100000\n",
+        },
+    )
+    assert host.cgroup_quota(root) == (1.3, "cgroup v2 quota")
+    assert host.available_cores(root) == (1, "cgroup v2 quota of 1.3 CPUs")
+
+
+def test_a_v1_quota_is_found_where_the_container_mounts_its_own_group(tmp_path: Path) -> None:
+    """The process's path is not below the mount inside a container: the mount's root holds the quota."""
+    root = machine(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n0::/\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+    )
+    assert host.cgroup_quota(root) == (0.5, "cgroup v1 quota")
+    assert host.thread_count({}, root) == (1, "cgroup v1 quota of 0.5 CPUs")
+
+
+def test_the_variable_for_threads_wins() -> None:
+    """ARTIFICER_THREADS is taken, and named as the source; nonsense in it is not."""
+    assert host.thread_count({"ARTIFICER_THREADS": "3"}) == (3, "ARTIFICER_THREADS")
+    assert host.thread_count({"ARTIFICER_THREADS": "many"})[1] != "ARTIFICER_THREADS"
+
+
+def test_hyperthreads_count_once() -> None:
+    """Two logical CPUs with the same sibling list are one core; an unknown topology is none."""
+    assert host.physical_cores(["0,2\n", "1,3\n", "0,2\n", "1,3\n"]) == 2
+    assert host.physical_cores(["0,2", ""]) == 0
+
+
+def test_gpus_are_read_from_the_driver(tmp_path: Path) -> None:
+    """The NVIDIA driver lists its GPUs in /proc; their model is part of the host's name."""
+    root = machine(tmp_path, {"proc/driver/nvidia/gpus/0000:01:00.0/information": "Model: \t NVIDIA H100\nIRQ: 1\n"})
+    assert host.detect(root).accelerators == ("NVIDIA H100",)
+    assert host.detect(root).name.endswith("-nvidia-h100")
+
+
+def test_this_machine_is_detected_without_importing_a_runtime() -> None:
+    """The class of the machine that runs the tests is one of the known ones, and its name is safe in a path."""
+    found = host.detect()
+    assert found.isa_class in host.ISA_CLASSES
+    assert set(found.name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
+    assert {"onnxruntime", "openvino"} <= found.runtimes.keys()
+
+
+@given(st.text())
+def test_no_text_breaks_the_parsers(text: str) -> None:
+    """Whatever the kernel or a container shows, parsing it does not raise."""
+    host.cpu_features(text)
+    host.cpu_model(text)
+    host.cgroup_paths(text)
+    host.quota_v2(text)
+    host.quota_v1(text, text)
+    host.sysctl_features(text)
+    host.gpu_models([text])
+    name = host.host_name(text, "avx2", 1, (text,))
+    assert name
+    assert "/" not in name
