@@ -3,7 +3,7 @@
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from artificer.manifest import FileEntry, canonical_json
 from stages import files, paths
-from stages.errors import BuildError, ToolchainError
+from stages.errors import BuildError, RegistryError, ToolchainError
 from stages.params import load_params
 from stages.spec import load_spec
 from stages.variants import Step, VariantRow, row, rows_of_step
@@ -99,6 +99,14 @@ def parent_graph(slug: str, variant_id: str) -> Path:
     if record.status != "built":
         raise RuntimeError(f"it is made from {variant_id}, which was not built: {record.reason}")
     return paths.variant(slug, row(variant_id)) / row(variant_id).file_name
+
+
+def require_fields(variant_id: str, overrides: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise RegistryError when a recipe sets what the library's configuration does not have: it would be ignored."""
+    names = sorted(known)
+    for name in overrides:
+        if name not in names:
+            raise RegistryError(f"recipes.{variant_id}.{name}: no such field; known: {', '.join(names) or 'none'}.")
 
 
 def plain(value: Any) -> Any:

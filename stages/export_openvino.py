@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import onnx_graph, paths, torch_model
-from stages.build import Built, build_step
+from stages.build import Built, build_step, require_fields
 from stages.variants import VariantRow
 
 
@@ -15,6 +15,7 @@ def run(slug: str) -> None:
         from optimum.exporters.openvino import export_from_model
         from optimum.intel.openvino import OVConfig
 
+        require_fields(row.id, overrides, ())
         export_from_model(
             torch_model.load_model(paths.source(slug)),
             output=folder,
@@ -22,12 +23,9 @@ def run(slug: str) -> None:
             # Without a dtype, models of 1e9 parameters or more would become int8 silently (FIELD-NOTES).
             ov_config=OVConfig(dtype="fp32"),
             stateful=False,
-            **overrides,
         )
         onnx_graph.keep_only(folder, "openvino_model.")
-        return Built(
-            recipe={"base": row.base, "dtype": "fp32", **overrides}, inputs=openvino_input_names(folder / row.file_name)
-        )
+        return Built(recipe={"base": row.base, "dtype": "fp32"}, inputs=openvino_input_names(folder / row.file_name))
 
     build_step(slug, "export_openvino", make)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import onnx_graph
-from stages.build import Built, build_step, parent_graph, plain
+from stages.build import Built, build_step, parent_graph, plain, require_fields
 from stages.errors import RegistryError
 from stages.variants import PLAIN_EXPORT, VariantRow
 
@@ -42,10 +42,8 @@ def apply_overrides(settings: Any, overrides: dict[str, Any], variant_id: str) -
         "mode": QuantizationMode,
         "format": QuantFormat,
     }
-    known = {field.name for field in fields(settings)}
+    require_fields(variant_id, overrides, (field.name for field in fields(settings)))
     for name, value in overrides.items():
-        if name not in known:
-            raise RegistryError(f"recipes.{variant_id}.{name}: no such field; known: {', '.join(sorted(known))}.")
         kind = enumerations.get(name)
         if kind is not None and value not in kind.__members__:
             raise RegistryError(f"recipes.{variant_id}.{name}: expected one of {', '.join(kind.__members__)}.")

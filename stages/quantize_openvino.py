@@ -1,10 +1,11 @@
 """Stage `quantize_openvino`: static int8, by optimum-intel's OVQuantizer (nncf), calibrated on query-passage pairs."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from stages import onnx_graph, paths, torch_model
-from stages.build import Built, build_step, parent_graph, plain
+from stages.build import Built, build_step, parent_graph, plain, require_fields
 from stages.data import read_pairs
 from stages.export_openvino import openvino_input_names
 from stages.params import load_params
@@ -29,7 +30,9 @@ def run(slug: str) -> None:
 
         parent = parent_graph(slug, "openvino")
         calibration = calibration_rows(slug, openvino_input_names(parent))
-        settings = OVQuantizationConfig(num_samples=len(calibration), **overrides)
+        known = set(signature(OVQuantizationConfig).parameters) - {"kwargs", "dataset", "tokenizer", "processor"}
+        require_fields(row.id, overrides, known)
+        settings = OVQuantizationConfig(**{"num_samples": len(calibration), **overrides})
         model = OVModelForSequenceClassification(
             openvino.Core().read_model(parent),
             config=AutoConfig.from_pretrained(paths.source(slug), trust_remote_code=False),

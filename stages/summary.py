@@ -82,20 +82,29 @@ def cells(line: Line) -> list[str]:
 
 
 def metrics(manifest: Manifest, reference: Quality, host: str) -> dict[str, Any]:
-    """What `dvc metrics show` prints for a model: rounded, so that a diff shows changes and not noise."""
+    """What `dvc metrics show` prints of a model, one short row: rounded, so that a diff shows changes and not noise.
+
+    Speed and size are those of the fastest variant that passed, on this host. The leaderboard has every variant.
+    """
     benchmark = next((b for b in manifest.benchmarks if b.host.name == host), None)
-    variants = {
-        line.id: {
-            "passed": int(line.status == "passed"),
-            "speedup": _rounded(line.speedup, 2),
-            "quality_ratio": _rounded(line.quality_ratio, 4),
-            "score_max_abs": float(f"{line.score_max_abs:.2g}") if line.score_max_abs is not None else None,
-            "megabytes": _rounded(line.size_megabytes, 1),
-        }
-        for line in lines(manifest, benchmark)
-        if line.status != "reference"
+    found = [line for line in lines(manifest, benchmark) if line.status != "reference"]
+    passed = [line for line in found if line.status == "passed"]
+    fastest = max(passed, key=lambda line: (line.speedup or 0.0, line.id))
+    differences = {
+        name: [p.figures.score_max_abs for v in manifest.variants if v.precision_class == name for p in v.parity[:1]]
+        for name in ("fp32", "int8")
     }
-    return {"reference": {reference.main_metric: _rounded(main_value(reference), 4)}, "variants": variants}
+    return {
+        reference.main_metric: _rounded(main_value(reference), 4),
+        "passed": len(passed),
+        "failed": len(found) - len(passed),
+        "fastest": {
+            "speedup": _rounded(fastest.speedup, 2),
+            "quality_ratio": _rounded(fastest.quality_ratio, 4),
+            "megabytes": _rounded(fastest.size_megabytes, 1),
+        },
+        "score_max_abs": {name: float(f"{max(values):.2g}") for name, values in differences.items() if values},
+    }
 
 
 def _note(variant: Variant | None) -> str:
