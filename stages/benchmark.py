@@ -25,10 +25,10 @@ from artificer.manifest import (
 from stages import bench_worker, figures, files, paths
 from stages.bench_worker import Candidate, Opened, Pairs
 from stages.build import load_record, published_files
-from stages.data import load_pairs
+from stages.data import load_workloads
 from stages.errors import ToolchainError
 from stages.host import load_host
-from stages.params import BuildParams, Workload, load_params
+from stages.params import load_params
 from stages.spec import ModelSpec, load_spec
 from stages.variants import row
 
@@ -43,7 +43,7 @@ def run(slug: str) -> None:
     spec, params, host = load_spec(slug), load_params(), load_host()
     preset = params.benchmark.chosen
     threads = params.benchmark.threads or host.cores
-    workloads = {name: workload_pairs(params, workload) for name, workload in preset.workloads.items()}
+    workloads = load_workloads(slug)
     keys = [(name, size) for name in workloads for size in preset.batch_sizes]
     # seconds[candidate][key] is a list over rounds of lists over batches
     seconds: dict[str, dict[Key, list[list[float]]]] = {}
@@ -105,16 +105,6 @@ def candidates(slug: str, spec: ModelSpec) -> list[Candidate]:
                 )
             )
     return found
-
-
-def workload_pairs(params: BuildParams, workload: Workload) -> Pairs:
-    """The texts of one workload: cut, then repeated."""
-    pairs = load_pairs(workload.set, params.data.sets[workload.set])[: workload.pairs]
-
-    def shape(text: str) -> str:
-        return " ".join([text[: workload.max_characters]] * workload.repeat)
-
-    return [(shape(pair.query), shape(pair.passage)) for pair in pairs]
 
 
 def split(pairs: Pairs, batch_size: int) -> list[Pairs]:

@@ -1,4 +1,7 @@
-"""Stage `data`: a model's evaluation and calibration pairs, normalised: one {"query", "passage", "label"} a line."""
+"""Stage `data`: a model's texts, normalised: evaluation and calibration pairs, and the benchmark's workloads.
+
+What follows depends on these files alone, so that a set that is added or edited re-runs only what uses it.
+"""
 
 import json
 import re
@@ -10,10 +13,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from artificer.manifest import DatasetInfo, describe_file
+from artificer.manifest import DatasetInfo, canonical_json, describe_file
 from stages import files, paths
 from stages.errors import DataError
-from stages.params import Columns, DataSet, load_params
+from stages.params import Columns, DataSet, Workload, load_params
 from stages.registry import COMMIT_PATTERN, load_entry
 
 MINIMUM_CALIBRATION_ROWS = 8
@@ -37,8 +40,9 @@ class DataFile(Struct, frozen=True):
 
 
 def run(slug: str) -> None:
-    """Write both files of a model. Raises DataError when a set is unreadable, too small, or has no usable labels."""
-    params = load_params().data
+    """Write the files of a model. Raises DataError when a set is unreadable, too small, or has no usable labels."""
+    build_params = load_params()
+    params = build_params.data
     entry = load_entry(slug)
     names = (entry.data.evaluation or params.evaluation, entry.data.calibration or params.calibration)
     for name, where in zip(names, ("evaluation", "calibration"), strict=True):
@@ -53,6 +57,11 @@ def run(slug: str) -> None:
             f"data set {names[1]!r}: found {len(calibration)} rows; calibration needs at least "
             f"{MINIMUM_CALIBRATION_ROWS}, and a few hundred to be of use."
         )
+    workloads = {
+        name: workload_texts(load_pairs(workload.set, params.sets[workload.set]), workload)
+        for name, workload in build_params.benchmark.chosen.workloads.items()
+    }
+    files.write_file(paths.workloads(slug), canonical_json(workloads))
     write_pairs(paths.evaluation(slug), names[0], evaluation)
     write_pairs(paths.calibration(slug), names[1], calibration)
     print(f"{len(evaluation)} evaluation pairs of {names[0]}, {len(calibration)} calibration pairs of {names[1]}")
@@ -68,6 +77,20 @@ def read_pairs(path: Path) -> DataFile:
     """What `write_pairs` wrote."""
     header, *rows = path.read_bytes().splitlines()
     return DataFile(json.loads(header)["set"], tuple(msgspec.json.decode(row, type=Pair) for row in rows))
+
+
+def load_workloads(slug: str) -> dict[str, list[tuple[str, str]]]:
+    """The benchmark's pairs of texts by workload."""
+    return msgspec.json.decode(paths.workloads(slug).read_bytes(), type=dict[str, list[tuple[str, str]]])
+
+
+def workload_texts(pairs: tuple[Pair, ...], workload: Workload) -> list[tuple[str, str]]:
+    """The first pairs of a set, each text cut and then repeated."""
+
+    def shape(text: str) -> str:
+        return " ".join([text[: workload.max_characters]] * workload.repeat)
+
+    return [(shape(pair.query), shape(pair.passage)) for pair in pairs[: workload.pairs]]
 
 
 def describe(path: Path) -> DatasetInfo:

@@ -67,6 +67,11 @@ def calibration(slug: str) -> Path:
     return model(slug) / "calibration.jsonl"
 
 
+def workloads(slug: str) -> Path:
+    """The benchmark's texts."""
+    return model(slug) / "workloads.json"
+
+
 def reference(slug: str) -> Path:
     """The torch reference's logits."""
     return model(slug) / "reference.json"
