@@ -1,5 +1,6 @@
 """Read YAML strictly: a key written twice is an error, and every message names its file, key path and line."""
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +10,8 @@ import yaml
 from stages.errors import RegistryError
 
 T = TypeVar("T")
+MERGE_TAG = "tag:yaml.org,2002:merge"  # the key `<<`
+ANY_KEY = "[...]"  # how msgspec writes a key of a mapping
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -17,7 +20,11 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == MERGE_TAG:
+                continue
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} is there twice", key_node.start_mark
@@ -51,9 +58,41 @@ def convert(value: Any, kind: type[T], path: Path, key_path: str) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        message, _, inner = str(error).partition(" - at `$")
+        message, inner = _parts(error)
+        where = (key_path + _with_keys(value, kind, inner)).lstrip(".")
         message = message.replace("Object contains unknown field", "unknown key").replace(
             "Object missing required field", "missing key"
         )
-        where = (key_path + inner.rstrip("`")).lstrip(".")
-        raise RegistryError(f"{path}: {where}: {message}.") from None
+        raise RegistryError(": ".join(filter(None, [str(path), where, f"{message}."]))) from None
+
+
+def _parts(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What is wrong, and where: "Expected `int`, got `str` - at `$.a.b`" becomes the message and ".a.b"."""
+    message, _, inner = str(error).partition(" - at `")
+    return message, inner.rpartition("$")[2].rstrip("`")
+
+
+def _with_keys(value: Any, kind: Any, inner: str) -> str:
+    """`inner` with the keys that msgspec leaves out of it: of each mapping the first that is wrong on its own as well."""
+    named = inner
+    while ANY_KEY in named:
+        before, _, after = named.partition(ANY_KEY)
+        parents = before.strip(".").split(".")
+        mapping = value
+        for name in parents:
+            mapping = mapping.get(name) if isinstance(mapping, dict) else None
+        for key in mapping if isinstance(mapping, dict) else ():
+            alone = _replaced(value, parents, {key: mapping[key]})
+            try:
+                msgspec.convert(alone, kind)
+            except msgspec.ValidationError as error:
+                if _parts(error)[1] == inner:
+                    value, named = alone, f"{before}.{key}{after}"
+                    break
+        else:
+            break
+    return named
+
+
+def _replaced(value: Any, keys: list[str], new: Any) -> Any:
+    return {**value, keys[0]: _replaced(value[keys[0]], keys[1:], new)} if keys else new

@@ -1,0 +1,52 @@
+"""Fixtures of the builder's tests: each test in a project of its own, none sees another's environment."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import huggingface_hub  # noqa: F401  # before any command sets HF_HUB_OFFLINE, which it reads at import
+import pytest
+
+from stages import cli
+from tests.stages import project
+from tests.stages.checkpoints import tiny_bert
+
+Stages = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _environment_restored() -> Iterator[None]:
+    """Commands set variables for the libraries that they import; no test sees those of another."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of two layers with one label and a declared sigmoid; copy it before changing it."""
+    return tiny_bert(tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a project whose registry holds no model."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project.make_registry(folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def stages(capsys: pytest.CaptureFixture[str]) -> Stages:
+    """Run a command of the builder in this process; its exit code, and what it wrote to stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = cli.main(list(arguments))
+        written = capsys.readouterr()
+        return code, written.out, written.err
+
+    return run

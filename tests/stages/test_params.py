@@ -1,0 +1,127 @@
+"""params.yaml: a mistake is found before anything runs, and named by its key path."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.params import load_params
+from tests.stages.conftest import Stages
+from tests.stages.project import REPOSITORY, edited
+
+REGISTRY_ERROR = 3
+SETS = "demo-pairs, demo-calibration, stsb, natural-questions, imdb, nanobeir-msmarco-nq"
+DELETED = object()
+
+
+def change(value: Any, key_path: str, new: Any) -> None:
+    """Set, or delete, the value at a dotted path."""
+    *parents, last = key_path.split(".")
+    for key in parents:
+        value = value[key]
+    if new is DELETED:
+        del value[last]
+    else:
+        value[last] = new
+
+
+@pytest.mark.parametrize(
+    ("key_path", "new", "message"),
+    [
+        ("speed", 1, "unknown key `speed`."),
+        ("parity.top", 5, "parity: unknown key `top`."),
+        ("parity.rows", "many", "parity.rows: Expected `int`, got `str`."),
+        ("parity.batch_size", 0, "parity.batch_size: Expected `int` >= 1."),
+        ("parity.golden_pairs", 33, "parity.golden_pairs: Expected `int` <= 32."),
+        ("parity", DELETED, "missing key `parity`."),
+        ("quantize_openvino.max_length", DELETED, "quantize_openvino: missing key `max_length`."),
+        ("thresholds.half", DELETED, "thresholds: missing key `half`."),
+        ("thresholds.int8.score_max_abs", DELETED, "thresholds.int8: missing key `score_max_abs`."),
+        ("thresholds.int8.score_max", 0.1, "thresholds.int8: unknown key `score_max`."),
+        ("thresholds.int8.spearman", "high", "thresholds.int8.spearman: Expected `float | null`, got `str`."),
+        ("thresholds.int4", {}, "thresholds: Invalid enum value 'int4'."),
+        ("data.evaluation", "none-such", f"data.evaluation: no set 'none-such'; known: {SETS}."),
+        ("data.calibration", "none-such", f"data.calibration: no set 'none-such'; known: {SETS}."),
+        ("data.sets.imdb.path", "x", "data.sets.imdb: expected one of `path` and `dataset`."),
+        ("data.sets.imdb", {}, "data.sets.imdb: expected one of `path` and `dataset`."),
+        (
+            "data.sets.imdb.revision",
+            DELETED,
+            "data.sets.imdb.revision: expected a commit or branch of the data set.",
+        ),
+        ("data.sets.imdb.split", DELETED, "data.sets.imdb.split: expected the split to read."),
+        ("data.sets.imdb.columns", DELETED, "data.sets.imdb.columns: expected `query` and `passage`."),
+        (
+            "data.sets.nanobeir-msmarco-nq.splits",
+            DELETED,
+            "data.sets.nanobeir-msmarco-nq.splits: expected the names of NanoBEIR's splits.",
+        ),
+        ("data.sets.imdb.rows", -1, "data.sets.imdb.rows: Expected `int` >= 1."),
+        ("benchmark.preset", "fast", "benchmark.preset: no 'fast'; known: embedded, sentence-transformers."),
+        (
+            "benchmark.presets.embedded.batch_sizes",
+            [],
+            "benchmark.presets.embedded: expected batch_sizes and workloads.",
+        ),
+        (
+            "benchmark.presets.embedded.workloads.short.set",
+            "gone",
+            f"benchmark.presets.embedded.workloads.short.set: no set 'gone'; known: {SETS}.",
+        ),
+        ("recipes.O2", {}, "recipes.O2: no such variant; known: onnx, onnx-O1, "),
+        ("publish.namespace", "a/b", "publish.namespace: Expected `str` matching regex"),
+        ("publish.target", "ftp", "publish.target: Invalid enum value 'ftp'."),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_key_path(
+    root: Path, stages: Stages, key_path: str, new: Any, message: str
+) -> None:
+    """Unknown keys, wrong types, missing classes and names of nothing are errors of the registry's code."""
+    with edited(root / "params.yaml") as params:
+        change(params, key_path, new)
+    code, _, err = stages("check")
+    assert code == REGISTRY_ERROR
+    assert err.startswith(f"error: params.yaml: {message}"), err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {a: [}\n", " line 1,"),
+        ("data: 1\ndata: 2\n", " line 2, the key 'data' is there twice. Expected well-formed YAML."),
+        ("", " Expected `object`, got `null`."),
+        ("just words\n", " Expected `object`, got `str`."),
+        ("a: \x00\n", " unacceptable character"),
+    ],
+)
+def test_a_malformed_file_is_refused(root: Path, stages: Stages, text: str, message: str) -> None:
+    """What is no YAML mapping is named with its line, without a traceback."""
+    (root / "params.yaml").write_text(text)
+    code, _, err = stages("check")
+    assert code == REGISTRY_ERROR
+    assert err.startswith("error: params.yaml:")
+    assert message in err
+
+
+def test_a_set_that_only_an_entry_names_must_be_there(root: Path, stages: Stages) -> None:
+    """An entry may choose its own data, from the sets of params.yaml."""
+    (root / "registry" / "models.yaml").write_text(
+        "models:\n  m: {source: {path: x}, task: text-ranking, license: mit, data: {calibration: gone}}\n"
+    )
+    code, _, err = stages("data", "m")
+    assert (code, err) == (5, "error: registry/models.yaml: models.m.data.calibration: no set 'gone' in params.yaml.\n")
+
+
+def test_null_thresholds_are_read_as_not_judged(root: Path) -> None:
+    """`null` is a value of its own: recorded, not judged."""
+    with edited(root / "params.yaml") as params:
+        params["thresholds"]["int8"]["score_max_abs"] = None
+    assert load_params().thresholds["int8"].score_max_abs is None
+
+
+def test_the_repositorys_own_params_are_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defaults pass their own check, and use the embedded preset."""
+    monkeypatch.chdir(REPOSITORY)
+    params = load_params()
+    assert params.benchmark.chosen is params.benchmark.presets["embedded"]
+    assert set(params.thresholds) == {"fp32", "gelu-approximation", "half", "int8"}
