@@ -48,10 +48,10 @@ def top_overlap(
 ) -> float:
     """Mean over queries of the share of the reference's top k that the variant also puts into its top k.
 
-    k is at most one less than a query's passages. Without groups of two or more, the whole list is one group and k a
+    k is at most one less than a query's passages. Where queries have one passage each (see `rankings`), the whole list is one group and k a
     tenth of it. Ties go by position on both sides.
     """
-    ranked = [list(group) for group in groups if len(group) > 1]
+    ranked = rankings(groups)
     if not ranked:
         ranked = [list(range(len(found)))]
         top_k = max(top_k, round(UNGROUPED_TOP_SHARE * len(found)))
@@ -69,6 +69,13 @@ def group_by_query(queries: Sequence[str]) -> list[list[int]]:
     for i, query in enumerate(queries):
         groups.setdefault(query, []).append(i)
     return list(groups.values())
+
+
+def rankings(groups: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The queries with several passages, or none when these are not most of the pairs: a few queries that happen to
+    repeat in a set of pairs make no ranking task of it."""
+    ranked = [list(group) for group in groups if len(group) > 1]
+    return ranked if 2 * sum(map(len, ranked)) >= sum(map(len, groups)) else []
 
 
 def quality(
@@ -90,7 +97,7 @@ def quality(
         spearman = None
     else:
         scores = logits[:, 0].astype(np.float64)
-        judged = [list(g) for g in groups if len(g) > 1 and len(set(gold[list(g)])) > 1]
+        judged = [g for g in rankings(groups) if len(set(gold[g])) > 1]
         if judged:
             ndcg = float(np.mean([ndcg_score([gold[g]], [scores[g]], k=NDCG_CUT) for g in judged]))
         binary = [(gold[g] >= relevant_from, scores[g]) for g in judged]
