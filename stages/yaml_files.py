@@ -73,7 +73,7 @@ def _parts(error: msgspec.ValidationError) -> tuple[str, str]:
 
 
 def _with_keys(value: Any, kind: Any, inner: str) -> str:
-    """`inner` with the keys that msgspec leaves out of it: of each mapping the first that is wrong on its own as well."""
+    """`inner` with the keys that msgspec leaves out of it: the first of each mapping that is wrong alone as well."""
     named = inner
     while ANY_KEY in named:
         before, _, after = named.partition(ANY_KEY)
