@@ -25,16 +25,19 @@ MODEL_STAGES = (
     "publish",
 )
 PIPELINE_STAGES = ("host", "report")
-# Functions of stages.commands.
+# Module and function of the commands that are no stage.
 REGISTRY_COMMANDS = {
-    "add": "add",
-    "pin": "pin",
-    "pin-data": "pin_data",
-    "list": "list_models",
-    "check": "check",
-    "schema": "schema",
+    "add": ("commands", "add"),
+    "pin": ("commands", "pin"),
+    "pin-data": ("commands", "pin_data"),
+    "list": ("commands", "list_models"),
+    "check": ("commands", "check"),
+    "schema": ("commands", "schema"),
+    "promote": ("publish_index", "promote"),
+    "rollback": ("publish_index", "rollback"),
+    "update": ("update", "run"),
 }
-ONLINE = ("fetch", "data", "add", "pin", "pin-data")
+ONLINE = ("fetch", "data", "add", "pin", "pin-data", "publish", "promote", "rollback", "update")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,6 +47,11 @@ def parser() -> argparse.ArgumentParser:
     for name in MODEL_STAGES:
         stage = commands.add_parser(name, help=f"stage of one model, run by `dvc repro {name}@SLUG`")
         stage.add_argument("slug")
+        if name == "publish":
+            stage.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+            stage.add_argument(
+                "--overwrite", action="store_true", help="replace files that others put there or changed"
+            )
     for name in PIPELINE_STAGES:
         commands.add_parser(name, help=f"stage of the pipeline, run by `dvc repro {name}`")
     add = commands.add_parser("add", help="inspect a checkpoint, pin it, and append it to registry/models.yaml")
@@ -55,6 +63,14 @@ def parser() -> argparse.ArgumentParser:
     pin.add_argument("slug", nargs="+")
     pin_data = commands.add_parser("pin-data", help="lock the commit of a Hub data set of params.yaml")
     pin_data.add_argument("name", nargs="+")
+    for name, text in (
+        ("promote", "move the index's stable channel to what candidate holds, after checking it"),
+        ("rollback", "move the index's stable channel back to what it held before"),
+    ):
+        commands.add_parser(name, help=text).add_argument("slug")
+    update = commands.add_parser("update", help="find Hub sources whose tracked branch or tag moved, and re-pin them")
+    update.add_argument("slug", nargs="*", help="default: every model")
+    update.add_argument("--check", action="store_true", help="only say what moved; exit code 10 if anything did")
     commands.add_parser("list", help="a table of the registry and what is built of it")
     commands.add_parser("check", help="check registry, locks and params.yaml, and say everything that is wrong")
     commands.add_parser("schema", help="write the JSON Schemas of the registry and the manifest")
@@ -70,7 +86,8 @@ def main(argv: list[str] | None = None) -> int:
         if command in MODEL_STAGES or command in PIPELINE_STAGES:
             import_module(f"stages.{command}").run(**arguments)
         else:
-            getattr(import_module("stages.commands"), REGISTRY_COMMANDS[command])(**arguments)
+            module, function = REGISTRY_COMMANDS[command]
+            getattr(import_module(f"stages.{module}"), function)(**arguments)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

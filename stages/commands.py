@@ -53,7 +53,8 @@ def add(source: str, slug: str | None, revision: str, license: str | None) -> No
     files.write_file(paths.REGISTRY, updated.encode())
     print(
         f"added models.{slug}: {found.architecture}, {found.parameters / 1e6:.1f} M parameters in "
-        f"{found.weight_dtype}, {len(found.labels)} label(s), {raw['activation']}, {raw['max_length']} tokens, {license}\n"
+        f"{found.weight_dtype}, {len(found.labels)} label(s), {raw['activation']}, {raw['max_length']} tokens, "
+        f"{license}\n"
         f"pinned {lock.location} at {lock.identity} ({len(lock.files)} files)\n"
         f"next: dvc repro"
     )

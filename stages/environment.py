@@ -13,13 +13,18 @@ OFFLINE = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
 }
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def prepare(*, online: bool) -> None:
-    """Call before any toolchain import. `online` is for the commands that ask the Hub: add, pin, fetch, data."""
+    """Call before any toolchain import. `online` is for the commands that ask the Hub (`cli.ONLINE`)."""
     for key, value in OFFLINE.items():
         if not (online and key.endswith("_OFFLINE")):
             os.environ[key] = value
+    if not online:  # what runs a toolchain on a model's files has no use for a token
+        for key in TOKENS:
+            os.environ.pop(key, None)
+        os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
     # OpenVINO falls back to a stub when its telemetry package cannot be imported.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     if not os.environ.get("ARTIFICER_VERBOSE"):

@@ -47,3 +47,9 @@ class ToolchainError(BuildError):
     """A library call that no variant can do without has failed."""
 
     exit_code = 8
+
+
+class OutdatedError(BuildError):
+    """`update --check` found a source that moved: not a failure, but a script must be able to tell."""
+
+    exit_code = 10

@@ -11,6 +11,8 @@ from stages.variants import VARIANT_IDS
 from stages.yaml_files import convert, read_yaml
 
 Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+REPO_PATTERN = r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$"
 
 
 class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,12 +92,42 @@ class BenchmarkParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.presets[self.preset]
 
 
-class PublishParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where published models go."""
+class RetryParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which requests are made again, how often, and how long in all. Waits are in seconds."""
 
-    target: Literal["folder"]
+    statuses: tuple[Annotated[int, Meta(ge=400, le=599)], ...]
+    attempts: Positive
+    first_wait_seconds: Seconds
+    max_wait_seconds: Seconds
+    total_seconds: Seconds
+
+
+class HubParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the Hub is asked."""
+
+    timeout_seconds: Seconds
+    retry: RetryParams
+
+
+class IndexParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where index.json is kept: a folder, or a repo of the Hub."""
+
+    folder: str | None = None
+    repo: Annotated[str, Meta(pattern=REPO_PATTERN)] | None = None
+
+
+class PublishParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where published models go, and what is checked there."""
+
+    target: Literal["folder", "hub"]
     folder: str
     namespace: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]
+    read_back: Literal["uploaded", "all", "hashes"]
+    index: IndexParams | None
+
+
+class ClassThresholds(Thresholds, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one class of precision is judged against; a misspelt key is an error here."""
 
 
 class BuildParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,8 +137,9 @@ class BuildParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     recipes: dict[str, dict[str, Any]]
     quantize_openvino: QuantizeOpenvinoParams
     parity: ParityParams
-    thresholds: dict[PrecisionClass, Thresholds]
+    thresholds: dict[PrecisionClass, ClassThresholds]
     benchmark: BenchmarkParams
+    hub: HubParams
     publish: PublishParams
 
 
@@ -131,6 +164,8 @@ def load_params() -> BuildParams:
         _require(bool(preset.batch_sizes and preset.workloads), where, "expected batch_sizes and workloads")
         for name, workload in preset.workloads.items():
             _require_set(params.data, workload.set, f"{where}.workloads.{name}.set")
+    index = params.publish.index
+    _require(index is None or bool(index.folder) != bool(index.repo), "publish.index", "expected `folder` or `repo`")
     return params
 
 

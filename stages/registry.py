@@ -6,7 +6,7 @@ which every later stage reads instead.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,6 +20,7 @@ from stages.yaml_files import convert, parse_yaml, read_yaml
 SLUG_PATTERN = "^[a-z0-9][a-z0-9-]{0,63}$"
 REPO_PATTERN = r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$"
 COMMIT_PATTERN = "^[0-9a-f]{40}$"
+BRANCH_PATTERN = r"^[A-Za-z0-9][\w.-]{0,95}$"
 
 Slug = Annotated[str, Meta(pattern=SLUG_PATTERN)]
 RepoId = Annotated[str, Meta(pattern=REPO_PATTERN)]
@@ -39,9 +40,19 @@ class SourceEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class PublishEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the artifacts go: a repo id below the target; omitted, `<publish.namespace>/<slug>`."""
+    """Where the artifacts go: a repo id below the target; omitted, `<publish.namespace>/<slug>`. The rest is for a Hub.
+
+    `private` is what a new repo becomes, and what an existing one must be. `pull_request` proposes instead of
+    committing to `branch`. `contents: variants` offers the variants' files alone, for somebody else's repo, whose card,
+    configuration and tokenizer stay; `names` maps our file names to those of that repo.
+    """
 
     repo: RepoId | None = None
+    private: bool = True
+    branch: Annotated[str, Meta(pattern=BRANCH_PATTERN)] = "main"
+    pull_request: bool = False
+    contents: Literal["package", "variants"] = "package"
+    names: dict[str, str] = {}
 
 
 class VariantsEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +143,7 @@ def check_entry(slug: str, raw: Any, path: Path) -> ModelEntry:
         raise RegistryError(f"{path}: {where}.source.revision: expected a commit, branch or tag of {source.repo}.")
     if source.path and source.revision:
         raise RegistryError(f"{path}: {where}.source.revision: a local folder has none; its lock holds file hashes.")
+    _check_publish(entry.publish, path, f"{where}.publish")
     options = entry.variants
     for key, ids in (
         ("include", options.include or ()),
@@ -191,11 +203,26 @@ def append_entry(text: str, slug: str, entry_text: str) -> str:
     block = f"  {slug}:\n" + "".join(f"    {line}\n" for line in entry_text.rstrip("\n").split("\n"))
     base = re.sub(r"(?m)^models:[ \t]*(\{\}|null|~)?[ \t]*$", "models:", text.rstrip("\n"), count=1)
     before = parse_yaml(text, paths.REGISTRY)["models"] or {}
+    if slug in before:
+        raise RegistryError(f"{paths.REGISTRY}: models.{slug} is there already.")
     updated = f"{base}\n\n{block}" if before else f"{base}\n{block}"
     after = parse_yaml(updated, paths.REGISTRY)["models"]
-    if {k: v for k, v in after.items() if k != slug} != before or slug in before:
+    if {k: v for k, v in after.items() if k != slug} != before:
         raise RegistryError(f"{paths.REGISTRY}: {slug} could not be appended; write it by hand:\n\n{block}")
     return updated
+
+
+def _check_publish(publish: PublishEntry, path: Path, where: str) -> None:
+    if publish.pull_request and publish.branch != "main":
+        raise RegistryError(f"{path}: {where}.branch: the Hub opens pull requests on main only.")
+    if publish.names and publish.contents != "variants":
+        raise RegistryError(f"{path}: {where}.names: a package keeps its names; they are for `contents: variants`.")
+    for ours, theirs in publish.names.items():
+        reason = unsafe_path_reason(theirs)
+        if reason:
+            raise RegistryError(f"{path}: {where}.names.{ours}: {theirs!r} is refused: {reason}.")
+    if len(set(publish.names.values())) != len(publish.names):
+        raise RegistryError(f"{path}: {where}.names: two files have one name.")
 
 
 def _raw_models() -> dict[str, Any]:

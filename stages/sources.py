@@ -1,14 +1,22 @@
-"""Where checkpoints come from: a local folder, or a repo of the Hugging Face Hub at a commit."""
+"""Where checkpoints come from: a local folder, or a repo of the Hugging Face Hub at a commit.
 
+Downloads go through the client's own cache: a cut one is resumed, and what is there needs no network.
+"""
+
+import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from artificer.manifest import FileEntry, describe_file
+from artificer.manifest import FileEntry, describe_file, unsafe_path_reason
 from stages import checkpoint
 from stages.errors import SourceError
+from stages.hub import call, hub_errors, settings, use_timeout
 from stages.registry import Lock, SourceEntry
+
+__all__ = ["fetch", "hub_errors", "pin", "resolve"]
 
 
 def pin(source: SourceEntry, folder: Path) -> Lock:
@@ -20,13 +28,17 @@ def pin(source: SourceEntry, folder: Path) -> Lock:
         _copy(root, names, folder)
     else:
         assert source.repo, source  # the registry allows one of the two
-        with hub_errors(source.repo, source.revision):
-            from huggingface_hub import HfApi
-
-            info = HfApi().model_info(source.repo, revision=source.revision)
+        info = _info(source)
         revision = str(info.sha)
-        names = checkpoint.needed_files(file.rfilename for file in info.siblings or [])
-        _download(source.repo, revision, names, folder)
+        listed = {file.rfilename: file for file in info.siblings or []}
+        # A name with a slash is another checkpoint's (onnx/, 1_Pooling/); one that is unsafe never reaches the disk.
+        names = checkpoint.needed_files(n for n in listed if "/" not in n and unsafe_path_reason(n) is None)
+        for name in names:
+            if not _download(source.repo, revision, name, folder, partial(_is_listed, listed=listed[name])):
+                raise SourceError(
+                    f"{source.repo} at {revision}: {name} arrives with other bytes than the Hub lists for it, twice. "
+                    "Nothing was pinned. Run again later; if it stays so, tell the repo's owner."
+                )
     return Lock(
         location=source.location,
         revision=revision,
@@ -34,27 +46,29 @@ def pin(source: SourceEntry, folder: Path) -> Lock:
     )
 
 
+def resolve(source: SourceEntry) -> str:
+    """The commit that a Hub source's branch or tag means now. Raises SourceError."""
+    return str(_info(source).sha)
+
+
 def fetch(lock: Lock, folder: Path) -> None:
     """Put the locked files into `folder` and compare every byte with the lock. Raises SourceError on any difference."""
-    names = tuple(entry.path for entry in lock.files)
     if lock.revision:
-        _download(lock.location, lock.revision, names, folder)
+        for entry in lock.files:
+            _download(lock.location, lock.revision, entry.path, folder, partial(_is_entry, entry=entry))
     else:
         root = _local_folder(lock.location)
-        missing = [name for name in names if not (root / name).is_file()]
+        missing = [entry.path for entry in lock.files if not (root / entry.path).is_file()]
         if missing:
             raise SourceError(f"{root}: {', '.join(missing)} of the lock missing.")
-        _copy(root, names, folder)
+        _copy(root, tuple(entry.path for entry in lock.files), folder)
     differing = [
         f"  {entry.path}: locked {_short(entry)}, found {_short(found)}"
         for entry in lock.files
         if (found := describe_file(folder, entry.path)) != entry
     ]
     if differing:
-        raise SourceError(
-            f"{lock.location} is not what was pinned:\n" + "\n".join(differing) + "\nIf the change is wanted, "
-            "`python -m stages pin <slug>` pins the files as they are now; else restore them."
-        )
+        raise SourceError(f"{lock.location} is not what was pinned:\n" + "\n".join(differing) + "\n" + _remedy(lock))
 
 
 def _local_folder(path: str) -> Path:
@@ -66,44 +80,58 @@ def _local_folder(path: str) -> Path:
 
 def _copy(root: Path, names: tuple[str, ...], folder: Path) -> None:
     for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, folder / name)
 
 
-def _download(repo: str, revision: str, names: tuple[str, ...], folder: Path) -> None:
-    from huggingface_hub import hf_hub_download
+def _info(source: SourceEntry) -> Any:
+    """What the Hub says about the source now, with the size and hash of every file."""
+    repo = source.repo or ""
+    with hub_errors(repo, source.revision):
+        from huggingface_hub import HfApi
 
-    for name in names:
-        with hub_errors(repo, revision):
-            cached = hf_hub_download(repo, name, revision=revision)
-        shutil.copyfile(cached, folder / name)
+        use_timeout(settings().timeout_seconds)
+        info = call(HfApi().model_info, repo, revision=source.revision, files_metadata=True)
+    if info.id != repo:
+        raise SourceError(f"{repo} was renamed to {info.id} on the Hub: write that as `source.repo`, then pin it.")
+    return info
 
 
-@contextmanager
-def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
-    """The client's errors as ours, each with what to do."""
-    from huggingface_hub import errors
+def _download(repo: str, revision: str, name: str, folder: Path, is_right: Callable[[Path], bool]) -> bool:
+    """`name` into `folder`, from the cache where it is there; whether it is right, after a second try if need be."""
+    from huggingface_hub import constants, hf_hub_download
 
-    try:
-        yield
-    except errors.GatedRepoError:
-        raise SourceError(
-            f"{repo} is gated: accept its terms on the Hub, then set HF_TOKEN to a token of yours."
-        ) from None
-    except errors.RepositoryNotFoundError:
-        raise SourceError(
-            f"{repo}: no such repo on the Hub, or it is private: check the name, or set HF_TOKEN."
-        ) from None
-    except errors.RevisionNotFoundError:
-        raise SourceError(f"{repo} has no revision {revision!r}: it was moved or deleted. Pin another.") from None
-    except errors.EntryNotFoundError as error:
-        raise SourceError(f"{repo} at {revision}: {str(error).splitlines()[0]}") from None
-    except errors.LocalEntryNotFoundError:
-        raise SourceError(f"{repo} at {revision} is not in the local cache, and the Hub cannot be reached.") from None
-    except errors.HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "no answer"
-        raise SourceError(f"{repo} at {revision}: the Hub answered {status}. Try again later.") from None
-    except OSError as error:
-        raise SourceError(f"{repo} at {revision}: the Hub cannot be reached: {error}.") from None
+    use_timeout(settings().timeout_seconds)
+    with hub_errors(repo, revision):
+        cached = Path(call(hf_hub_download, repo, name, revision=revision))
+        right = is_right(cached)
+        if not right and not constants.HF_HUB_OFFLINE:
+            cached = Path(call(hf_hub_download, repo, name, revision=revision, force_download=True))
+            right = is_right(cached)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(cached, folder / name)
+    return right
+
+
+def _remedy(lock: Lock) -> str:
+    again = "If the change is wanted, `python -m stages pin <slug>` pins the files as they are now"
+    if lock.revision:
+        return f"A commit never changes: the copy is damaged, or the repo was tampered with. {again}."
+    return f"{again}; else restore them."
+
+
+def _is_listed(path: Path, listed: Any) -> bool:
+    """Whether the bytes are those that the Hub lists: by sha256 for a large file, else by git's id."""
+    if listed.lfs is not None:
+        return _is_entry(path, FileEntry(path=path.name, size=listed.lfs.size, sha256=listed.lfs.sha256))
+    data = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == str(listed.blob_id)
+
+
+def _is_entry(path: Path, entry: FileEntry) -> bool:
+    if path.stat().st_size != entry.size:
+        return False
+    return describe_file(path.parent, path.name).sha256 == entry.sha256
 
 
 def _short(entry: FileEntry) -> str:

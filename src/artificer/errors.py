@@ -51,3 +51,7 @@ class ClosedError(ArtificerError):
 
 class FetchError(ArtificerError):
     """A published file could not be fetched; the message names it, and whether trying again may help."""
+
+
+class RegistryError(ArtificerError):
+    """The index of published models is missing or malformed, or lists no such model in that channel."""

@@ -1,0 +1,80 @@
+"""Publish into a folder: a new one takes the old one's place, whole or not at all."""
+
+import errno
+import shutil
+from pathlib import Path
+
+from artificer.errors import ArtificerError
+from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
+from stages import files
+from stages.errors import PublishError
+from stages.params import load_params
+from stages.publish_package import Package
+from stages.receipts import Receipt
+from stages.swap import exchange
+
+TARGET = "folder"
+
+
+def publish(package: Package, *, dry_run: bool, overwrite: bool) -> Receipt | None:
+    """Publish to `<publish.folder>/<repo>`, or say what would be done. Raises PublishError; the target is then as it
+    was. `overwrite` also replaces a folder that holds other files than ours."""
+    target = Path(load_params().publish.folder, package.repo)
+    size = f"{len(package.files)} files, {package.bytes / 1e6:.1f} MB"
+    if published_already(target, package.files):
+        print(f"{target} holds this manifest and its files already")
+    else:
+        if not overwrite:
+            _refuse_foreign_files(target)
+        if dry_run:
+            print(f"{target}: would {'replace' if target.exists() else 'write'} {size}")
+        else:
+            _publish(package, target)
+            print(f"{target}: {size}")
+    if dry_run:
+        return None
+    return Receipt(
+        slug=package.slug,
+        target=TARGET,
+        repo=package.repo,
+        manifest_sha256=package.manifest_sha256,
+        files=len(package.files),
+        bytes=package.bytes,
+    )
+
+
+def published_already(target: Path, wanted: tuple[FileEntry, ...]) -> bool:
+    """Whether every byte of `wanted`, and nothing else, is there."""
+    return target.is_dir() and files.describe_folder(target) == tuple(sorted(wanted, key=lambda entry: entry.path))
+
+
+def _publish(package: Package, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with exchange(target) as folder:
+            for entry in package.files:
+                (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(package.origins[entry.path], folder / entry.path)
+                package.check(entry.path, describe_file(folder, entry.path))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(target.parent).free / 1e6
+            problem = f"the disk is full: {package.bytes / 1e6:.0f} MB are needed, {free:.0f} MB are free"
+        else:
+            problem = f"{error.strerror} ({error.filename})"
+        raise PublishError(f"{target}: {problem}. What was published before is untouched.") from None
+
+
+def _refuse_foreign_files(target: Path) -> None:
+    """A folder is replaced whole, so it may hold nothing but what a manifest of ours lists."""
+    if not target.exists():
+        return
+    found = {p.relative_to(target).as_posix() for p in target.rglob("*") if not p.is_dir()}
+    try:
+        previous = Manifest.from_json((target / MANIFEST_FILE).read_bytes())
+        foreign = found - {entry.path for entry in previous.published_files()} - {MANIFEST_FILE}
+    except (OSError, ArtificerError):
+        foreign = found
+    if foreign:
+        names = ", ".join(sorted(foreign)[:5])
+        raise PublishError(f"{target} holds files that no manifest of ours lists ({names}). Move them, then run again.")

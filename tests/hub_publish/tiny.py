@@ -1,0 +1,182 @@
+"""A project of a few kilobytes that `publish` takes for a built one: random bytes with a valid manifest."""
+
+import random
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from artificer.manifest import (
+    MANIFEST_FILE,
+    DatasetInfo,
+    Figures,
+    FileEntry,
+    Golden,
+    Manifest,
+    Parity,
+    Quality,
+    Reference,
+    Source,
+    Thresholds,
+    TokenizerInfo,
+    Variant,
+    describe_file,
+    tree_digest,
+)
+from stages.variants import row
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SLUG = "tiny"
+REPO = "acme/tiny"
+VARIANTS = ("onnx", "onnx-O3", "openvino")
+CARD = "---\nlicense: mit\n---\n\n# A card\n"
+
+
+def make_project(
+    root: Path, *, publish: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+) -> Path:
+    """A registry with one model that goes to acme/tiny on the Hub, without waits between retries."""
+    shutil.copytree(REPOSITORY / "registry" / "locks", root / "registry" / "locks")
+    shutil.copyfile(REPOSITORY / "registry" / "catalog.yaml", root / "registry" / "catalog.yaml")
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    params["publish"] |= {"target": "hub", "index": None, **(settings or {})}
+    params["hub"]["retry"] |= {"first_wait_seconds": 0, "max_wait_seconds": 0, "total_seconds": 30}
+    write_yaml(root / "params.yaml", params)
+    entry = {"source": {"path": "nowhere"}, "task": "text-ranking", "license": "mit"}
+    entry["publish"] = {"repo": REPO, **(publish or {})}
+    write_yaml(root / "registry" / "models.yaml", {"models": {SLUG: entry}})
+    return root
+
+
+def build(
+    root: Path,
+    *,
+    slug: str = SLUG,
+    repo: str = REPO,
+    variants: Iterable[str] = VARIANTS,
+    seeds: Mapping[str, int] | None = None,
+    size: int = 4096,
+) -> Manifest:
+    """What `dvc repro pack` would leave in `root`; `seeds` changes the bytes of a variant or of the `source`."""
+    seeds = seeds or {}
+    models = root / "artifacts" / "models" / slug
+    package = root / "artifacts" / "packages" / slug
+    for folder in (models, package):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    source = models / "source"
+    source.mkdir()
+    (source / "config.json").write_text(f'{{"seed": {seeds.get("source", 0)}}}\n')
+    (source / "tokenizer.json").write_text('{"tokenizer": 1}\n' * 100)
+    (package / "README.md").write_text(CARD + "\n".join(variants) + "\n", encoding="utf-8")
+    made = tuple(_variant(models, name, seeds.get(name, 0), size) for name in variants)
+    parts = tuple(describe_file(source, name) for name in ("config.json", "tokenizer.json"))
+    manifest = Manifest(
+        schema_version="1.0",
+        slug=slug,
+        name=repo,
+        task="text-ranking",
+        architecture="BertForSequenceClassification",
+        labels=("LABEL_0",),
+        activation="sigmoid",
+        max_length=64,
+        inputs=("input_ids", "attention_mask"),
+        tokenizer=TokenizerInfo(
+            file="tokenizer.json", pad_token="[PAD]", pad_token_id=0, pad_token_type_id=0, padding_side="right"
+        ),
+        files=parts,
+        documents=(describe_file(package, "README.md"),),
+        source=Source(kind="local", location="nowhere", revision="sha256:" + "0" * 64, license="mit", files=parts),
+        reference=Reference(
+            framework="torch", version="2", transformers_version="4", dtype="float32", attention="eager"
+        ),
+        evaluation=DatasetInfo(name="pairs", rows=1, sha256="0" * 64),
+        calibration=DatasetInfo(name="pairs", rows=1, sha256="0" * 64),
+        golden=(Golden(query="q", passage="p", logits=(0.5,)),),
+        variants=made,
+        benchmarks=(),
+    )
+    manifest.validate()
+    (package / MANIFEST_FILE).write_bytes(manifest.to_json())
+    return manifest
+
+
+def contents(root: Path, manifest: Manifest) -> dict[str, bytes]:
+    """The bytes of every file to publish, by its published path."""
+    models = root / "artifacts" / "models" / manifest.slug
+    package = root / "artifacts" / "packages" / manifest.slug
+    found = {entry.path: (models / "source" / entry.path).read_bytes() for entry in manifest.files}
+    found |= {entry.path: (package / entry.path).read_bytes() for entry in manifest.documents}
+    for variant in manifest.variants:
+        folder = models / row(variant.id).step / variant.id
+        found |= {entry.path: (folder / Path(entry.path).name).read_bytes() for entry in variant.files}
+    return found | {MANIFEST_FILE: (package / MANIFEST_FILE).read_bytes()}
+
+
+def write_yaml(path: Path, value: Any) -> None:
+    """Replace the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
+
+
+def _variant(models: Path, variant_id: str, seed: int, size: int) -> Variant:
+    line = row(variant_id)
+    folder = models / line.step / variant_id
+    folder.mkdir(parents=True)
+    names = [line.file_name]
+    if line.runtime == "openvino":
+        (folder / line.file_name).write_text(f"<net seed='{seed}'/>\n")
+        names.append(line.file_name.replace(".xml", ".bin"))
+    (folder / names[-1]).write_bytes(random.Random(f"{variant_id} {seed}").randbytes(size))
+    prefix = line.file.rpartition("/")[0]
+    files: tuple[FileEntry, ...] = tuple(
+        FileEntry(path=f"{prefix}/{name}", size=entry.size, sha256=entry.sha256)
+        for name in names
+        for entry in (describe_file(folder, name),)
+    )
+    return Variant(
+        id=variant_id,
+        status="passed",
+        reason=None,
+        runtime=line.runtime,
+        precision_class=line.precision_class,
+        minimum_runtime_version="1.0",
+        opset=17,
+        requires_isa=line.requires_isa,
+        graph=line.file,
+        files=files,
+        size_bytes=sum(entry.size for entry in files),
+        digest=tree_digest(files),
+        recipe={},
+        tools={},
+        notes=(),
+        parity=(_parity(),),
+        quality=Quality(main_metric="ndcg_at_10", ndcg_at_10=1.0, map=1.0, spearman=1.0, accuracy=None, ratio=1.0),
+    )
+
+
+def _parity() -> Parity:
+    return Parity(
+        runtime_version="1.0",
+        isa_class="any",
+        execution_precision="f32",
+        default_precision=True,
+        figures=Figures(
+            logit_max_abs=0.0,
+            logit_mean_abs=0.0,
+            score_max_abs=0.0,
+            score_mean_abs=0.0,
+            spearman=1.0,
+            kendall=1.0,
+            top_k=5,
+            top_k_overlap=1.0,
+            batch_score_max_abs=None,
+        ),
+        thresholds=Thresholds(
+            score_max_abs=1.0, score_mean_abs=1.0, spearman=None, top_k_overlap=None, quality_ratio=None
+        ),
+        verdict="passed",
+        reasons=(),
+    )
