@@ -131,6 +131,8 @@ def _refuse_code(config: dict[str, Any], path: Path) -> None:
     for key, value in config.items():
         if ("attn_implementation" in key or "kernel" in key) and isinstance(value, str | dict) and "/" in str(value):
             raise SourceError(f"{path}: {key}: names code to download ({value!r}), which is never run. Remove the key.")
+        if isinstance(value, dict):
+            _refuse_code(value, path)  # transformers hands a sub-configuration the same keys
 
 
 def _labels(config: dict[str, Any], folder: Path) -> tuple[str, ...]:
@@ -219,7 +221,7 @@ def _safetensors_header(path: Path) -> dict[str, Any]:
             if path.stat().st_size != 8 + length + data:
                 raise ValueError(f"the file is {path.stat().st_size} bytes, its header says {8 + length + data}")
             return dict(header)
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+    except (OSError, ValueError, AttributeError, LookupError, TypeError, struct.error) as error:
         raise SourceError(f"{path}: not a whole safetensors file: {error}.") from None
 
 

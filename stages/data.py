@@ -4,6 +4,7 @@ What follows depends on these files alone, so that a set that is added or edited
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -140,11 +141,17 @@ def _from_columns(name: str, rows: Iterable[tuple[str, Any]], columns: Columns |
                 raise DataError(f"{where}: no column {column!r}; it has: {', '.join(map(str, row))}.")
         query, passage = row[columns.query], row[columns.passage]
         label = row[columns.label] if columns.label else None
-        if not (isinstance(query, str) and isinstance(passage, str) and query.strip() and passage.strip()):
+        if not (is_text(query) and is_text(passage)):
             raise DataError(f"{where}: {columns.query} and {columns.passage}: expected two texts that are not empty.")
-        if columns.label and (not isinstance(label, int | float) or isinstance(label, bool)):
+        is_number = isinstance(label, int | float) and not isinstance(label, bool) and math.isfinite(label)
+        if columns.label and not is_number:
             raise DataError(f"{where}: {columns.label}: expected a number, found {label!r}.")
         yield Pair(query=query, passage=passage, label=None if label is None else float(label))
+
+
+def is_text(value: Any) -> bool:
+    """Whether it can be scored: not empty, and no half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
+    return isinstance(value, str) and bool(value.strip()) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _pinned_revision(name: str, data_set: DataSet) -> str:
