@@ -48,8 +48,8 @@ def top_overlap(
 ) -> float:
     """Mean over queries of the share of the reference's top k that the variant also puts into its top k.
 
-    k is at most one less than a query's passages. Where queries have one passage each (see `rankings`), the whole list is one group and k a
-    tenth of it. Ties go by position on both sides.
+    k is at most one less than a query's passages. Where queries have one passage each (see `rankings`), the whole list
+    is one group and k a tenth of it. Ties go by position on both sides.
     """
     ranked = rankings(groups)
     if not ranked:
