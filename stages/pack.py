@@ -88,7 +88,7 @@ def _variant(
         )
         reason = found.error or "; ".join(proofs[0].reasons if proofs else ("it was not measured",)) or None
     passed = status == "built" and reason is None
-    published = published_files(record) if passed else ()
+    published = published_files(record)
     return Variant(
         id=table_row.id,
         status="passed" if passed else "unsupported" if status == "unsupported" else "failed",
@@ -99,9 +99,9 @@ def _variant(
         opset=record.opset,
         requires_isa=table_row.requires_isa,
         graph=table_row.file if passed else None,
-        files=published,
+        files=published if passed else (),
         size_bytes=sum(entry.size for entry in record.files),
-        digest=tree_digest(published) if passed else None,
+        digest=tree_digest(published) if published else None,
         recipe=record.recipe,
         tools=record.tools,
         notes=record.notes,

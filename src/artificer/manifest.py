@@ -150,7 +150,8 @@ class Variant(Struct, frozen=True, kw_only=True):
     """One way to run the model, with the proof that it may be run.
 
     `graph` is the file that a runtime opens; `files` holds it with all its sidecars. Both are empty unless `passed`.
-    `requires_isa` names instruction sets that must all be there. `size_bytes` counts all its files, also when failed.
+    `requires_isa` names instruction sets that must all be there. `size_bytes` and `digest` (`tree_digest` of its files)
+    are also there when it was built and failed, so that figures can be told apart.
     """
 
     id: str
