@@ -6,7 +6,6 @@ from artificer.manifest import (
     MANIFEST_FILE,
     SCHEMA_VERSION,
     Benchmark,
-    FileEntry,
     Golden,
     Manifest,
     Parity,
@@ -24,7 +23,7 @@ from stages.evaluate import load_quality
 from stages.host import load_host
 from stages.judge import judge, thresholds_class
 from stages.params import BuildParams, load_params
-from stages.parity import VariantParity, load_parity
+from stages.parity import VariantParity, load_parity, measured_elsewhere
 from stages.reference import load_reference
 from stages.registry import load_entry, publish_repo
 from stages.spec import ModelSpec, load_spec
@@ -41,6 +40,7 @@ def run(slug: str) -> None:
     parity, quality = load_parity(slug), load_quality(slug)
     variants = tuple(
         _variant(
+            slug,
             row(variant_id),
             load_record(slug, variant_id),
             parity.get(variant_id),
@@ -55,40 +55,42 @@ def run(slug: str) -> None:
     declared = spec.activation == spec.declared_activation
     name = publish_repo(slug, entry, params.publish.namespace)
     with files.staged_folder(paths.package(slug)) as folder:
-        manifest = _manifest(spec, name, variants, benchmarks, documents=())
-        plot.speed_against_quality([manifest], load_host().name, folder / plot.CARD_PLOT)
-        (folder / card.FILE).write_text(card.render(manifest, quality.reference, declared), encoding="utf-8")
-        documents = tuple(describe_file(folder, path) for path in sorted((card.FILE, plot.CARD_PLOT)))
-        manifest = _manifest(spec, name, variants, benchmarks, documents)
-        manifest.validate()
+        manifest = _manifest(spec, params, name, variants, benchmarks)
         plain = manifest.variant(PLAIN_EXPORT)
         if plain.status != "passed":
             raise ParityError(f"{slug}: the plain ONNX export does not compute what torch computes: {plain.reason}.")
+        plot.speed_against_quality([manifest], load_host().name, folder / plot.CARD_PLOT)
+        (folder / card.FILE).write_text(card.render(manifest, quality.reference, declared), encoding="utf-8")
+        documents = tuple(describe_file(folder, path) for path in sorted((card.FILE, plot.CARD_PLOT)))
+        manifest = msgspec.structs.replace(manifest, documents=documents)
+        manifest.validate()
         (folder / MANIFEST_FILE).write_bytes(manifest.to_json())
     files.write_file(paths.metrics(slug), canonical_json(metrics(manifest, quality.reference, load_host().name)))
 
 
 def _variant(
+    slug: str,
     table_row: VariantRow,
     record: VariantRecord,
     found: VariantParity | None,
     quality: Quality | None,
     params: BuildParams,
 ) -> Variant:
+    published = published_files(record)
     proofs: tuple[Parity, ...] = ()
     status, reason = record.status, record.reason
     if found is not None:
+        measurements = (*found.measurements, *measured_elsewhere(slug, record.id, found.digest))
         proofs = tuple(
             judge(
                 measurement,
                 params.thresholds[thresholds_class(table_row.precision_class, measurement)],
                 quality if i == 0 else None,
             )
-            for i, measurement in enumerate(found.measurements)
+            for i, measurement in enumerate(measurements)
         )
-        reason = found.error or "; ".join(proofs[0].reasons if proofs else ("it was not measured",)) or None
+        reason = found.error or "; ".join(proofs[0].reasons) or None
     passed = status == "built" and reason is None
-    published = published_files(record)
     return Variant(
         id=table_row.id,
         status="passed" if passed else "unsupported" if status == "unsupported" else "failed",
@@ -120,10 +122,10 @@ def _of_these_bytes(benchmarks: tuple[Benchmark, ...], variants: tuple[Variant, 
 
 def _manifest(
     spec: ModelSpec,
+    params: BuildParams,
     name: str,
     variants: tuple[Variant, ...],
     benchmarks: tuple[Benchmark, ...],
-    documents: tuple[FileEntry, ...],
 ) -> Manifest:
     slug = spec.slug
     reference = load_reference(slug)
@@ -140,14 +142,14 @@ def _manifest(
         inputs=load_record(slug, PLAIN_EXPORT).inputs,
         tokenizer=spec.tokenizer,
         files=tuple(entry for entry in spec.source.files if not entry.path.endswith(WEIGHT_SUFFIXES)),
-        documents=documents,
+        documents=(),
         source=spec.source,
         reference=reference.made_with,
         evaluation=data.describe(paths.evaluation(slug)),
         calibration=data.describe(paths.calibration(slug)),
         golden=tuple(
             Golden(query=pairs[i].query, passage=pairs[i].passage, logits=reference.logits[i])
-            for i in golden_rows(reference.logits, load_params().parity.golden_pairs)
+            for i in golden_rows(reference.logits, params.parity.golden_pairs)
         ),
         variants=variants,
         benchmarks=benchmarks,

@@ -1,4 +1,7 @@
-"""Stage `parity`: every built variant, run as a service runs it, against the reference. It measures; `pack` judges."""
+"""Stage `parity`: every built variant, run as a service runs it, against the reference. It measures; `pack` judges.
+
+int8 scores depend on the instruction set, so figures accumulate over host classes in registry/parity/, in git.
+"""
 
 from collections.abc import Iterator
 
@@ -92,7 +95,22 @@ def run(slug: str) -> None:
                 logits=tuple(tuple(float(value) for value in values) for values in kept),
             )
         )
+    without_logits = [msgspec.structs.replace(result, logits=()) for result in results]
+    files.write_file(paths.proofs(slug) / f"{host.name}.json", canonical_json(without_logits))
     files.write_file(paths.parity(slug), canonical_json(results))
+
+
+def measured_elsewhere(slug: str, variant_id: str, digest: str) -> tuple[Measurement, ...]:
+    """What hosts of other ISA classes measured on the very same bytes, one host a class, in order of their names."""
+    own = load_host()
+    found: dict[tuple[str, str], Measurement] = {}
+    for path in sorted(paths.proofs(slug).glob("*.json")):
+        for result in msgspec.json.decode(path.read_bytes(), type=list[VariantParity]):
+            if path.stem != own.name and (result.id, result.digest) == (variant_id, digest):
+                for measurement in result.measurements:
+                    if measurement.isa_class != own.isa_class:
+                        found.setdefault((measurement.isa_class, measurement.execution_precision), measurement)
+    return tuple(found.values())
 
 
 def load_parity(slug: str) -> dict[str, VariantParity]:

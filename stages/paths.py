@@ -37,6 +37,11 @@ def benchmarks(slug: str) -> Path:
     return Path("registry/benchmarks", slug)
 
 
+def proofs(slug: str) -> Path:
+    """The folder of parity figures, one file per host class."""
+    return Path("registry/parity", slug)
+
+
 def metrics(slug: str) -> Path:
     """The key figures that `dvc metrics show` prints."""
     return REPORTS / "metrics" / f"{slug}.json"
