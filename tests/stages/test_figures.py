@@ -1,0 +1,228 @@
+"""The arithmetic of proof, by its properties and against other libraries."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
+
+from stages import figures
+from tests import strategies
+
+# scipy says so in a warning, the figures say it as null.
+pytestmark = pytest.mark.filterwarnings("ignore:An input array is constant")
+ROWS = 12
+GROUPS = [[0, 1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11]]
+Logits = NDArray[np.float32]
+
+
+@given(strategies.finite_logits(ROWS, labels=2), st.sampled_from(["identity", "sigmoid", "softmax"]))
+def test_identical_logits_differ_in_nothing(logits: Logits, activation: str) -> None:
+    """Whatever the logits and the activation, a model agrees with itself: no difference, the same ranks."""
+    found = figures.differences(logits, logits, activation, GROUPS, 3, None)  # type: ignore[arg-type]
+    assert (found.logit_max_abs, found.logit_mean_abs, found.score_max_abs, found.score_mean_abs) == (0, 0, 0, 0)
+    assert found.top_k_overlap == 1.0
+    constant = any(len(set(logits[:, i].tolist())) < 2 for i in range(2))
+    assert (found.spearman is None) == constant
+    if not constant:
+        assert found.spearman == pytest.approx(1.0)
+        assert found.kendall == pytest.approx(1.0)
+
+
+@given(strategies.distinct_logits(ROWS), strategies.distinct_logits(ROWS), st.permutations(range(ROWS)))
+def test_the_order_of_the_pairs_does_not_matter(found: Logits, expected: Logits, order: list[int]) -> None:
+    """Shuffling the pairs together with their queries gives the same figures."""
+    places = {old: new for new, old in enumerate(order)}
+    moved = [[places[i] for i in group] for group in GROUPS]
+    one = figures.differences(found, expected, "sigmoid", GROUPS, 3, None)
+    other = figures.differences(found[order], expected[order], "sigmoid", moved, 3, None)
+    for name in one.__struct_fields__:
+        assert getattr(one, name) == pytest.approx(getattr(other, name)), name
+
+
+@given(strategies.finite_logits(ROWS), strategies.finite_logits(ROWS))
+def test_figures_stay_in_their_ranges(found: Logits, expected: Logits) -> None:
+    """Means are at most maxima, scores of a sigmoid at most 1 apart, shares between 0 and 1; both ways round alike."""
+    one = figures.differences(found, expected, "sigmoid", GROUPS, 3, None)
+    other = figures.differences(expected, found, "sigmoid", GROUPS, 3, None)
+    assert 0 <= one.logit_mean_abs <= one.logit_max_abs
+    assert 0 <= one.score_mean_abs <= one.score_max_abs <= 1
+    assert one.score_max_abs <= one.logit_max_abs / 4 + 1e-6  # the steepest slope of a sigmoid is 1/4
+    assert 0 <= one.top_k_overlap <= 1
+    assert one.logit_max_abs == other.logit_max_abs
+    assert one.top_k_overlap == pytest.approx(other.top_k_overlap)
+
+
+@given(strategies.distinct_logits(ROWS))
+def test_reversed_logits_have_the_opposite_rank(expected: Logits) -> None:
+    """Correlations reach from 1 to -1."""
+    found = figures.differences(-expected, expected, "identity", GROUPS, 3, None)
+    assert found.spearman == pytest.approx(-1.0)
+    assert found.kendall == pytest.approx(-1.0)
+
+
+def test_rank_is_measured_on_logits_where_the_sigmoid_saturates() -> None:
+    """fp32 sigmoids are 1.0 from about logit 17 on: scores look equal there, and rank still tells them apart."""
+    expected = np.arange(20, 20 + ROWS, dtype=np.float32)[:, None]
+    found = figures.differences(expected[::-1].copy(), expected, "sigmoid", GROUPS, 3, None)
+    assert found.score_max_abs == 0.0
+    assert found.spearman == pytest.approx(-1.0)
+    assert found.top_k_overlap < 1.0
+    assert found.logit_max_abs == ROWS - 1
+
+
+def test_constant_logits_have_no_rank() -> None:
+    """A correlation with a constant is undefined, which is not the same as 0 or 1."""
+    constant = np.ones((ROWS, 1), dtype=np.float32)
+    varied = np.arange(ROWS, dtype=np.float32)[:, None]
+    for found, expected in ((constant, constant), (constant, varied), (varied, constant)):
+        figure = figures.differences(found, expected, "identity", GROUPS, 3, None)
+        assert (figure.spearman, figure.kendall) == (None, None)
+
+
+def test_the_worst_label_counts() -> None:
+    """One wrong column of logits is not averaged away by a right one."""
+    expected = np.stack([np.arange(ROWS), np.arange(ROWS)], axis=1).astype(np.float32)
+    found = expected.copy()
+    found[:, 1] = found[::-1, 1]
+    figure = figures.differences(found, expected, "identity", GROUPS, 3, None)
+    assert figure.spearman == pytest.approx(-1.0)
+    assert figure.top_k_overlap == figures.top_overlap(found[:, 1], expected[:, 1], GROUPS, 3) < 1.0
+
+
+def test_the_overlap_of_the_top_is_counted_per_query() -> None:
+    """Two of three of the first query's top, all of the second's: five sixths."""
+    expected = np.array([9, 8, 7, 1, 0, 9, 8, 7, 1], dtype=np.float32)
+    found = np.array([9, 8, 1, 7, 0, 7, 8, 9, 1], dtype=np.float32)
+    assert figures.top_overlap(found, expected, [[0, 1, 2, 3, 4], [5, 6, 7, 8]], 3) == pytest.approx(5 / 6)
+
+
+def test_the_top_of_a_short_query_is_less_than_all_of_it() -> None:
+    """With k as large as the query, every order would agree."""
+    groups = [[0, 1], [2, 3]]
+    found = np.array([1, 2, 2, 1], dtype=np.float32)
+    expected = np.array([2, 1, 2, 1], dtype=np.float32)
+    assert figures.top_overlap(found, expected, groups, 5) == 0.5
+
+
+def test_pairs_without_queries_in_common_are_one_list() -> None:
+    """A set of single pairs, such as STS, is ranked as a whole: a tenth of it is its top."""
+    expected = np.arange(100, dtype=np.float32)
+    found = expected.copy()
+    found[[0, 99]] = found[[99, 0]]
+    assert figures.top_overlap(found, expected, [[i] for i in range(100)], 5) == pytest.approx(0.9)
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=20))
+def test_groups_hold_every_pair_once(queries: list[str]) -> None:
+    """Each pair is in the group of its query, in order, and queries keep the order in which they appeared."""
+    groups = figures.group_by_query(queries)
+    assert sorted(i for group in groups for i in group) == list(range(len(queries)))
+    assert all(len({queries[i] for i in group}) == 1 for group in groups)
+    assert [group[0] for group in groups] == sorted(group[0] for group in groups)
+
+
+def test_quality_equals_that_of_sentence_transformers() -> None:
+    """NDCG@10 and MAP are what CrossEncoderRerankingEvaluator says of the same scores."""
+    generator = np.random.default_rng(3)
+    samples, labels, scores, groups = [], [], [], []
+    for query in range(20):
+        start = len(labels)
+        relevant = generator.permutation([1] * 2 + [0] * 12).tolist()
+        passages = [f"passage {query} {i}" for i in range(len(relevant))]
+        samples.append(
+            {
+                "query": f"query {query}",
+                "positive": [p for p, label in zip(passages, relevant, strict=True) if label],
+                "negative": [p for p, label in zip(passages, relevant, strict=True) if not label],
+            }
+        )
+        labels += relevant
+        scores += generator.permutation(len(relevant)).tolist()
+        groups.append(list(range(start, len(labels))))
+    texts = [f"passage {query} {i}" for query in range(20) for i in range(14)]
+    by_text = dict(zip(texts, scores, strict=True))
+
+    class Model:
+        """Scores each passage with the number above."""
+
+        model_card_data = type("Card", (), {"set_evaluation_metrics": lambda *_: None})
+
+        def predict(self, pairs: list[tuple[str, str]], **_: object) -> NDArray[np.float32]:
+            return np.asarray([by_text[passage] for _, passage in pairs], dtype=np.float32)
+
+    evaluator = CrossEncoderRerankingEvaluator(samples, at_k=10, write_csv=False)
+    theirs = evaluator(Model())  # type: ignore[arg-type]
+    ours = figures.quality(np.asarray(scores, dtype=np.float32)[:, None], labels, groups, 1, None)
+    assert ours.ndcg_at_10 == pytest.approx(theirs["ndcg@10"], abs=1e-12)
+    assert ours.map == pytest.approx(theirs["map"], abs=1e-12)
+    assert ours.main_metric == "ndcg_at_10"
+
+
+def test_graded_labels_count_by_grade() -> None:
+    """NDCG rewards a 3 before a 1; MAP sees relevant or not."""
+    labels = [3.0, 1.0, 0.0]
+    best = figures.quality(np.array([[3], [2], [1]], dtype=np.float32), labels, [[0, 1, 2]], 1, None)
+    swapped = figures.quality(np.array([[2], [3], [1]], dtype=np.float32), labels, [[0, 1, 2]], 1, None)
+    assert best.ndcg_at_10 == pytest.approx(1.0)
+    gain = (1 + 3 / math.log2(3)) / (3 + 1 / math.log2(3))
+    assert swapped.ndcg_at_10 == pytest.approx(gain)
+    assert best.map == swapped.map == 1.0
+
+
+def test_the_ratio_is_to_the_reference() -> None:
+    """A variant that ranks worse has a ratio below 1; the reference has 1."""
+    labels = [1.0, 0.0, 0.0, 0.0]
+    good = np.array([[4], [3], [2], [1]], dtype=np.float32)
+    bad = np.array([[3], [4], [2], [1]], dtype=np.float32)
+    reference = figures.quality(good, labels, [[0, 1, 2, 3]], 1, None)
+    assert reference.ratio == 1.0
+    found = figures.quality(bad, labels, [[0, 1, 2, 3]], 1, reference)
+    assert found.ratio == pytest.approx(1 / math.log2(3))
+    assert figures.quality(good, labels, [[0, 1, 2, 3]], 1, found).ratio == pytest.approx(math.log2(3))
+
+
+def test_pairs_with_gold_scores_are_judged_by_spearman() -> None:
+    """Without queries that have several passages there is no ranking, and the gold scores' order is what counts."""
+    labels = [0.0, 1.5, 3.0, 5.0]
+    found = figures.quality(np.array([[0], [1], [3], [2]], dtype=np.float32), labels, [[0], [1], [2], [3]], 2, None)
+    assert (found.main_metric, found.ndcg_at_10, found.map) == ("spearman", None, None)
+    assert found.spearman == pytest.approx(0.8)
+
+
+def test_several_labels_are_judged_by_accuracy() -> None:
+    """The highest logit against the gold class."""
+    logits = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]], dtype=np.float32)
+    found = figures.quality(logits, [0, 1, 2, 2], [[0], [1], [2], [3]], 1, None)
+    assert (found.main_metric, found.accuracy, found.spearman) == ("accuracy", 0.75, None)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.0, 1.0), (1.0, 1.0)])
+def test_a_reference_without_any_quality_is_no_division_by_zero(value: float, expected: float) -> None:
+    """Constant scores have no order: the ratio to such a reference is 1 for whatever is no worse."""
+    constant = np.ones((4, 1), dtype=np.float32)
+    groups = [[0], [1], [2], [3]]
+    reference = figures.quality(constant, [1, 2, 3, 4], groups, 2, None)
+    assert (reference.spearman, reference.ratio) == (None, 1.0)
+    found = constant if value == 0 else np.array([[1], [2], [3], [4]], dtype=np.float32)
+    assert figures.quality(found, [1, 2, 3, 4], groups, 2, reference).ratio == expected
+
+
+def test_a_worse_order_than_a_useless_reference_has_no_ratio() -> None:
+    """Below a reference of nothing there is nothing."""
+    constant = np.ones((4, 1), dtype=np.float32)
+    groups = [[0], [1], [2], [3]]
+    reference = figures.quality(constant, [1, 2, 3, 4], groups, 2, None)
+    reversed_order = np.array([[4], [3], [2], [1]], dtype=np.float32)
+    assert figures.quality(reversed_order, [1, 2, 3, 4], groups, 2, reference).ratio == 0.0
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=6), st.floats(0.1, 10))
+def test_the_geometric_mean_scales(values: list[float], factor: float) -> None:
+    """Twice as fast everywhere is twice as fast on the whole."""
+    scaled = figures.geometric_mean([factor * value for value in values])
+    assert scaled == pytest.approx(factor * figures.geometric_mean(values))
+    assert min(values) * (1 - 1e-9) <= figures.geometric_mean(values) <= max(values) * (1 + 1e-9)
