@@ -1,13 +1,13 @@
 """From pairs to logits, and from logits to scores. Knows no runtime."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from artificer.backends import Session
+from artificer.backends import Inputs, Session
 from artificer.batching import MAX_TOKENS, plan
 from artificer.errors import DeadlineError, ScoreError
 from artificer.manifest import Activation
@@ -76,11 +76,16 @@ def score_encoded(
     """
     bucket_to = tokenizer.max_length if session.new_shapes_are_dear else None
     batches = plan(encoded.lengths, max_rows=batch_size, max_tokens=max_tokens, bucket_to=bucket_to)
+
+    def inputs() -> Iterator[Inputs]:
+        for batch in batches:
+            limits.check(done, len(encoded))
+            yield tokenizer.batch(encoded, batch.indices, batch.width)
+
     found: NDArray[np.float32] | None = None
     done = 0
-    for batch in batches:
-        limits.check(done, len(encoded))
-        rows = session.run(tokenizer.batch(encoded, batch.indices, batch.width))
+    results = session.run_many(inputs()) if len(batches) > 1 else map(session.run, inputs())
+    for batch, rows in zip(batches, results, strict=True):
         check_logits(rows, len(batch.indices))
         if found is None:
             found = np.empty((len(encoded), rows.shape[1]), dtype=np.float32)

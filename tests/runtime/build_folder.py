@@ -95,7 +95,10 @@ def _unit(root: Path, graph: str) -> list[str]:
     """A graph and its sidecars."""
     if graph.endswith(".xml"):
         return [graph, graph.removesuffix(".xml") + ".bin"]
-    return [graph, *(p.relative_to(root).as_posix() for p in sorted((root / graph).parent.glob(f"{Path(graph).name}?*")))]
+    return [
+        graph,
+        *(p.relative_to(root).as_posix() for p in sorted((root / graph).parent.glob(f"{Path(graph).name}?*"))),
+    ]
 
 
 def _export(checkpoint: Path, out: Path, ids: tuple[str, ...]) -> None:

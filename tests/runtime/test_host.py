@@ -80,7 +80,9 @@ def test_a_v2_quota_is_in_cpus(text: str, cpus: float) -> None:
     assert host.quota_v2(text) == cpus
 
 
-@pytest.mark.parametrize(("quota", "period", "cpus"), [("-1", "100000", inf), ("50000\n", "100000\n", 0.5), ("", "", inf)])
+@pytest.mark.parametrize(
+    ("quota", "period", "cpus"), [("-1", "100000", inf), ("50000\n", "100000\n", 0.5), ("", "", inf)]
+)
 def test_a_v1_quota_is_in_cpus(quota: str, period: str, cpus: float) -> None:
     """Quota over period; -1 and nonsense are no limit."""
     assert host.quota_v1(quota, period) == cpus

@@ -1,6 +1,6 @@
 """The runtimes that can execute a graph: one Protocol, one literal dict, each imported when it is first used."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -16,11 +16,12 @@ Inputs = Mapping[str, NDArray[np.int64]]
 
 @runtime_checkable
 class Session(Protocol):
-    """A graph, opened by one runtime. Safe to share between threads: batches are computed one after the other, each
-    with all the compute threads, so that memory does not grow with the callers.
+    """A graph, opened by one runtime. Safe to share between threads; however many call, no more batches are computed
+    at once than there are compute threads, so that memory does not grow with the callers.
 
     `execution_precision` is what it really computes in where the graph says float32; `new_shapes_are_dear` says that
-    the runtime compiles for every input shape that it has not seen, so that padding lengths to a few buckets pays.
+    the runtime compiles for every input shape that it has not seen, so that padding lengths to a few buckets pays;
+    `lanes` is how many batches `run_many` computes side by side.
     """
 
     @property
@@ -35,8 +36,15 @@ class Session(Protocol):
     @property
     def new_shapes_are_dear(self) -> bool: ...  # noqa: D102
 
+    @property
+    def lanes(self) -> int: ...  # noqa: D102
+
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Logits, `[batch, labels]`, of `[batch, length]` token arrays."""
+        """Logits, `[batch, labels]`, of `[batch, length]` token arrays, as soon as possible."""
+        ...
+
+    def run_many(self, batches: Iterable[Inputs]) -> Iterator[NDArray[np.float32]]:
+        """The logits of each batch, in order; `batches` is read only a few batches ahead."""
         ...
 
     def close(self) -> None:

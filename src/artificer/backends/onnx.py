@@ -1,5 +1,7 @@
 """ONNX graphs on onnxruntime's CPU provider."""
 
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +9,19 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
-from artificer.errors import ScoreError
+from artificer.backends.lanes import Lanes
+from artificer.errors import ClosedError
 from artificer.manifest import ExecutionPrecision, Runtime
 
 ort.set_default_logger_severity(3)  # errors only: warnings about optional fusions are noise for a service
 
 
 class OnnxSession:
-    """An `onnxruntime.InferenceSession`. onnxruntime computes in the graph's own types, so its precision is f32."""
+    """An `onnxruntime.InferenceSession`. onnxruntime computes in the graph's own types, so its precision is f32.
+
+    Batches side by side share the session's one pool of threads: on small batches that keeps the cores busier than
+    giving every batch all of them, one after the other (figures in benchmarks/README.md).
+    """
 
     runtime: Runtime = "onnx"
     execution_precision: ExecutionPrecision = "f32"
@@ -27,26 +34,41 @@ class OnnxSession:
         self.input_names = tuple(node.name for node in self._session.get_inputs())
         names = [node.name for node in self._session.get_outputs()]
         self._output = "logits" if "logits" in names else names[0]
+        self.lanes = threads
+        self._lanes = Lanes(threads)
+        self._turns = threading.BoundedSemaphore(threads)
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`; float16 ones (O4) are widened."""
-        if self._session is None:
-            raise ScoreError("The session is closed.")
-        (logits,) = self._session.run([self._output], dict(inputs))
-        return np.asarray(logits, dtype=np.float32)
+        with self._turns:
+            session = self._session
+            if session is None:
+                raise ClosedError("The session is closed.")
+            (logits,) = session.run([self._output], dict(inputs))
+            return np.asarray(logits, dtype=np.float32)
+
+    def run_many(self, batches: Iterable[Inputs]) -> Iterator[NDArray[np.float32]]:
+        """The logits of each batch, in order."""
+        return self._lanes.map(self.run, batches)
 
     def close(self) -> None:
-        """Give the runtime's memory back."""
+        """Give the runtime's memory back, once running batches are done."""
+        self._lanes.close()
         self._session = None
 
 
 def session_options(threads: int) -> ort.SessionOptions:
-    """One pool of `threads`, nodes in sequence."""
+    """One pool of `threads`, nodes in sequence.
+
+    Workers do not spin while they wait: under a container's quota spinning uses up the quota, and beside other work it
+    costs more than it gains.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 

@@ -2,6 +2,8 @@
 
 import queue
 import sys
+import threading
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
-from artificer.errors import ScoreError
+from artificer.backends.lanes import Lanes
+from artificer.errors import ClosedError
 from artificer.manifest import ExecutionPrecision, Runtime
 
 _CONVERTER = "openvino.tools.ovc"
@@ -47,40 +50,76 @@ ov = _import_openvino()
 
 
 class OpenVinoSession:
-    """A compiled model with a pool of infer requests: one per thread that scores at the same time."""
+    """One model, compiled twice when it pays: for one batch on all threads (LATENCY), and, once several batches come
+    at a time, for one batch per thread (streams)."""
 
     runtime: Runtime = "openvino"
     new_shapes_are_dear = True
 
     def __init__(self, graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None):
-        options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+        self._core: Any = ov.Core()
+        self._graph = graph
+        self._options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads}
         if execution_precision is not None:
-            options["INFERENCE_PRECISION_HINT"] = execution_precision
-        self._model: Any = ov.Core().compile_model(str(graph), "CPU", options)
-        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.input_names = tuple(node.get_any_name() for node in self._model.inputs)
-        names = [name for node in self._model.outputs for name in node.get_names()]
-        self._output = self._model.output("logits" if "logits" in names else 0)
-        self.execution_precision: ExecutionPrecision = self._model.get_property("INFERENCE_PRECISION_HINT").to_string()
+            self._options["INFERENCE_PRECISION_HINT"] = execution_precision
+        model = self._compile(1)
+        self.input_names = tuple(node.get_any_name() for node in model.inputs)
+        names = [name for node in model.outputs for name in node.get_names()]
+        self._output: str | int = "logits" if "logits" in names else 0
+        self.execution_precision: ExecutionPrecision = model.get_property("INFERENCE_PRECISION_HINT").to_string()
+        self.lanes = threads
+        self._single: _Requests | None = _Requests(model, self._output, 1)
+        self._many: _Requests | None = None
+        self._lock = threading.Lock()
+        self._lanes = Lanes(threads)
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`."""
-        if self._model is None:
-            raise ScoreError("The session is closed.")
-        try:
-            request = self._requests.get_nowait()
-        except queue.Empty:
-            request = self._model.create_infer_request()
+        requests = self._single
+        if requests is None:
+            raise ClosedError("The session is closed.")
+        return requests.run(inputs)
+
+    def run_many(self, batches: Iterable[Inputs]) -> Iterator[NDArray[np.float32]]:
+        """The logits of each batch, in order."""
+        if self.lanes == 1:
+            return map(self.run, batches)
+        with self._lock:
+            if self._single is None:
+                raise ClosedError("The session is closed.")
+            if self._many is None:
+                self._many = _Requests(self._compile(self.lanes), self._output, self.lanes)
+            requests = self._many
+        return self._lanes.map(requests.run, batches)
+
+    def close(self) -> None:
+        """Give the runtime's memory back, once running batches are done."""
+        self._lanes.close()
+        with self._lock:
+            self._single = self._many = None
+
+    def _compile(self, streams: int) -> Any:
+        hint = "LATENCY" if streams == 1 else "THROUGHPUT"
+        options = {**self._options, "NUM_STREAMS": streams, "PERFORMANCE_HINT": hint}
+        return self._core.compile_model(str(self._graph), "CPU", options)
+
+
+class _Requests:
+    """A compiled model's infer requests, a fixed number: who finds none waits."""
+
+    def __init__(self, model: Any, output: str | int, count: int):
+        self._model, self._output = model, model.output(output)
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(count):
+            self._free.put(model.create_infer_request())
+
+    def run(self, inputs: Inputs) -> NDArray[np.float32]:
+        request = self._free.get()
         try:
             request.infer(dict(inputs), share_inputs=True)
             return np.array(request.get_tensor(self._output).data, dtype=np.float32)
         finally:
-            self._requests.put(request)
-
-    def close(self) -> None:
-        """Give the runtime's memory back."""
-        self._model = self._output = None
-        self._requests = queue.SimpleQueue()
+            self._free.put(request)
 
 
 def open_session(graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None) -> OpenVinoSession:

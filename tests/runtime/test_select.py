@@ -1,0 +1,235 @@
+from dataclasses import replace as with_policy
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from artificer import host
+from artificer.errors import SelectionError
+from artificer.manifest import Host, Manifest
+from artificer.select import Policy, select
+from artificer.versions import at_least, release
+from tests.runtime import strategies
+
+replace = msgspec.structs.replace
+shared = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@pytest.fixture(scope="module")
+def here() -> Host:
+    """A two-core AVX-512 VNNI machine with both runtimes, whatever machine runs the tests."""
+    return Host(
+        name="amd-epyc-avx512_vnni-2c", architecture="x86_64", cpu_model="AMD EPYC",
+        isa=("avx2", "avx512", "avx512_bf16", "avx512_vnni", "x86-64"), isa_class="avx512_vnni", cores=2,
+        accelerators=(), runtimes={"onnxruntime": "1.32.0", "openvino": "2026.4.1"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def proven(manifest: Manifest, here: Host) -> Manifest:
+    """The fixture as if it had been built on `here`, with all that `here` can run."""
+
+    def on_here(variant: strategies.Variant) -> strategies.Variant:
+        return replace(variant, parity=tuple(replace(record, isa_class="avx512_vnni") for record in variant.parity))
+
+    benchmarks = tuple(replace(each, host=here) for each in manifest.benchmarks)
+    return replace(manifest, variants=tuple(on_here(each) for each in manifest.variants), benchmarks=benchmarks)
+
+
+@shared
+@given(data=st.data(), drawn=strategies.hosts(), policy=strategies.policies())
+def test_whatever_is_chosen_is_proven_here(
+    manifest: Manifest, data: st.DataObject, drawn: Host, policy: Policy
+) -> None:
+    """Every candidate meets every condition, and every other variant has a reason."""
+    made = data.draw(strategies.manifests(manifest))
+    try:
+        choice = select(made, drawn, policy)
+    except SelectionError as error:
+        assert all(variant.id in str(error) for variant in made.variants)
+        return
+    ids = [each.variant.id for each in choice.candidates]
+    assert set(ids).isdisjoint(choice.rejected)
+    assert set(ids) | set(choice.rejected) == {variant.id for variant in made.variants}
+    assert all(reasons and all(reasons) for reasons in choice.rejected.values())
+    for each in choice.candidates:
+        variant = each.variant
+        package, minimum = ("onnxruntime", "openvino")[variant.runtime == "openvino"], variant.minimum_runtime_version
+        assert variant.status == "passed"
+        assert at_least(drawn.runtimes[package], minimum)
+        assert set(variant.requires_isa) <= set(drawn.isa)
+        assert each.parity.verdict == "passed"
+        assert each.parity.execution_precision == each.precision
+        assert each.precision == "f32" or policy.allow_bf16 or variant.runtime == "onnx"
+        if variant.precision_class == "int8":
+            assert each.parity.isa_class == drawn.isa_class
+        if policy.exact:
+            assert variant.precision_class == "fp32"
+        if policy.quality_floor is not None:
+            assert variant.quality is not None
+            assert variant.quality.ratio >= policy.quality_floor
+
+
+@shared
+@given(data=st.data(), drawn=strategies.hosts(), policy=strategies.policies())
+def test_selection_depends_on_nothing_but_its_arguments(
+    manifest: Manifest, data: st.DataObject, drawn: Host, policy: Policy
+) -> None:
+    """Twice the same question, twice the same answer; and a forced variant is admissible exactly if it is a candidate."""
+    made = data.draw(strategies.manifests(manifest))
+    try:
+        choice = select(made, drawn, policy)
+    except SelectionError:
+        for variant in made.variants:
+            with pytest.raises(SelectionError, match=variant.id):
+                select(made, drawn, policy, variant.id)
+        return
+    assert select(made, drawn, policy) == choice
+    for variant in made.variants:
+        if variant.id in choice.rejected:
+            with pytest.raises(SelectionError, match="was asked for, but"):
+                select(made, drawn, policy, variant.id)
+        else:
+            assert select(made, drawn, policy, variant.id).best.variant == variant
+
+
+@shared
+@given(data=st.data(), drawn=strategies.hosts())
+def test_a_stricter_policy_never_admits_more(manifest: Manifest, data: st.DataObject, drawn: Host) -> None:
+    """Asking for exact scores, a floor or a ceiling only takes away."""
+    made = data.draw(strategies.manifests(manifest))
+
+    def admitted(policy: Policy) -> set[str]:
+        try:
+            return {each.variant.id for each in select(made, drawn, policy).candidates}
+        except SelectionError:
+            return set()
+
+    free = Policy()
+    for strict in (Policy(exact=True), Policy(quality_floor=1.0), Policy(memory_ceiling_bytes=1 << 20)):
+        assert admitted(strict) <= admitted(free)
+
+
+def test_the_fastest_measured_variant_wins(proven: Manifest, here: Host) -> None:
+    """With figures of this host class, they decide, not the flowchart."""
+    choice = select(proven, here)
+    assert choice.best.variant.id == "openvino-qint8"
+    assert choice.basis == "best measured throughput on amd-epyc-avx512_vnni-2c"
+
+
+def test_figures_of_other_bytes_are_ignored(proven: Manifest, here: Host) -> None:
+    """A benchmark of a variant with another digest says nothing about this one: it goes behind the measured."""
+    (benchmark,) = proven.benchmarks
+    subjects = tuple(replace(s, digest="0" * 64) if s.id == "openvino-qint8" else s for s in benchmark.subjects)
+    other = replace(proven, benchmarks=(replace(benchmark, subjects=subjects),))
+    choice = select(other, here)
+    assert choice.best.variant.id == "onnx-qint8-avx512_vnni"
+    assert choice.candidates[-1].variant.id == "openvino-qint8"
+
+
+@pytest.mark.parametrize(
+    ("policy", "cpu", "first"),
+    [
+        (Policy(), "AMD EPYC", "openvino-qint8"),
+        (Policy(exact=True), "Intel Xeon", "openvino"),
+        (Policy(exact=True), "AMD EPYC", "onnx-O2"),
+        (Policy(objective="size"), "AMD EPYC", "onnx-qint8-avx512"),
+        (Policy(runtime="onnx"), "AMD EPYC", "onnx-qint8-avx512_vnni"),
+    ],
+)
+def test_without_a_near_host_the_flowchart_decides(
+    proven: Manifest, here: Host, policy: Policy, cpu: str, first: str
+) -> None:
+    """The order of sentence-transformers' flowchart for CPUs."""
+    choice = select(replace(proven, benchmarks=()), replace(here, cpu_model=cpu), policy)
+    if policy.objective == "size":
+        sizes = [each.variant.size_bytes for each in choice.candidates]
+        assert sizes == sorted(sizes)
+    else:
+        assert choice.best.variant.id == first
+        assert "flowchart" in choice.basis
+
+
+def test_int8_needs_a_proof_on_this_isa_class(proven: Manifest, here: Host) -> None:
+    """On a CPU without VNNI the int8 proof of a CPU with it is worth nothing; the fp32 proof is."""
+    older = replace(here, isa=("avx2", "x86-64"), isa_class="avx2")
+    choice = select(proven, older)
+    assert choice.best.variant.precision_class != "int8"
+    assert choice.rejected["openvino-qint8"] == (
+        "no passed parity on avx2 in f32 (passed: avx512_vnni in bf16, avx512_vnni in f32)",
+    )
+    assert choice.rejected["onnx-qint8-avx512_vnni"][0] == "this CPU has no avx512_vnni"
+
+
+def test_a_failed_proof_here_outweighs_a_passed_one_elsewhere(proven: Manifest, here: Host) -> None:
+    """A variant that missed its thresholds on this ISA class is not run on it."""
+    plain = proven.variant("onnx")
+    failed = replace(plain.parity[0], verdict="failed", reasons=("score_max_abs 0.2 above 0.01",))
+    passed = replace(plain.parity[0], isa_class="avx2")
+    variants = tuple(replace(v, parity=(passed, failed)) if v.id == "onnx" else v for v in proven.variants)
+    choice = select(replace(proven, variants=variants), here)
+    assert choice.rejected["onnx"] == ("it failed parity on avx512_vnni in f32: score_max_abs 0.2 above 0.01",)
+
+
+def test_bf16_is_used_only_where_it_is_proven_allowed_and_there(proven: Manifest, here: Host) -> None:
+    """OpenVINO's precision is f32 unless the caller allows bf16, its record passed, and the CPU has it."""
+
+    def precision(host: Host, policy: Policy) -> str:
+        return select(proven, host, policy, "openvino").best.precision
+
+    assert precision(here, Policy()) == "f32"
+    assert precision(here, Policy(allow_bf16=True)) == "bf16"
+    assert precision(replace(here, isa=("avx2", "avx512", "avx512_vnni")), Policy(allow_bf16=True)) == "f32"
+
+
+def test_a_forced_variant_that_is_not_admissible_is_refused_with_the_reason(proven: Manifest, here: Host) -> None:
+    """The whole text of the error."""
+    with pytest.raises(SelectionError) as caught:
+        select(proven, replace(here, runtimes={"onnxruntime": "1.32.0"}), variant="openvino")
+    assert str(caught.value) == (
+        "fixture: openvino was asked for, but openvino is not installed: pip install 'artificer[openvino]'."
+    )
+
+
+def test_an_old_runtime_is_refused(proven: Manifest, here: Host) -> None:
+    """A version below the manifest's minimum rejects, with both versions named."""
+    choice = select(proven, replace(here, runtimes={"onnxruntime": "1.19.2", "openvino": "2026.4.1"}))
+    assert choice.rejected["onnx"] == ("it needs onnxruntime 1.20.0 or newer, found 1.19.2",)
+
+
+def test_the_objective_changes_the_order(proven: Manifest, here: Host) -> None:
+    """Latency goes by single requests, throughput by batches."""
+    (benchmark,) = proven.benchmarks
+    subjects = tuple(
+        replace(s, rows=tuple(replace(row, p50_ms=1.0 if s.id == "onnx" else 5.0) for row in s.rows))
+        for s in benchmark.subjects
+    )
+    made = replace(proven, benchmarks=(replace(benchmark, subjects=subjects),))
+    assert select(made, here, Policy(objective="latency")).best.variant.id == "onnx"
+    assert select(made, here, Policy(objective="throughput")).best.variant.id == "openvino-qint8"
+
+
+def test_with_a_gpu_the_accelerated_order_can_be_asked_for(proven: Manifest, here: Host) -> None:
+    """The flowchart's branch for GPUs: O4 first."""
+    gpu = replace(here, accelerators=("NVIDIA H100",))
+    assert select(proven, gpu, with_policy(Policy(), accelerator=True)).best.variant.id == "onnx-O4"
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_versions_compare_without_raising(one: str, other: str) -> None:
+    """Any two texts have an order, and each is at least itself."""
+    assert at_least(one, one)
+    assert at_least(one, other) or at_least(other, one)
+
+
+def test_versions_compare_by_number() -> None:
+    """1.9 is older than 1.10, suffixes do not count, missing parts are zero."""
+    assert not at_least("1.9", "1.10")
+    assert at_least("1.20.0rc1", "1.20")
+    assert release("2026.4.1-20000-abc") == (2026, 4, 1)
+
+
+def test_this_machine_can_choose_among_what_was_built_on_it(manifest: Manifest) -> None:
+    """The fixture was built here, so something is admissible here."""
+    assert select(manifest, host.detect()).candidates
