@@ -73,6 +73,8 @@ def may_pass(error: BaseException, params: RetryParams) -> bool:
     cause = _cause(error)
     if isinstance(cause, errors.OfflineModeIsEnabled):
         return False
+    if isinstance(cause, requests.exceptions.JSONDecodeError):  # an answer that was cut or damaged
+        return True
     status = status_of(cause)
     if status is not None:
         return status in params.statuses

@@ -149,6 +149,8 @@ class _Publisher:
             ref = f"refs/pr/{number}" if number else ref
             state = self._state(ref, number)
         self._ref = ref
+        if differences(self._wanted, plan.deletes, state):  # an answer may be damaged as well
+            state = self._state(ref, number)
         if wrong := differences(self._wanted, plan.deletes, state):
             self._give_up_damaged(wrong)
         return state, number

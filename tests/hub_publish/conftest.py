@@ -1,43 +1,42 @@
-"""A tiny built project beside a Hub on loopback, both for one test; nothing waits and nothing leaves this machine."""
+"""A tiny built project beside a Hub on loopback, both for one test."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from tests.hub import Hub, default_hub, loopback_only, running_hub
+from tests.hub import Hub
 from tests.hub_publish import tiny
+from tests.hub_publish.loopback import hub_of_this_process
 
 Command = Callable[..., tuple[int, str]]
+Project = Callable[..., Path]
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(tmp_path: Path) -> Iterator[Hub]:
     """A Hub that is this process's default, with a token that may write in the environment."""
-    no_wait = SimpleNamespace(sleep=lambda _: None)
-    monkeypatch.setattr("huggingface_hub.utils._http.time", no_wait)
-    monkeypatch.setattr("huggingface_hub.file_download.time", no_wait)
-    monkeypatch.setattr("stages.hub._sleep", lambda _: None)
-    monkeypatch.setattr("stages.environment.prepare", lambda *, online: None)
-    monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with (
-        loopback_only(),
-        running_hub(tmp_path / "hub", multipart_threshold=1_000_000, part_size=400_000) as running,
-        default_hub(running, tmp_path / "home"),
-    ):
-        monkeypatch.setenv("HF_TOKEN", running.tokens.write.value)
+    with hub_of_this_process(tmp_path) as running:
         yield running
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A function that makes a project with one built model the working directory; its arguments are the entry's."""
+
+    def make(settings: dict[str, object] | None = None, **publish: object) -> Path:
+        root = tiny.make_project(tmp_path / "project", publish=publish, settings=settings)
+        tiny.build(root)
+        monkeypatch.chdir(root)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def project(make_project: Project) -> Path:
     """A project with one built model, as the working directory."""
-    root = tiny.make_project(tmp_path / "project")
-    tiny.build(root)
-    monkeypatch.chdir(root)
-    return root
+    return make_project()
 
 
 @pytest.fixture
