@@ -30,9 +30,9 @@ from stages.errors import ToolchainError
 from stages.host import load_host
 from stages.params import load_params
 from stages.spec import ModelSpec, load_spec
+from stages.summary import BASELINE
 from stages.variants import row
 
-BASELINE = "torch-fp32"
 TORCH_ROWS: dict[str, ExecutionPrecision] = {BASELINE: "f32", "torch-bf16": "bf16", "torch-fp16": "f16"}
 
 Key = tuple[str, int]

@@ -37,7 +37,7 @@ def run() -> None:
                     where,
                     line.status,
                     f"{line.speedup:.3f}",
-                    f"{100 * (line.quality_ratio or 1):.2f}",
+                    "" if line.quality_ratio is None else f"{100 * line.quality_ratio:.2f}",
                 ]
                 for line in found
                 if line.speedup is not None

@@ -7,6 +7,8 @@ from msgspec import Struct
 from artificer.manifest import Benchmark, Manifest, Quality, Variant
 from stages.figures import geometric_mean, main_value
 
+BASELINE = "torch-fp32"
+
 
 class Line(Struct, frozen=True, kw_only=True):
     """A variant, or a torch row. `speedup` is the geometric mean over the rows of one host's benchmark."""
@@ -39,7 +41,7 @@ def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
                 size_megabytes=size / 1e6 if size else None,
                 score_max_abs=proof.score_max_abs if proof else None,
                 spearman=proof.spearman if proof else None,
-                quality_ratio=variant.quality.ratio if variant and variant.quality else None,
+                quality_ratio=_quality_ratio(subject_id, variant),
                 speedup=geometric_mean([row.speedup for row in subject.rows]) if subject else None,
                 load_seconds=subject.load_seconds if subject else None,
                 peak_megabytes=subject.peak_memory_bytes / 1e6 if subject else None,
@@ -105,6 +107,13 @@ def metrics(manifest: Manifest, reference: Quality, host: str) -> dict[str, Any]
         },
         "score_max_abs": {name: float(f"{max(values):.2g}") for name, values in differences.items() if values},
     }
+
+
+def _quality_ratio(subject_id: str, variant: Variant | None) -> float | None:
+    """The reference is torch fp32 itself; the quality of torch in other dtypes is not measured."""
+    if variant is not None:
+        return variant.quality.ratio if variant.quality else None
+    return 1.0 if subject_id == BASELINE else None
 
 
 def _note(variant: Variant | None) -> str:
