@@ -19,6 +19,7 @@ from artificer.errors import (
     ManifestVersionError,
     MissingRuntimeError,
     OverloadedError,
+    RegistryError,
     ScoreError,
     SelectionError,
     SelfTestError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from artificer.explain import Explanation
     from artificer.loading import load
     from artificer.manifest import Manifest
+    from artificer.registry import Registry
     from artificer.reranker import Reranker, TruncationWarning
     from artificer.select import Choice, Policy
 
@@ -47,6 +49,8 @@ __all__ = [
     "MissingRuntimeError",
     "OverloadedError",
     "Policy",
+    "Registry",
+    "RegistryError",
     "Reranker",
     "ScoreError",
     "SelectionError",
@@ -62,6 +66,7 @@ _LAZY = {
     "Explanation": "artificer.explain",
     "Manifest": "artificer.manifest",
     "Policy": "artificer.select",
+    "Registry": "artificer.registry",
     "Reranker": "artificer.reranker",
     "TruncationWarning": "artificer.reranker",
     "load": "artificer.loading",

@@ -40,7 +40,7 @@ def open_repo(
     Raises:
         FetchError: the Hub cannot be reached and the cache does not hold what is needed.
     """
-    closed = _is_offline() if offline is None else offline
+    closed = is_offline() if offline is None else offline
     base = cache / "models" / repo.replace("/", "--")
     commit = _resolve(repo, revision or "main", closed, base)
     folder = base / commit
@@ -74,7 +74,7 @@ class HubSource:
                 f"{self._repo}@{self._commit[:8]}: {path} is not in the cache, and offline=True forbids to fetch it."
                 " Load the model once with the network on."
             )
-        hub = _client()
+        hub = client()
         with tempfile.TemporaryDirectory(prefix="artificer-") as scratch:
             try:
                 local = hub.hf_hub_download(self._repo, path, revision=self._commit, local_dir=scratch)
@@ -97,7 +97,7 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
     reference = base / "refs" / hashlib.sha256(revision.encode()).hexdigest()[:32]
     if not offline:
         try:
-            commit = _client().HfApi().repo_info(repo, revision=revision).sha
+            commit = client().HfApi().repo_info(repo, revision=revision).sha
             if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
                 raise FetchError(f"{repo}: the Hub answered with the commit {commit!r}.")
             write_atomically(reference.parent, reference.name, commit.encode())
@@ -105,7 +105,7 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
         except (FetchError, MissingRuntimeError):
             raise
         except Exception as error:
-            if _is_refusal(error) or not reference.exists():
+            if is_refusal(error) or not reference.exists():
                 raise FetchError(f"{repo}@{revision}: {_plain(error)}") from None
             logger.warning(
                 "%s@%s: the Hub is away (%s): using the last commit that was seen", repo, revision, _plain(error)
@@ -121,7 +121,7 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
     return commit
 
 
-def _is_refusal(error: Exception) -> bool:
+def is_refusal(error: Exception) -> bool:
     """An answer of the Hub that says no (401, 403, 404), as against no answer."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
@@ -132,11 +132,13 @@ def _plain(error: Exception) -> str:
     return f"{type(error).__name__}: {first[:300]}"
 
 
-def _is_offline() -> bool:
+def is_offline() -> bool:
+    """Whether `HF_HUB_OFFLINE` is set, read anew: the client reads it once, at import."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-def _client() -> ModuleType:
+def client() -> ModuleType:
+    """huggingface_hub. Raises MissingRuntimeError where it is not installed."""
     try:
         import huggingface_hub
     except ModuleNotFoundError:

@@ -17,11 +17,12 @@ from artificer.manifest import Sha256, canonical_json, unsafe_path_reason
 
 INDEX_VERSION = "1.0"
 INDEX_FILE = "index.json"
+REGISTRY_VARIABLE = "ARTIFICER_REGISTRY"
 
 Channel = Literal["candidate", "stable"]
 CHANNELS: tuple[Channel, ...] = ("candidate", "stable")
 
-_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
@@ -82,7 +83,7 @@ class Index(Struct, frozen=True, kw_only=True):
         if int(minor) > int(own_minor):
             warnings.warn(f"{INDEX_FILE} has version {self.schema_version}: what it adds is ignored.", stacklevel=3)
         for slug, entry in self.models.items():
-            if not _SLUG.fullmatch(slug):
+            if not SLUG.fullmatch(slug):
                 raise RegistryError(f"{INDEX_FILE}: models: {slug!r} is no slug.")
             for i, event in enumerate(entry.history):
                 if problem := _unsafe(event.release):

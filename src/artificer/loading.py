@@ -2,16 +2,26 @@
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from artificer import host as hosts
 from artificer.autotune import autotuned
 from artificer.backends import Session, open_session
 from artificer.cache import cache_folder
-from artificer.errors import ArtificerError, IntegrityError, ManifestError, SelectionError, SelfTestError
+from artificer.errors import (
+    ArtificerError,
+    IntegrityError,
+    ManifestError,
+    RegistryError,
+    SelectionError,
+    SelfTestError,
+)
 from artificer.explain import Explanation
 from artificer.golden import self_test as run_self_test
+from artificer.index import REGISTRY_VARIABLE, SLUG, Channel
 from artificer.integrity import Verify, check_sidecars, verify_files
 from artificer.manifest import MANIFEST_FILE, Host, Manifest, Runtime
 from artificer.reranker import OnTruncate, Reranker
@@ -44,11 +54,14 @@ def load(
     max_pending: int = 64,
     offline: bool | None = None,
     cache: str | Path | None = None,
+    registry: str | Path | None = None,
+    channel: Channel = "stable",
+    manifest_sha256: str | None = None,
 ) -> Reranker:
     """Load the fastest variant that is proven for this machine.
 
     Args:
-        source: a published folder, or a Hub repo id such as `acme/minilm-l6-artifacts`.
+        source: a published folder, a Hub repo id such as `acme/minilm-l6-artifacts`, or a model's name in `registry`.
         revision: of a Hub repo; a branch or tag is resolved to its commit first. Refused for a folder.
         variant: force this one. It must be admissible: a variant without proof for this machine is refused.
         objective, exact, allow_bf16, quality_floor, memory_ceiling_bytes, runtime: see `select.Policy`.
@@ -62,6 +75,10 @@ def load(
         max_pending: calls of the asynchronous methods that may wait before `OverloadedError`.
         offline: open no socket; None reads `HF_HUB_OFFLINE`.
         cache: where fetched models, stamps and timings are kept; None for `cache.cache_folder()`.
+        registry: a folder or Hub repo with an index to look `source` up in; None reads `ARTIFICER_REGISTRY` for a bare
+            name. See `registry.Registry`.
+        channel: of the registry: `stable` or `candidate`.
+        manifest_sha256: load no other manifest than this one; a registry's look-up sets it.
 
     Raises:
         ManifestError: there is no manifest, or it is malformed.
@@ -71,6 +88,31 @@ def load(
         SelfTestError: no admissible variant reproduces the golden logits.
     """
     kept = Path(cache) if cache is not None else cache_folder()
+    if (named := registry_for(source, registry)) is not None:
+        if revision is not None or manifest_sha256 is not None:
+            raise RegistryError(f"{source}: the registry says which revision and manifest; do not pass them as well.")
+        from artificer.registry import Registry
+
+        loader = partial(
+            load,
+            variant=variant,
+            objective=objective,
+            exact=exact,
+            allow_bf16=allow_bf16,
+            quality_floor=quality_floor,
+            memory_ceiling_bytes=memory_ceiling_bytes,
+            runtime=runtime,
+            threads=threads,
+            max_length=max_length,
+            on_truncate=on_truncate,
+            verify=verify,
+            self_test=self_test,
+            autotune=autotune,
+            warm=warm,
+            max_pending=max_pending,
+            cache=kept,
+        )
+        return Registry(named, offline=offline, cache=kept).open(str(source), channel, loader)
     here = hosts.detect()
     policy = Policy(
         objective=objective,
@@ -81,16 +123,29 @@ def load(
         runtime=runtime,
     )
     folder, fetch = locate(source, revision=revision, offline=offline, cache=kept)
-    manifest, manifest_sha256 = read_manifest(folder)
+    manifest, found_sha256 = read_manifest(folder)
+    if manifest_sha256 not in (None, found_sha256):
+        raise IntegrityError(
+            f"{source}: the manifest has sha256 {found_sha256}, expected {manifest_sha256}: it was changed after it was"
+            " published or looked up. Nothing was opened."
+        )
     count, counted = (threads, "given to load") if threads is not None else hosts.thread_count()
     if count < 1:
         raise SelectionError(f"threads: expected at least 1, found {threads}.")
-    opener = _Opener(folder, fetch, manifest, manifest_sha256, count, max_length, kept / "stamps", verify, self_test)
+    opener = _Opener(folder, fetch, manifest, found_sha256, count, max_length, kept / "stamps", verify, self_test)
     choice = select(manifest, here, policy, variant)
     if autotune and variant is None:
-        choice = autotuned(choice, here, policy.objective, manifest_sha256, opener.open, opener.tokenizer, kept)
+        choice = autotuned(choice, here, policy.objective, found_sha256, opener.open, opener.tokenizer, kept)
     opened, fallbacks = _open_first(choice, opener.open)
     return _reranker(opener, opened, choice, here, counted, fallbacks, on_truncate, max_pending, warm)
+
+
+def registry_for(source: str | Path, registry: str | Path | None) -> str | Path | None:
+    """The registry to look `source` up in: the one given, else `ARTIFICER_REGISTRY` where `source` is a bare name."""
+    if registry is not None:
+        return registry
+    named = os.environ.get(REGISTRY_VARIABLE)
+    return named if named and SLUG.fullmatch(str(source)) and not Path(source).is_dir() else None
 
 
 Fetch = Callable[[tuple[str, ...]], None]
