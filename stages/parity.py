@@ -69,6 +69,8 @@ def run(slug: str) -> None:
         try:
             for session, is_default in _sessions(slug, table_row, host.cores):
                 logits = scoring.logits(session, tokenizer, pairs, batch_size=params.batch_size)
+                if not np.isfinite(logits).all():
+                    raise OverflowError("it returns infinite logits")
                 kept = kept if len(kept) else logits
                 moved = batch_sensitivity(session, tokenizer, pairs, params.batch_size, spec.activation)
                 measured.append(

@@ -6,6 +6,7 @@ from msgspec import Struct
 from artificer.manifest import Reference, canonical_json
 from stages import files, paths, torch_model
 from stages.data import read_pairs
+from stages.errors import SourceError
 from stages.params import load_params
 from stages.spec import load_spec
 
@@ -19,6 +20,7 @@ class ReferenceLogits(Struct, frozen=True, kw_only=True):
 
 def run(slug: str) -> None:
     """Write reference.json. Raises SourceError when the checkpoint is not whole."""
+    import numpy as np
     import torch
     import transformers
 
@@ -28,6 +30,8 @@ def run(slug: str) -> None:
     model = torch_model.load_model(paths.source(slug))
     tokenizer = torch_model.load_tokenizer(paths.source(slug))
     logits = torch_model.torch_logits(model, tokenizer, pairs, spec.max_length, params.batch_size)
+    if not np.isfinite(logits).all():
+        raise SourceError(f"{spec.source.location}: torch's own logits are not all finite: the weights are broken.")
     found = ReferenceLogits(
         made_with=Reference(
             framework="torch",

@@ -1,0 +1,200 @@
+"""A built model without the toolchain: every file that `pack` reads, with made-up figures and bytes.
+
+It lets packing, publishing and reporting be tested in milliseconds, with the same figures on every machine.
+"""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from artificer.manifest import (
+    Benchmark,
+    BenchmarkRow,
+    BenchmarkSubject,
+    Figures,
+    Host,
+    Quality,
+    Reference,
+    canonical_json,
+    tree_digest,
+)
+from stages import data, files, paths, registry, spec
+from stages.build import RECORD, VariantRecord, published_files
+from stages.evaluate import QualityReport
+from stages.parity import Measurement, VariantParity
+from stages.reference import ReferenceLogits
+from stages.variants import VARIANTS, VariantRow
+from tests.stages import project
+
+HOST = Host(
+    name="amd-test-avx2-2c",
+    architecture="x86_64",
+    cpu_model="A Test CPU",
+    isa=("avx2",),
+    isa_class="avx2",
+    cores=2,
+    accelerators=(),
+    runtimes={"onnxruntime": "1.32.0", "openvino": "2026.4.1"},
+)
+PAIRS = tuple(data.Pair(query=f"query {i // 4}", passage=f"passage {i}", label=float(i % 4 == 0)) for i in range(12))
+SLUG = project.SLUG
+
+
+@dataclass
+class Fabricated:
+    """What to make up: a status other than `built`, and figures other than perfect ones, by variant id."""
+
+    statuses: dict[str, tuple[str, str]] = field(default_factory=dict)
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    default_bf16: tuple[str, ...] = ()
+    speedups: dict[str, float] = field(default_factory=dict)
+
+    def write(self, root: Path, checkpoint: Path, slug: str = SLUG) -> None:
+        """Write it into the project at `root`, which must be the working directory."""
+        folder = root / "checkpoints" / slug
+        if not folder.exists():
+            shutil.copytree(checkpoint, folder)
+        with project.edited(root / "registry" / "models.yaml") as models:
+            entry = {"source": {"path": f"checkpoints/{slug}"}, "task": "text-ranking", "license": "mit"}
+            models["models"].setdefault(slug, entry)
+        project.pin(root, slug)
+        found = registry.load_entry(slug)
+        paths.source(slug).mkdir(parents=True, exist_ok=True)
+        lock = registry.load_lock(slug, found)
+        for locked in lock.files:
+            shutil.copyfile(folder / locked.path, paths.source(slug) / locked.path)
+        resolved = spec.resolve(slug, found, lock, paths.source(slug))
+        spec.write_spec(resolved)
+        data.write_pairs(paths.evaluation(slug), "pairs", PAIRS)
+        data.write_pairs(paths.calibration(slug), "calibration", [*PAIRS])
+        files.write_file(paths.HOST, canonical_json(HOST))
+        rows = [row for row in VARIANTS if row.id in resolved.variants]
+        records = [self._write_variant(slug, row) for row in rows]
+        built = [record for record in records if record.status == "built"]
+        logits = tuple((float(i % 4 == 0) * 3 - i / 10,) for i in range(len(PAIRS)))
+        reference = Reference(
+            framework="torch", version="2.13.0", transformers_version="4.57.6", dtype="float32", attention="eager"
+        )
+        files.write_file(paths.reference(slug), canonical_json(ReferenceLogits(made_with=reference, logits=logits)))
+        files.write_file(paths.parity(slug), canonical_json([self._parity(record, logits) for record in built]))
+        measured = [record.id for record in built if record.id not in self.errors]
+        qualities = {variant_id: _quality(self.ratios.get(variant_id, 1.0)) for variant_id in measured}
+        files.write_file(
+            paths.quality(slug), canonical_json(QualityReport(reference=_quality(1.0), variants=qualities))
+        )
+        files.write_file(paths.benchmark(slug), canonical_json(self.benchmark(HOST, built)))
+
+    def benchmark(self, host: Host, records: list[VariantRecord]) -> Benchmark:
+        """Made-up speeds: the same row for every candidate, scaled."""
+        subjects = [_subject(name, None, 1.0) for name in ("torch-fp32", "torch-bf16", "torch-fp16")]
+        subjects += [
+            _subject(record.id, tree_digest(published_files(record)), self.speedups.get(record.id, 2.0 + i / 10))
+            for i, record in enumerate(records)
+        ]
+        return Benchmark(host=host, preset="embedded", threads=2, rounds=1, subjects=tuple(subjects))
+
+    def _write_variant(self, slug: str, row: VariantRow) -> VariantRecord:
+        folder = paths.variant(slug, row)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        status, reason = self.statuses.get(row.id, ("built", None))
+        if status == "built":
+            (folder / row.file_name).write_bytes(f"graph of {row.id}\n".encode())
+            if row.runtime == "openvino":
+                (folder / row.file_name).with_suffix(".bin").write_bytes(f"weights of {row.id}\n".encode())
+        record = VariantRecord(
+            id=row.id,
+            status=status,  # type: ignore[arg-type]
+            reason=reason,
+            recipe={"base": row.base},
+            inputs=("input_ids", "attention_mask", "token_type_ids") if status == "built" else (),
+            opset=14 if row.runtime == "onnx" and status == "built" else None,
+            notes=("a note of O4",) if row.id == "onnx-O4" else (),
+            tools={"onnxruntime": "1.32.0"},
+            files=files.describe_folder(folder),
+        )
+        (folder / RECORD).write_bytes(canonical_json(record))
+        return record
+
+    def _parity(self, record: VariantRecord, logits: tuple[tuple[float, ...], ...]) -> VariantParity:
+        measured = [_measurement("f32", record.id not in self.default_bf16, self.figures.get(record.id, {}))]
+        if record.id in self.default_bf16:
+            measured.append(_measurement("bf16", True, {"score_max_abs": 0.003}))
+        failed = self.errors.get(record.id)
+        return VariantParity(
+            id=record.id,
+            digest=tree_digest(published_files(record)),
+            error=failed,
+            measurements=() if failed else tuple(measured),
+            logits=() if failed else logits,
+        )
+
+
+def tighten(root: Path, name: str, **limits: float | None) -> None:
+    """Change thresholds of one class of precision."""
+    with project.edited(root / "params.yaml") as params:
+        params["thresholds"][name].update(limits)
+
+
+def add_host(slug: str, name: str, record_ids: tuple[str, ...], speedup: float) -> None:
+    """Figures of another host in registry/benchmarks, of the bytes that are there now."""
+    from stages.build import load_record
+
+    host = msgspec.structs.replace(HOST, name=name, cpu_model="Another CPU")
+    fabricated = Fabricated(speedups=dict.fromkeys(record_ids, speedup))
+    found = fabricated.benchmark(host, [load_record(slug, record_id) for record_id in record_ids])
+    files.write_file(paths.benchmarks(slug) / f"{name}.json", canonical_json(found))
+
+
+def _measurement(precision: Any, default: bool, changes: dict[str, Any]) -> Measurement:
+    values: dict[str, Any] = {
+        "logit_max_abs": 2e-6,
+        "logit_mean_abs": 5e-7,
+        "score_max_abs": 1e-6,
+        "score_mean_abs": 1e-7,
+        "spearman": 1.0,
+        "kendall": 1.0,
+        "top_k": 5,
+        "top_k_overlap": 1.0,
+        "batch_score_max_abs": 0.0,
+    }
+    return Measurement(
+        runtime_version="1.32.0",
+        isa_class=HOST.isa_class,
+        execution_precision=precision,
+        default_precision=default,
+        figures=Figures(**{**values, **changes}),
+    )
+
+
+def _quality(ratio: float) -> Quality:
+    return Quality(main_metric="ndcg_at_10", ndcg_at_10=0.8 * ratio, map=0.7, spearman=0.5, accuracy=None, ratio=ratio)
+
+
+def _subject(name: str, digest: str | None, speedup: float) -> BenchmarkSubject:
+    rows = tuple(
+        BenchmarkRow(
+            workload="short",
+            batch_size=size,
+            pairs_per_second=100 * speedup,
+            p50_ms=10 / speedup,
+            p95_ms=12 / speedup,
+            p99_ms=14 / speedup,
+            speedup=speedup,
+        )
+        for size in (1, 8)
+    )
+    return BenchmarkSubject(
+        id=name,
+        digest=digest,
+        execution_precision="f32",
+        load_seconds=0.25,
+        peak_memory_bytes=80_000_000,
+        size_bytes=200_000,
+        rows=rows,
+    )

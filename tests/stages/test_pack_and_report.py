@@ -1,0 +1,246 @@
+"""From figures to the manifest, the model card, the metrics, the leaderboard and the plots."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artificer.manifest import Manifest
+from stages import paths, plot
+from stages.pack import golden_rows
+from tests.stages.conftest import Stages
+from tests.stages.fabricated import SLUG, Fabricated, add_host, tighten
+from tests.stages.project import edited, read_json, snapshot
+
+GOLDEN = Path(__file__).parent / "golden"
+PARITY_ERROR = 6
+PACKAGE = Path("artifacts/packages", SLUG)
+VARIED = Fabricated(
+    statuses={"onnx-O2": ("failed", "RuntimeError: no such fusion"), "onnx-O4": ("unsupported", "no fp16 here")},
+    figures={"onnx-qint8-avx512": {"score_max_abs": 0.5, "spearman": 0.9}},
+    ratios={"openvino-qint8": 0.985},
+    errors={"onnx-O1": "Fail: Load model from model_O1.onnx failed"},
+    default_bf16=("openvino",),
+)
+
+
+@pytest.fixture
+def packed(root: Path, tiny: Path, stages: Stages) -> Manifest:
+    """A model of which some variants passed and some did not."""
+    tighten(root, "int8", score_max_abs=0.1)
+    VARIED.write(root, tiny)
+    assert stages("pack", SLUG)[0] == 0
+    return Manifest.from_json((root / PACKAGE / "manifest.json").read_bytes())
+
+
+def assert_golden(name: str, found: str) -> None:
+    """Compare with the golden file; UPDATE_GOLDEN=1 writes it."""
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
+
+
+def test_every_variant_has_its_outcome(packed: Manifest) -> None:
+    """What passed is shipped; what failed, cannot be run or is unsupported is listed with its reason instead."""
+    outcomes = {variant.id: (variant.status, variant.reason) for variant in packed.variants}
+    assert outcomes == {
+        "onnx": ("passed", None),
+        "onnx-O1": ("failed", "Fail: Load model from model_O1.onnx failed"),
+        "onnx-O2": ("failed", "RuntimeError: no such fusion"),
+        "onnx-O3": ("passed", None),
+        "onnx-O4": ("unsupported", "no fp16 here"),
+        "onnx-qint8-arm64": ("passed", None),
+        "onnx-quint8-avx2": ("passed", None),
+        "onnx-qint8-avx512": ("failed", "score_max_abs is 0.5, at most 0.1"),
+        "onnx-qint8-avx512_vnni": ("passed", None),
+        "openvino": ("passed", None),
+        "openvino-qint8": ("passed", None),
+    }
+    for variant in packed.variants:
+        assert bool(variant.files) == (variant.status == "passed"), variant.id
+    openvino = packed.variant("openvino")
+    assert [file.path for file in openvino.files] == ["openvino/openvino_model.bin", "openvino/openvino_model.xml"]
+    assert openvino.graph == "openvino/openvino_model.xml"
+
+
+def test_the_default_precision_is_judged_as_what_it_is(packed: Manifest) -> None:
+    """OpenVINO's bf16 is a second measurement beside f32, against the thresholds of half precision."""
+    first, second = packed.variant("openvino").parity
+    assert (first.execution_precision, first.default_precision) == ("f32", False)
+    assert (second.execution_precision, second.default_precision) == ("bf16", True)
+    assert second.thresholds.score_max_abs == 0.1
+    assert first.thresholds.score_max_abs == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"score_max_abs": 0.01}, "score_max_abs is 0.01, at most 0.0001"),
+        ({"score_mean_abs": 0.01}, "score_mean_abs is 0.01, at most 1e-05"),
+        (
+            {"score_max_abs": 1.0, "score_mean_abs": 0.5},
+            "score_max_abs is 1, at most 0.0001; score_mean_abs is 0.5, at most 1e-05",
+        ),
+    ],
+)
+def test_a_plain_export_that_fails_parity_ends_the_build(
+    root: Path, tiny: Path, stages: Stages, changes: dict[str, Any], reason: str
+) -> None:
+    """If the plain export differs from torch, nothing made from it can be trusted, and no package is left or made."""
+    Fabricated().write(root, tiny)
+    assert stages("pack", SLUG)[0] == 0
+    before = snapshot(root / PACKAGE)
+    Fabricated(figures={"onnx": changes}).write(root, tiny)
+    code, _, err = stages("pack", SLUG)
+    message = f"{SLUG}: the plain ONNX export does not compute what torch computes: {reason}."
+    assert (code, err) == (PARITY_ERROR, f"error: {message}\n")
+    assert snapshot(root / PACKAGE) == before
+    assert not list(PACKAGE.parent.glob(".*"))
+
+
+def test_a_plain_export_that_cannot_be_run_ends_the_build(root: Path, tiny: Path, stages: Stages) -> None:
+    """A runtime's refusal of the plain export is an error, not a row in a table."""
+    Fabricated(errors={"onnx": "Fail: broken graph"}).write(root, tiny)
+    code, _, err = stages("pack", SLUG)
+    assert code == PARITY_ERROR
+    assert "does not compute what torch computes: Fail: broken graph." in err
+    assert not PACKAGE.exists()
+
+
+def test_a_changed_threshold_changes_the_verdict_alone(root: Path, tiny: Path, stages: Stages) -> None:
+    """The same figures pass or fail by params.yaml; nothing is measured again."""
+    Fabricated(figures={"onnx-qint8-arm64": {"score_max_abs": 0.2}}).write(root, tiny)
+    stages("pack", SLUG)
+    path = root / PACKAGE / "manifest.json"
+    assert Manifest.from_json(path.read_bytes()).variant("onnx-qint8-arm64").status == "passed"
+    tighten(root, "int8", score_max_abs=0.1)
+    stages("pack", SLUG)
+    found = Manifest.from_json(path.read_bytes()).variant("onnx-qint8-arm64")
+    assert (found.status, found.reason) == ("failed", "score_max_abs is 0.2, at most 0.1")
+
+
+def test_quality_is_a_gate(root: Path, tiny: Path, stages: Stages) -> None:
+    """A variant that ranks worse on labelled data fails, however close its scores are."""
+    tighten(root, "int8", quality_ratio=0.99)
+    Fabricated(ratios={"openvino-qint8": 0.98}).write(root, tiny)
+    stages("pack", SLUG)
+    found = Manifest.from_json((root / PACKAGE / "manifest.json").read_bytes()).variant("openvino-qint8")
+    assert found.reason == "ndcg_at_10 is 0.9800 of the reference's, at least 0.99"
+
+
+def test_packing_twice_gives_the_same_bytes(root: Path, stages: Stages, packed: Manifest) -> None:
+    """Manifest, card and plot hold no time, path or version that varies."""
+    before = snapshot(root / PACKAGE)
+    assert set(before) == {"manifest.json", "README.md", "speed-quality.png"}
+    assert stages("pack", SLUG)[0] == 0
+    assert snapshot(root / PACKAGE) == before
+    assert packed.to_json() == before["manifest.json"]
+    for data in before.values():
+        assert str(root).encode() not in data
+
+
+def test_figures_of_other_bytes_are_left_out(root: Path, tiny: Path, stages: Stages) -> None:
+    """Speeds of several hosts accumulate, each tied to the digest of the files that it was measured on."""
+    Fabricated().write(root, tiny)
+    add_host(SLUG, "zz-other-host", ("onnx", "openvino"), 5.0)
+    path = paths.benchmarks(SLUG) / "zz-other-host.json"
+    text = path.read_text(encoding="utf-8")
+    digest = next(s["digest"] for s in read_json(path)["subjects"] if s["id"] == "openvino")
+    path.write_text(text.replace(digest, "0" * 64), encoding="utf-8")
+    stages("pack", SLUG)
+    manifest = Manifest.from_json((root / PACKAGE / "manifest.json").read_bytes())
+    own, other = manifest.benchmarks
+    assert (own.host.name, other.host.name) == ("amd-test-avx2-2c", "zz-other-host")
+    assert {"onnx", "openvino"} <= {subject.id for subject in own.subjects}
+    assert [s.id for s in other.subjects] == ["torch-fp32", "torch-bf16", "torch-fp16", "onnx"]
+
+
+def test_the_model_card(packed: Manifest) -> None:
+    """The card as people read it: table, plot, snippets, provenance, and what was not shipped."""
+    text = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    assert_golden("model_card.md", text.replace(packed.source.revision, "sha256:…"))
+
+
+def test_the_card_passes_an_activation_that_the_config_does_not_declare(root: Path, tiny: Path, stages: Stages) -> None:
+    """sentence-transformers would apply another one, so the snippet says which."""
+    Fabricated().write(root, tiny)
+    text = (root / "registry/models.yaml").read_text()
+    (root / "registry/models.yaml").write_text(text.replace("license: mit", "license: mit\n    activation: identity"))
+    Fabricated().write(root, tiny)
+    stages("pack", SLUG)
+    card = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    assert ", activation_fn=torch.nn.Identity())" in card
+
+
+@pytest.mark.usefixtures("packed")
+def test_the_metrics(root: Path) -> None:
+    """`dvc metrics show` gets a few rounded key figures: how many passed, and what the fastest of them does."""
+    assert read_json(root / "reports" / "metrics" / f"{SLUG}.json") == {
+        "ndcg_at_10": 0.8,
+        "passed": 7,
+        "failed": 4,
+        "fastest": {"speedup": 2.8, "quality_ratio": 0.985, "megabytes": 0.0},
+        "score_max_abs": {"fp32": 1e-06, "int8": 0.5},
+    }
+
+
+@pytest.mark.usefixtures("packed")
+def test_the_leaderboard(root: Path, stages: Stages) -> None:
+    """Markdown, CSV and both plots of all packed models, and the table in the terminal."""
+    code, out, _ = stages("report")
+    assert code == 0
+    assert_golden("leaderboard.md", (root / "reports" / "leaderboard.md").read_text(encoding="utf-8"))
+    assert_golden("leaderboard.csv", (root / "reports" / "leaderboard.csv").read_text(encoding="utf-8"))
+    assert "onnx-qint8-avx512_vnni" in out
+    assert (root / "reports/speed_quality.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (root / "reports/speed_quality.svg").read_bytes()
+
+
+@pytest.mark.usefixtures("packed")
+def test_reports_are_the_same_bytes_every_time(root: Path, stages: Stages) -> None:
+    """A report that did not change is no change for git."""
+    stages("report")
+    before = snapshot(root / "reports")
+    assert len(before) == 5
+    stages("report")
+    assert snapshot(root / "reports") == before
+
+
+def test_a_report_of_two_models(root: Path, tiny: Path, stages: Stages) -> None:
+    """Every packed model is on the leaderboard, in the registry's order; one that is not packed is left out."""
+    for slug in ("tiny", "second"):
+        Fabricated().write(root, tiny, slug)
+        stages("pack", slug)
+    with edited(root / "registry/models.yaml") as registry:
+        registry["models"]["unbuilt"] = registry["models"]["tiny"]
+    assert stages("report")[0] == 0
+    text = (root / "reports/leaderboard.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## tiny", "## second"]
+
+
+def test_a_report_of_nothing(root: Path, stages: Stages) -> None:
+    """An empty registry has an empty leaderboard, not an error."""
+    (root / "artifacts").mkdir()
+    from artificer.manifest import canonical_json
+    from tests.stages.fabricated import HOST
+
+    (root / "artifacts/host.json").write_bytes(canonical_json(HOST))
+    assert stages("report")[0] == 0
+    assert (root / "reports/leaderboard.md").read_text() == "# Leaderboard\n"
+
+
+def test_plots_are_equal_over_two_runs(packed: Manifest, tmp_path: Path) -> None:
+    """PNG and SVG hold neither a date nor random ids."""
+    for name in ("one", "two"):
+        targets = [tmp_path / f"{name}.png", tmp_path / f"{name}.svg"]
+        plot.speed_against_quality([packed, packed], "amd-test-avx2-2c", *targets)
+    for suffix in ("png", "svg"):
+        assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [3]), (2, [3, 1]), (3, [3, 2, 1]), (9, [3, 0, 2, 4, 1])])
+def test_golden_pairs_reach_from_the_lowest_to_the_highest(count: int, expected: list[int]) -> None:
+    """A self-test that saw only similar scores would prove little."""
+    assert golden_rows(((0.0,), (9.0,), (2.0,), (-4.0,), (5.0,)), count) == expected
