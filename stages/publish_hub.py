@@ -63,6 +63,7 @@ class _Publisher:
         self._receipt = receipt if same_place else None
         self._seen: dict[str, State] = {}  # by ref, as it was at first
         self._sent: set[str] = set()
+        self._restored: set[str] = set()
         self._parent, self._ref = "", ""  # of the last commit that was tried
 
     def preview(self) -> None:
@@ -149,9 +150,10 @@ class _Publisher:
             ref = f"refs/pr/{number}" if number else ref
             state = self._state(ref, number)
         self._ref = ref
-        if differences(self._wanted, plan.deletes, state):  # an answer may be damaged as well
+        gone = tuple(path for path in plan.deletes if path not in self._restored)
+        if differences(self._wanted, gone, state):  # an answer may be damaged as well
             state = self._state(ref, number)
-        if wrong := differences(self._wanted, plan.deletes, state):
+        if wrong := differences(self._wanted, gone, state):
             self._give_up_damaged(wrong)
         return state, number
 
@@ -208,6 +210,7 @@ class _Publisher:
         for path in plan.deletes:
             if base is not None and self._entry.pull_request and path in base.files:
                 operations.append(CommitOperationCopy(path, path, src_revision=base.commit))
+                self._restored.add(path)
             else:
                 operations.append(CommitOperationDelete(path))
         return operations

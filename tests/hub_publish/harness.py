@@ -25,7 +25,7 @@ THEIRS = b"\0changed by somebody else"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run. `after` and `rerun` are `old`, `new`, or what else the repo held; `commits` are ours, undone ones too."""
+    """One run. `after` and `rerun` are `old`, `new`, or what else the repo held; `commits` counts ours."""
 
     kind: str
     seed: int

@@ -1,13 +1,21 @@
-"""A project of a few kilobytes that `publish` takes for a built one: random bytes with a valid manifest."""
+"""A project of a few kilobytes that `publish` takes for a built one, with ONNX variants that `load` can open."""
 
 import random
 import shutil
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from onnx import TensorProto, helper
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
 
+from artificer import host
 from artificer.manifest import (
     MANIFEST_FILE,
     DatasetInfo,
@@ -31,6 +39,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SLUG = "tiny"
 REPO = "acme/tiny"
 VARIANTS = ("onnx", "onnx-O3", "openvino")
+PAIR = ("how do plants eat", "by light")
 CARD = "---\nlicense: mit\n---\n\n# A card\n"
 
 
@@ -69,7 +78,7 @@ def build(
     source = models / "source"
     source.mkdir()
     (source / "config.json").write_text(f'{{"seed": {seeds.get("source", 0)}}}\n')
-    (source / "tokenizer.json").write_text('{"tokenizer": 1}\n' * 100)
+    (source / "tokenizer.json").write_bytes(TOKENIZER.to_str().encode())
     (package / "README.md").write_text(CARD + "\n".join(variants) + "\n", encoding="utf-8")
     made = tuple(_variant(models, name, seeds.get(name, 0), size) for name in variants)
     parts = tuple(describe_file(source, name) for name in ("config.json", "tokenizer.json"))
@@ -82,7 +91,7 @@ def build(
         labels=("LABEL_0",),
         activation="sigmoid",
         max_length=64,
-        inputs=("input_ids", "attention_mask"),
+        inputs=("attention_mask", "input_ids"),
         tokenizer=TokenizerInfo(
             file="tokenizer.json", pad_token="[PAD]", pad_token_id=0, pad_token_type_id=0, padding_side="right"
         ),
@@ -94,7 +103,7 @@ def build(
         ),
         evaluation=DatasetInfo(name="pairs", rows=1, sha256="0" * 64),
         calibration=DatasetInfo(name="pairs", rows=1, sha256="0" * 64),
-        golden=(Golden(query="q", passage="p", logits=(0.5,)),),
+        golden=(Golden(query=PAIR[0], passage=PAIR[1], logits=(logit(seeds.get("onnx", 0)),)),),
         variants=made,
         benchmarks=(),
     )
@@ -129,7 +138,8 @@ def _variant(models: Path, variant_id: str, seed: int, size: int) -> Variant:
     if line.runtime == "openvino":
         (folder / line.file_name).write_text(f"<net seed='{seed}'/>\n")
         names.append(line.file_name.replace(".xml", ".bin"))
-    (folder / names[-1]).write_bytes(random.Random(f"{variant_id} {seed}").randbytes(size))
+    noise = random.Random(f"{variant_id} {seed}").randbytes(size)
+    (folder / names[-1]).write_bytes(noise if line.runtime == "openvino" else _graph(seed, noise))
     prefix = line.file.rpartition("/")[0]
     files: tuple[FileEntry, ...] = tuple(
         FileEntry(path=f"{prefix}/{name}", size=entry.size, sha256=entry.sha256)
@@ -157,10 +167,58 @@ def _variant(models: Path, variant_id: str, seed: int, size: int) -> Variant:
     )
 
 
+def logit(seed: int, pair: tuple[str, str] = PAIR) -> float:
+    """What the ONNX variants of that seed return for a pair."""
+    return float(np.float32(sum(TOKENIZER.encode(*pair).ids)) * _scale(seed))
+
+
+def _scale(seed: int) -> np.float32:
+    return np.float32(0.01 * (seed % 50 + 1))
+
+
+def _graph(seed: int, noise: bytes) -> bytes:
+    """The sum of the token ids, scaled; the noise makes it as large as wanted."""
+    floats = np.concatenate([[_scale(seed)], np.frombuffer(noise, np.uint8)[: len(noise) // 4 - 4]]).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Mul", ["input_ids", "attention_mask"], ["kept"]),
+            helper.make_node("ReduceSum", ["kept", "axis"], ["sum"], keepdims=1),
+            helper.make_node("Cast", ["sum"], ["value"], to=TensorProto.FLOAT),
+            helper.make_node("Gather", ["weights", "first"], ["scale"]),
+            helper.make_node("Mul", ["value", "scale"], ["logits"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info(n, TensorProto.INT64, ["b", "s"]) for n in ("input_ids", "attention_mask")],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["b", 1])],
+        [
+            helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+            helper.make_tensor("first", TensorProto.INT64, [], [0]),
+            helper.make_tensor("weights", TensorProto.FLOAT, [len(floats)], floats.tobytes(), raw=True),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def _tokenizer() -> Tokenizer:
+    words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "how", "do", "plants", "eat", "by", "light")
+    made = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    made.pre_tokenizer = Whitespace()
+    made.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    return made
+
+
+TOKENIZER = _tokenizer()
+
+
 def _parity() -> Parity:
     return Parity(
-        runtime_version="1.0",
-        isa_class="any",
+        runtime_version=metadata.version("onnxruntime"),
+        isa_class=host.detect().isa_class,
         execution_precision="f32",
         default_precision=True,
         figures=Figures(
