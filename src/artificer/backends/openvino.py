@@ -46,7 +46,19 @@ def _import_openvino() -> ModuleType:
     return module
 
 
+def _prime(module: ModuleType) -> None:
+    """Make OpenVINO build its table of element types now, in one thread.
+
+    It is a C++ function-local static that needs Python's lock while it is built: two threads that first meet in it
+    wait for each other for ever (openvino 2026.4.1: seen in one of eight starts that began with two batches at once).
+    """
+    module.Type.i64.to_dtype()
+    for kind in (np.int64, np.float32):
+        _ = module.Tensor(np.zeros((1, 1), dtype=kind), shared_memory=True).data
+
+
 ov = _import_openvino()
+_prime(ov)
 
 
 class OpenVinoSession:
