@@ -44,6 +44,7 @@ def stages(capsys: pytest.CaptureFixture[str]) -> Stages:
     """Run a command of the builder in this process; its exit code, and what it wrote to stdout and stderr."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
+        assert arguments == ("check",) or Path.cwd() != project.REPOSITORY, "a test must not write into the repository"
         capsys.readouterr()
         code = cli.main(list(arguments))
         written = capsys.readouterr()

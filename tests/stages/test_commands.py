@@ -1,0 +1,293 @@
+"""The registry's commands: add, pin, check, list. What they refuse, they leave untouched."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import yaml
+from huggingface_hub import constants
+
+from tests.hub import Hub, default_hub, loopback_only, running_hub
+from tests.stages import project
+from tests.stages.checkpoints import edit_config, tiny_bert
+from tests.stages.conftest import Stages
+from tests.stages.fabricated import SLUG, Fabricated
+from tests.stages.project import read_json, read_yaml
+
+REGISTRY = Path("registry/models.yaml")
+FOLDER = f"checkpoints/{SLUG}"
+HEAD = "# Our models.\nmodels:\n  # the first one\n  first: {source: {path: x}, task: text-ranking, license: mit}\n"
+
+
+@pytest.fixture
+def folder(root: Path, tiny: Path) -> Path:
+    """A copy of the tiny checkpoint inside the project."""
+    shutil.copytree(tiny, root / FOLDER)
+    return root / FOLDER
+
+
+@pytest.mark.usefixtures("folder")
+def test_add_appends_an_entry_and_its_lock(root: Path, stages: Stages) -> None:
+    """A local folder becomes an entry with what the checkpoint declares; comments and order stay."""
+    REGISTRY.write_text(HEAD)
+    code, out, err = stages("add", FOLDER, "--license", "apache-2.0")
+    assert (code, err) == (0, "")
+    text = REGISTRY.read_text()
+    assert text == HEAD + (
+        "\n  tiny:\n"
+        "    source: {path: checkpoints/tiny}\n"
+        "    task: text-ranking\n"
+        "    license: apache-2.0\n"
+        "    activation: sigmoid\n"
+        "    max_length: 128\n"
+    )
+    lock = read_json(root / "registry/locks/tiny.json")
+    assert (lock["location"], lock["revision"]) == (FOLDER, None)
+    assert [entry["path"] for entry in lock["files"]] == [
+        "config.json",
+        "model.safetensors",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    ]
+    first, second, third = out.splitlines()
+    assert first.startswith("added models.tiny: BertForSequenceClassification, 0.0 M parameters in F32, 1 label(s), ")
+    assert second.startswith(f"pinned {FOLDER} at sha256:")
+    assert third == "next: dvc repro"
+    assert stages("fetch", "tiny")[0] == 0
+
+
+def test_add_of_several_labels_is_a_classifier(root: Path, stages: Stages) -> None:
+    """The task follows the labels; the activation is what the checkpoint declares."""
+    tiny_bert(root / FOLDER, labels=3, sentence_transformers={"activation_fn": "torch.nn.modules.linear.Identity"})
+    assert stages("add", FOLDER, "--license", "mit", "--slug", "labels")[0] == 0
+    entry = read_yaml(REGISTRY)["models"]["labels"]
+    assert (entry["task"], entry["activation"]) == ("text-classification", "identity")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_slug_that_is_taken_is_refused(root: Path, stages: Stages) -> None:
+    """The first entry stays; another slug works."""
+    assert stages("add", FOLDER, "--license", "mit")[0] == 0
+    before = project.snapshot(root / "registry")
+    code, _, err = stages("add", FOLDER, "--license", "mit")
+    assert (code, err) == (
+        3,
+        "error: registry/models.yaml: models.tiny is there already. Choose another with --slug.\n",
+    )
+    assert project.snapshot(root / "registry") == before
+    assert stages("add", FOLDER, "--license", "mit", "--slug", "tiny-2")[0] == 0
+    assert list(read_yaml(REGISTRY)["models"]) == ["tiny", "tiny-2"]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("slug", ["Tiny", "a.b", "a/b", "../x", ""])
+def test_a_bad_slug_is_refused(root: Path, stages: Stages, slug: str) -> None:
+    """Nothing outside registry/locks is ever written."""
+    before = project.snapshot(root)
+    code, _, err = stages("add", FOLDER, "--license", "mit", f"--slug={slug}")
+    if not slug:  # no slug is the folder's name
+        assert code == 0
+        return
+    assert code == 3
+    assert f"models.{slug}: a slug is lower-case letters" in err
+    assert project.snapshot(root) == before
+
+
+def test_a_checkpoint_without_a_license_is_refused(folder: Path, root: Path, stages: Stages) -> None:
+    """What may be published depends on it, so it is asked for; a model card's front matter answers as well."""
+    before = project.snapshot(root / "registry")
+    code, _, err = stages("add", FOLDER)
+    assert (code, err) == (
+        4,
+        f"error: {FOLDER} declares no license. Give its SPDX id with --license, for example apache-2.0.\n",
+    )
+    assert project.snapshot(root / "registry") == before
+    (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# A model\n")
+    assert stages("add", FOLDER)[0] == 0
+    assert read_yaml(REGISTRY)["models"]["tiny"]["license"] == "cc-by-4.0"
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        pytest.param(
+            "---\nlicense: [mit\n---\n",
+            marks=pytest.mark.xfail(reason="the card's YAML is parsed without a guard", strict=True),
+        ),
+        "---\n- a\n---\n",
+        "---\nlicense: 4\n---\n",
+        "# none\n",
+    ],
+)
+def test_a_model_card_that_says_nothing_useful_is_no_license(folder: Path, stages: Stages, front: str) -> None:
+    """Broken front matter is not our user's mistake, and no traceback."""
+    (folder / "README.md").write_text(front)
+    code, _, err = stages("add", FOLDER)
+    assert code == 4
+    assert "declares no license" in err
+
+
+@pytest.mark.usefixtures("root")
+def test_a_source_of_no_kind_is_refused(stages: Stages) -> None:
+    """Neither a folder, nor a repo id, nor a name of the catalog."""
+    code, _, err = stages("add", "no-such-thing")
+    assert code == 2
+    assert err.startswith("error: 'no-such-thing' is no folder, no repo id like org/name, and not in the catalog (")
+    assert "bge-reranker-base" in err
+
+
+def test_an_entry_that_cannot_be_built_is_not_added(folder: Path, root: Path, stages: Stages) -> None:
+    """`add` finds what `fetch` would refuse, before it writes."""
+    edit_config(folder, architectures=["BertModel"])
+    before = project.snapshot(root / "registry")
+    assert stages("add", FOLDER, "--license", "mit")[0] == 4
+    assert project.snapshot(root / "registry") == before
+
+
+def test_pin_says_what_changed(folder: Path, stages: Stages) -> None:
+    """The changed files are named; a second pin changes nothing."""
+    stages("add", FOLDER, "--license", "mit")
+    assert stages("pin", SLUG)[1].endswith(": nothing changed\n")
+    edit_config(folder, hidden_dropout_prob=0.2)
+    (folder / "vocab.txt").unlink()
+    code, out, _ = stages("pin", SLUG)
+    assert code == 0
+    assert out.startswith(f"tiny: {FOLDER} at sha256:")
+    assert out.endswith(": config.json, vocab.txt changed\n")
+    assert stages("pin", SLUG)[1].endswith(": nothing changed\n")
+    assert stages("fetch", SLUG)[0] == 0
+
+
+def test_check_finds_a_changed_local_file(folder: Path, stages: Stages) -> None:
+    """A checkpoint that was retrained in place is found before the build."""
+    stages("add", FOLDER, "--license", "mit")
+    assert stages("check")[0] == 0
+    edit_config(folder, hidden_dropout_prob=0.2)
+    code, _, err = stages("check")
+    assert code == 3
+    assert err == (
+        f"error: models.tiny.source: {FOLDER} differs from its lock in config.json. Run `python -m stages pin tiny`.\n"
+    )
+    (folder / "config.json").unlink()
+    assert "lacks config.json" in stages("check")[2]
+
+
+def test_list_prints_a_table(root: Path, tiny: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line a model: source, pin, what passed, the fastest, where it is published; also of what is not built."""
+    monkeypatch.setenv("COLUMNS", "160")
+    Fabricated(statuses={"onnx-O2": ("failed", "x")}, speedups={"onnx-O3": 9.0}).write(root, tiny)
+    stages("pack", SLUG)
+    stages("publish", SLUG)
+    with project.edited(root / REGISTRY) as registry:
+        registry["models"]["other"] = {"source": {"path": "gone"}, "task": "text-classification", "license": "mit"}
+    code, out, err = stages("list")
+    assert (code, err) == (0, "")
+    lines = {cells[1]: cells for line in out.splitlines() if len(cells := [c.strip() for c in line.split("│")]) > 3}
+    assert lines["tiny"][2:8] == [FOLDER, "yes", "text-ranking", "10/11", "onnx-O3", "artificer/tiny"]
+    assert lines["other"][2:8] == ["gone", "is not pinned", "text-classification", "-", "-", "-"]
+
+
+@pytest.mark.usefixtures("root")
+def test_list_of_nothing(stages: Stages) -> None:
+    """An empty registry is an empty table."""
+    code, out, _ = stages("list")
+    assert code == 0
+    assert "slug" in out
+
+
+@pytest.mark.parametrize("arguments", [(), ("no-such-command",), ("fetch",), ("add",), ("list", "extra")])
+def test_a_wrong_command_line_exits_with_2(stages: Stages, arguments: tuple[str, ...]) -> None:
+    """argparse says what is expected."""
+    with pytest.raises(SystemExit) as caught:
+        stages(*arguments)
+    assert caught.value.code == 2
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(
+    "stage", ["reference", "export_onnx", "optimize", "quantize_onnx", "export_openvino", "parity", "pack"]
+)
+def test_a_stage_without_what_comes_before_it_says_what_to_run(stages: Stages, stage: str) -> None:
+    """Run by hand out of order, a stage names the one that is missing."""
+    code, _, err = stages(stage, SLUG)
+    assert code == 2
+    assert err == f"error: artifacts/models/{SLUG}/spec.json is missing: run `dvc repro fetch@{SLUG}` first.\n"
+
+
+# ── From the Hub ──
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A Hub on loopback that the commands talk to."""
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    huggingface_hub.utils.reset_sessions()
+    with loopback_only(), running_hub(tmp_path / "hub") as running, default_hub(running, tmp_path / "home"):
+        yield running
+    huggingface_hub.utils.reset_sessions()
+
+
+def upload(hub: Hub, repo: str, folder: Path, **more: bytes) -> str:
+    """Commit a checkpoint to a repo of the Hub; the commit."""
+    hub.store.create_repo(repo)
+    files = {**project.snapshot(folder), **{name.replace("__", "."): data for name, data in more.items()}}
+    return str(hub.store.commit(repo, files, message="A model"))
+
+
+def test_add_takes_an_entry_of_the_catalog(root: Path, hub: Hub, stages: Stages) -> None:
+    """The catalog's entry is copied, the branch stays written, and the lock holds the commit and every hash."""
+    checkpoint = tiny_bert(root / "hub-model", max_position_embeddings=514)
+    edit_config(checkpoint, "tokenizer_config.json", model_max_length=512)
+    commit = upload(hub, "BAAI/bge-reranker-base", checkpoint)
+    code, _, err = stages("add", "bge-reranker-base")
+    assert (code, err) == (0, "")
+    expected = yaml.safe_load((project.REPOSITORY / "registry/catalog.yaml").read_text())["models"]["bge-reranker-base"]
+    assert read_yaml(REGISTRY)["models"] == {"bge-reranker-base": expected}
+    lock = read_json(root / "registry/locks/bge-reranker-base.json")
+    assert (lock["location"], lock["revision"]) == ("BAAI/bge-reranker-base", commit)
+    assert stages("fetch", "bge-reranker-base")[0] == 0
+    source = root / "artifacts/models/bge-reranker-base/source"
+    assert project.snapshot(source) == project.snapshot(checkpoint)
+    assert read_json(source.parent / "spec.json")["source"]["revision"] == commit
+
+
+@pytest.mark.usefixtures("root")
+def test_add_of_a_repo_reads_the_license_of_its_card(tiny: Path, hub: Hub, stages: Stages) -> None:
+    """A repo id is enough; a moved branch does not move the pin."""
+    commit = upload(hub, "acme/reranker", tiny, README__md=b"---\nlicense: bsd-3-clause\n---\n# Reranker\n")
+    assert stages("add", "acme/reranker")[0] == 0
+    entry = read_yaml(REGISTRY)["models"]["reranker"]
+    assert entry["source"] == {"repo": "acme/reranker", "revision": "main"}
+    assert entry["license"] == "bsd-3-clause"
+    hub.store.commit("acme/reranker", {"config.json": b"{}"}, message="Break it")
+    assert stages("fetch", "reranker")[0] == 0
+    assert read_json(Path("artifacts/models/reranker/spec.json"))["source"]["revision"] == commit
+
+
+def test_a_repo_of_pickles_is_refused(root: Path, tiny: Path, hub: Hub, stages: Stages) -> None:
+    """The list of files is enough to refuse it: no weight is downloaded."""
+    folder = root / "pickled"
+    shutil.copytree(tiny, folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    upload(hub, "acme/pickled", folder)
+    code, _, err = stages("add", "acme/pickled", "--license", "mit")
+    assert code == 4
+    assert "found only pickled weights (pytorch_model.bin)" in err
+    assert read_yaml(REGISTRY) == {"models": {}}
+    assert not any("pytorch_model.bin" in record.path for record in hub.requests)
+
+
+@pytest.mark.usefixtures("root", "hub")
+def test_a_repo_that_does_not_exist_is_one_line(stages: Stages) -> None:
+    """Name or rights: the Hub does not tell one from the other, and the message says so."""
+    code, _, err = stages("add", "acme/none-such", "--license", "mit")
+    assert code == 4
+    assert len(err.splitlines()) == 1
+    assert "acme/none-such" in err
