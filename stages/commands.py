@@ -10,6 +10,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from artificer.index import index_schema
 from artificer.manifest import MANIFEST_FILE, Manifest, describe_file, manifest_schema
 from stages import checkpoint, files, paths, registry, sources
 from stages.errors import BuildError, RegistryError, SourceError, UsageError
@@ -137,8 +138,12 @@ def check() -> None:
 
 
 def schema() -> None:
-    """Write the JSON Schemas of the registry and of the manifest."""
-    for path, value in ((paths.MODELS_SCHEMA, registry.models_schema()), (paths.MANIFEST_SCHEMA, manifest_schema())):
+    """Write the JSON Schemas of the registry, of the manifest and of the index."""
+    for path, value in (
+        (paths.MODELS_SCHEMA, registry.models_schema()),
+        (paths.MANIFEST_SCHEMA, manifest_schema()),
+        (paths.INDEX_SCHEMA, index_schema()),
+    ):
         files.write_file(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
         print(path)
 
