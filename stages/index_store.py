@@ -97,13 +97,14 @@ class HubStore:
         from huggingface_hub import CommitOperationAdd
 
         before, head = self._read()
+        if head is None:
+            hub.call(self._repo.api.create_repo, self._name, private=True, exist_ok=True)
+            before, head = self._read()  # anew: somebody else may have made it, and filled it
         after = change(before)
         if after == before:
             return after
         if head is None:
-            hub.call(self._repo.api.create_repo, self._name, private=True, exist_ok=True)
-            _, head = self._read()
-            assert head is not None
+            raise PublishError(f"{self._name}: the repo was made, and is not there. Run again.")
         addition = CommitOperationAdd(INDEX_FILE, after.to_json())
         done = self._repo.commit([addition], message, "", "main", head)
         if self._repo.read(INDEX_FILE, str(done.oid)) != after.to_json():
