@@ -1,6 +1,6 @@
 """Services: a model's name is all they need; what was looked up is what is loaded; no network is no outage."""
 
-import json
+import hashlib
 import logging
 import os
 import subprocess
@@ -29,16 +29,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def published(hub: Hub, command: Command, make_project: Project, cache: Path) -> Path:
+def published(hub: Hub, make_project: Project, cache: Path) -> Path:
     """Two builds on the Hub: the first is stable, the second candidate. Their logits differ."""
     root = make_project(settings={"index": {"repo": REGISTRY}})
+    index = Index()
+    for repo in (tiny.REPO, REGISTRY):
+        hub.store.create_repo(repo, private=True)
     for seed in (1, 2):
-        tiny.build(root, seeds={"onnx": seed}, variants=("onnx",))
-        code, text = command("publish", tiny.SLUG)
-        assert code == 0, text
-        if seed == 1:
-            assert command("promote", tiny.SLUG)[0] == 0
-    hub.requests.clear()
+        files = tiny.contents(root, tiny.build(root, seeds={"onnx": seed}, variants=("onnx",)))
+        commit = hub.store.commit(tiny.REPO, files)
+        sha256 = hashlib.sha256(files["manifest.json"]).hexdigest()
+        index = index.published(tiny.SLUG, Release(repo=tiny.REPO, revision=commit, manifest_sha256=sha256))
+        index = index if seed == 2 else index.promoted(tiny.SLUG)
+    hub.store.commit(REGISTRY, {"index.json": index.to_json()})
     assert cache.parent.is_dir()
     return root
 
@@ -85,11 +88,11 @@ def test_listing(hub: Hub) -> None:
     assert asked == {"index.json", "manifest.json"}
 
 
-def test_straight_from_a_repo(hub: Hub, published: Path) -> None:
+@pytest.mark.usefixtures("published")
+def test_straight_from_a_repo(hub: Hub) -> None:
     """A repo id with a commit, a branch or a pull request's revision, and a folder, load without a registry."""
-    receipt = json.loads((published / "registry/receipts/tiny.json").read_text())
     assert golden(artificer.load(tiny.REPO)) == 2
-    assert golden(artificer.load(tiny.REPO, revision=receipt["commit"])) == 2
+    assert golden(artificer.load(tiny.REPO, revision=hub.store.head(tiny.REPO))) == 2
     first = Registry(REGISTRY).find(tiny.SLUG).revision
     assert golden(artificer.load(tiny.REPO, revision=first)) == 1
     assert hub.requests
