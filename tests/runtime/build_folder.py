@@ -45,7 +45,7 @@ QUERIES = {
     "how deep is the deepest lake": "Lake Baikal reaches a depth of 1,642 metres, more than any other lake.",
     "who repairs stringed instruments": "A luthier builds and repairs violins, guitars and other stringed instruments.",
     "what keeps bread from going stale": "Bread stays soft for longer when it is kept in a closed box, away from cold.",
-    "can cats see in the dark": "Cats need about a sixth of the light that people need, but no animal sees in full dark.",
+    "can cats see in the dark": "Cats need about a sixth of the light that people need; no animal sees in full dark.",
     "how is paper recycled": "Used paper is soaked, beaten to pulp, cleaned of ink, and pressed into new sheets.",
 }
 PAIRS = [(query, passage) for query in QUERIES for passage in QUERIES.values()] + [

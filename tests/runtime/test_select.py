@@ -47,7 +47,10 @@ def test_whatever_is_chosen_is_proven_here(
     try:
         choice = select(made, drawn, policy)
     except SelectionError as error:
-        assert all(variant.id in str(error) for variant in made.variants)
+        unnamed = [variant.id for variant in made.variants if variant.id not in str(error)]
+        choice = None
+    if choice is None:
+        assert not unnamed
         return
     ids = [each.variant.id for each in choice.candidates]
     assert set(ids).isdisjoint(choice.rejected)
@@ -76,7 +79,7 @@ def test_whatever_is_chosen_is_proven_here(
 def test_selection_depends_on_nothing_but_its_arguments(
     manifest: Manifest, data: st.DataObject, drawn: Host, policy: Policy
 ) -> None:
-    """Twice the same question, twice the same answer; and a forced variant is admissible exactly if it is a candidate."""
+    """The same question has the same answer; and a variant can be forced exactly if it is a candidate."""
     made = data.draw(strategies.manifests(manifest))
     try:
         choice = select(made, drawn, policy)

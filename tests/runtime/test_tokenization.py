@@ -24,6 +24,7 @@ def peer() -> Any:
 
 
 def ours(max_length: int = 512, info: TokenizerInfo = INFO, inputs: tuple[str, ...] = INPUTS) -> PairTokenizer:
+    """The demo's tokenizer."""
     return PairTokenizer(CHECKPOINT / "tokenizer.json", info, max_length=max_length, inputs=inputs)
 
 

@@ -1,0 +1,106 @@
+"""A rerank service: one model, one process, all cores of its container.
+
+    pip install 'artificer[onnx,openvino,service]'
+    ARTIFICER_MODEL=dist/artificer/demo-reranker uvicorn app:app --app-dir examples/service --port 8080
+    curl localhost:8080/rerank -H 'content-type: application/json' \\
+         -d '{"query": "how do plants eat?", "documents": ["By photosynthesis.", "At noon."], "top_n": 1}'
+
+`/rerank` takes Cohere's form (`documents`, `top_n`, `return_documents`) and TEI's (`texts`, `raw_scores`,
+`return_text`), and answers in the form it was asked in. `/health` says that the process lives, `/ready` that it serves.
+On SIGTERM uvicorn stops accepting, lets running requests end, and then the model is closed.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+import artificer
+from artificer.errors import ArtificerError, DeadlineError, InputError, OverloadedError
+
+TIMEOUT = float(os.environ.get("RERANK_TIMEOUT", "10"))
+MAX_PENDING = int(os.environ.get("RERANK_MAX_PENDING", "64"))
+
+Text = Annotated[str, Field(max_length=200_000)]
+Texts = Annotated[list[Text], Field(max_length=1_000)]
+
+
+class Query(BaseModel):
+    """A request in Cohere's form, or in TEI's."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    query: Text
+    documents: Texts | None = None
+    top_n: Annotated[int, Field(ge=1)] | None = None
+    return_documents: bool = False
+    texts: Texts | None = None
+    raw_scores: bool = False
+    return_text: bool = False
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Load before the first request, in this very process: a runtime does not survive a fork."""
+    with artificer.load(os.environ["ARTIFICER_MODEL"], warm=True, max_pending=MAX_PENDING) as reranker:
+        app.state.reranker = reranker
+        yield
+        app.state.reranker = None
+
+
+app = FastAPI(title="rerank", lifespan=lifespan)
+
+
+@app.post("/rerank", response_model=None)
+async def rerank(asked: Query, request: Request) -> dict[str, Any] | list[dict[str, Any]] | JSONResponse:
+    """Rank the documents by their relevance to the query."""
+    if (asked.documents is None) == (asked.texts is None):
+        return JSONResponse({"message": "expected either documents or texts"}, 422)
+    reranker: artificer.Reranker = request.app.state.reranker
+    ranking = await reranker.arank(
+        asked.query,
+        asked.texts if asked.documents is None else asked.documents,
+        top_k=asked.top_n,
+        return_documents=asked.return_documents or asked.return_text,
+        activation_fn="identity" if asked.raw_scores else None,
+        timeout=TIMEOUT,
+    )
+    if asked.texts is not None:
+        return [
+            {"index": row["corpus_id"], "score": float(row["score"])} | ({"text": row["text"]} if "text" in row else {})
+            for row in ranking
+        ]
+    results = [
+        {"index": row["corpus_id"], "relevance_score": float(row["score"])}
+        | ({"document": {"text": row["text"]}} if "text" in row else {})
+        for row in ranking
+    ]
+    return {"results": results, "meta": {"model": reranker.manifest.slug, "variant": reranker.explain().variant}}
+
+
+@app.get("/health")
+async def health() -> dict[str, str]:
+    """The process lives."""
+    return {"status": "ok"}
+
+
+@app.get("/ready", response_model=None)
+async def ready(request: Request) -> dict[str, Any] | JSONResponse:
+    """The model is loaded and self-tested."""
+    reranker = getattr(request.app.state, "reranker", None)
+    if reranker is None:
+        return JSONResponse({"status": "loading"}, 503)
+    return {"status": "ready", **reranker.explain().to_dict()}
+
+
+@app.exception_handler(ArtificerError)
+async def refuse(_: Request, error: Exception) -> JSONResponse:
+    """Our errors as the status that a client can act on."""
+    kinds: dict[type[Exception], int] = {InputError: 422, OverloadedError: 429, DeadlineError: 504}
+    status = next((code for kind, code in kinds.items() if isinstance(error, kind)), 500)
+    headers = {"Retry-After": "1"} if status == 429 else None
+    return JSONResponse({"message": str(error)}, status, headers)

@@ -1,0 +1,54 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from artificer.cli import main
+from tests.runtime.conftest import Copy
+
+
+def test_explain_prints_the_choice(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For people, and as JSON."""
+    assert main(["explain", str(published)]) == 0
+    assert "why: best measured throughput" in capsys.readouterr().out
+    assert main(["explain", str(published), "--json", "--variant", "onnx"]) == 0
+    assert json.loads(capsys.readouterr().out)["variant"] == "onnx"
+
+
+def test_verify_hashes_everything(copied: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whole: 0 and a line; a flipped bit: 1 and the file's name on standard error, no traceback."""
+    folder = copied("onnx-quint8-avx2")
+    (folder / "notes.txt").write_text("x")
+    assert main(["verify", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "not in the manifest, never opened: notes.txt" in out
+    assert "all as the manifest says" in out
+    (folder / "README.md").write_text("# A fixturf\n")
+    assert main(["verify", str(folder)]) == 1
+    assert "README.md: expected sha256" in capsys.readouterr().err
+
+
+def test_rank_reads_documents_from_arguments_or_standard_input(
+    published: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line a document, best first."""
+    query, documents = "how deep is the deepest lake", ["Cats.", "Lake Baikal is 1,642 metres deep."]
+    assert main(["rank", str(published), query, *documents, "--variant", "onnx"]) == 0
+    by_argument = capsys.readouterr().out
+    assert by_argument.splitlines()[0].endswith("Lake Baikal is 1,642 metres deep.")
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(documents)))
+    assert main(["rank", str(published), query, "--variant", "onnx"]) == 0
+    assert capsys.readouterr().out == by_argument
+
+
+def test_bench_measures_every_admissible_variant(copied: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line each."""
+    assert main(["bench", str(copied("onnx", "onnx-O2")), "--pairs", "4", "--rounds", "1"]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == {"variant", "onnx", "onnx-O2"}
+
+
+def test_an_error_of_ours_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback for the user's mistakes."""
+    assert main(["explain", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"artificer: {tmp_path} holds no readable manifest.json")
