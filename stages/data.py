@@ -62,6 +62,10 @@ def run(slug: str) -> None:
         name: workload_texts(load_pairs(workload.set, params.sets[workload.set]), workload)
         for name, workload in build_params.benchmark.chosen.workloads.items()
     }
+    for name, texts in workloads.items():
+        if not texts:
+            workload = build_params.benchmark.chosen.workloads[name]
+            raise DataError(f"data set {workload.set!r}: found 0 rows; workload {name!r} needs {workload.pairs}.")
     files.write_file(paths.workloads(slug), canonical_json(workloads))
     write_pairs(paths.evaluation(slug), names[0], evaluation)
     write_pairs(paths.calibration(slug), names[1], calibration)

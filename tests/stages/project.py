@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 
@@ -149,3 +151,14 @@ def _run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=root, env=environment(root), capture_output=True, text=True, timeout=600, check=False
     )
+
+
+def run_here(root: Path, *stages: str, slug: str = SLUG) -> None:
+    """Run stages of one model in this process, which has the toolchain imported; each must succeed."""
+    from stages.cli import main
+
+    with contextlib.chdir(root), mock.patch.dict(os.environ), warnings.catch_warnings():
+        if not (root / "artifacts" / "host.json").exists():
+            assert main(["host"]) == 0
+        for name in stages:
+            assert main([name, slug]) == 0, name

@@ -323,3 +323,16 @@ def test_pin_data_locks_the_commit(root: Path, stages: Stages, monkeypatch: pyte
     assert asked == [("stanfordnlp/imdb", "main")]
     expected = {"imdb": {"commit": COMMIT, "dataset": "stanfordnlp/imdb", "from": "main"}}
     assert read_json(root / "registry/locks/data-sets.json") == expected
+
+
+def test_a_benchmark_without_texts_is_refused(root: Path, stages: Stages) -> None:
+    """An empty workload would be timed as nothing, and every ratio be a division by zero."""
+    (root / "registry/data/empty.jsonl").write_text("")
+    with edited(root / "params.yaml") as params:
+        columns = {"query": "query", "passage": "passage"}
+        params["data"]["sets"]["empty"] = {"path": "registry/data/empty.jsonl", "columns": columns}
+        params["benchmark"]["presets"]["embedded"]["workloads"]["none"] = {"set": "empty", "pairs": 4}
+    code, _, err = stages("data", SLUG)
+    assert code == DATA_ERROR, err
+    assert err.startswith("error: data set 'empty': found 0 rows; workload 'none' needs ")
+    assert not Path("artifacts").exists()
