@@ -67,18 +67,23 @@ def build(
     variants: Iterable[str] = VARIANTS,
     seeds: Mapping[str, int] | None = None,
     size: int = 4096,
+    keep_source: bool = False,
 ) -> Manifest:
-    """What `dvc repro pack` would leave in `root`; `seeds` changes the bytes of a variant or of the `source`."""
+    """What `dvc repro pack` would leave in `root`; `seeds` changes the bytes of a variant or of the `source`.
+
+    `keep_source` takes the source that `fetch` left there instead of making one.
+    """
     seeds = seeds or {}
     models = root / "artifacts" / "models" / slug
     package = root / "artifacts" / "packages" / slug
-    for folder in (models, package):
+    for folder in (package,) if keep_source else (models, package):
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    package.mkdir(parents=True)
     source = models / "source"
-    source.mkdir()
-    (source / "config.json").write_text(f'{{"seed": {seeds.get("source", 0)}}}\n')
-    (source / "tokenizer.json").write_bytes(TOKENIZER.to_str().encode())
+    if not keep_source:
+        source.mkdir(parents=True)
+        (source / "config.json").write_text(f'{{"seed": {seeds.get("source", 0)}}}\n')
+        (source / "tokenizer.json").write_bytes(TOKENIZER.to_str().encode())
     (package / "README.md").write_text(CARD + "\n".join(variants) + "\n", encoding="utf-8")
     made = tuple(_variant(models, name, seeds.get(name, 0), size) for name in variants)
     parts = tuple(describe_file(source, name) for name in ("config.json", "tokenizer.json"))
