@@ -256,7 +256,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
         _check_version(data)
         try:
             manifest = msgspec.json.decode(data, type=cls)
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise ManifestError(f"{MANIFEST_FILE}: {_with_key_path(error)}") from None
         manifest.validate()
         return manifest
@@ -347,7 +347,7 @@ def _check_version(data: bytes) -> None:
 
     try:
         found = msgspec.json.decode(data, type=Version).schema_version
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise ManifestError(f"{MANIFEST_FILE}: {_with_key_path(error)}") from None
     major, dot, minor = found.partition(".")
     if not (dot and major.isdecimal() and minor.isdecimal() and len(found) <= 16):
@@ -383,7 +383,11 @@ def _require(condition: bool, where: str, problem: str) -> None:
         raise ManifestError(f"{MANIFEST_FILE}: {where}: {problem}.")
 
 
-def _with_key_path(error: msgspec.DecodeError) -> str:
+# msgspec raises these too: for bytes that are no UTF-8, and for brackets nested by the thousand.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _with_key_path(error: Exception) -> str:
     """msgspec says "Expected `int`, got `str` - at `$.variants[0].opset`"; put the key path first."""
     message, at, path = str(error).partition(" - at `$")
     return f"{path.rstrip('`').lstrip('.')}: {message}." if at else f"{message}."

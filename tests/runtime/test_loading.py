@@ -262,3 +262,10 @@ def test_a_missing_package_names_the_pip_command(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delitem(sys.modules, "artificer.backends.onnx", raising=False)
     with pytest.raises(MissingRuntimeError, match=r"pip install 'artificer\[onnx\]'"):
         backends.open_session("onnx", tmp_path / "x.onnx", threads=1)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b'{"schema_version": "1.0", "slug": "\x96"}', b"[" * 100_000, b"", b"7"])
+def test_bytes_that_are_no_manifest_are_a_manifest_error(data: bytes) -> None:
+    """Not UTF-8, nested without end, empty: a typed error each."""
+    with pytest.raises(ManifestError):
+        Manifest.from_json(data)
