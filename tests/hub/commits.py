@@ -69,7 +69,10 @@ async def commit(call: Call) -> Response:
         ref = ref_name(call.param("revision"))
         if ref not in repo.refs or ref.startswith("refs/tags/"):
             raise errors.revision_not_found(call.param("revision"))
-        request = parse(call, body)
+        try:
+            request = parse(call, body)
+        except (KeyError, TypeError, ValueError) as error:  # a body that was damaged on the way
+            raise errors.bad_request(f"Invalid commit: {error!r}") from error
         if create_pr:
             if ref != MAIN:
                 raise errors.bad_request("A pull request can only be opened on main")
