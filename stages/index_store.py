@@ -6,6 +6,7 @@ from typing import Protocol
 
 from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random
 
+from artificer.fetch import locked
 from artificer.index import INDEX_FILE, Index
 from stages import files, hub
 from stages.errors import PublishError, UsageError
@@ -52,10 +53,7 @@ class FolderStore:
 
     def update(self, change: Change, message: str) -> Index:
         """Change it under the lock; readers see the old file or the new one."""
-        from filelock import FileLock
-
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._folder / f".{INDEX_FILE}.lock"):
+        with locked(self._folder):
             before = self.read()
             after = change(before)
             if after != before:

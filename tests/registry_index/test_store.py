@@ -116,9 +116,9 @@ def test_promoting_another_manifest(hub: Hub, command: Command, make_project: Pr
 
 @pytest.mark.parametrize("place", ["folder", "hub"])
 def test_many_publishers(hub: Hub, command: Command, make_project: Project, tmp_path: Path, place: str) -> None:
-    """Twelve at once, and every one is in the index afterwards."""
+    """Six at once, and every one is in the index afterwards."""
     make_project()
-    count, together = 12, threading.Barrier(12)
+    count, together = 6, threading.Barrier(6)
 
     def store() -> IndexStore:
         return FolderStore(tmp_path / "index") if place == "folder" else HubStore(REGISTRY)
