@@ -22,7 +22,7 @@ from texts import growing_pairs, long_set, short_pairs
 import artificer
 from artificer import host
 
-PAUSE = 0.02  # seconds: let the other side's spinning threads go to sleep
+PAUSE = 0.04  # seconds: let the other side's spinning threads go to sleep
 
 
 def peer(folder: Path, variant: str, threads: int) -> Any:
@@ -71,9 +71,9 @@ def single(ours: Any, theirs: Any, pairs: list[tuple[str, str]], rounds: int) ->
         two: list[float] = []
         for pair in pairs:
             one.append(seconds(lambda p=pair: ours.predict(p)))
-            time.sleep(PAUSE / 4)
+            time.sleep(PAUSE)
             two.append(seconds(lambda p=pair: theirs.predict(p, show_progress_bar=False)))
-            time.sleep(PAUSE / 4)
+            time.sleep(PAUSE)
         mine.append(statistics.median(one))
         other.append(statistics.median(two))
     return mine, other
@@ -101,7 +101,7 @@ def main() -> None:
     short, int8 = short_pairs(given.pairs), int8_of_this_cpu()
     rows: dict[str, tuple[str, list[tuple[str, str]], Any, tuple[str, ...], int]] = {
         "bulk": ("pairs/s, short", short, bulk, ("onnx", int8, "openvino", "openvino-qint8"), given.rounds),
-        "single": ("one pair p50, short", short[:50], single, ("onnx", int8, "openvino-qint8"), given.rounds),
+        "single": ("one pair p50, short", short[:30], single, ("onnx", int8, "openvino-qint8"), given.rounds),
         "unseen": ("one pair p50, lengths never seen", growing_pairs(), single, ("openvino-qint8",), 1),
         "long": ("1 x 100 of 20-500 tokens", long_set(), bulk, ("onnx", int8, "openvino-qint8"), given.rounds),
     }

@@ -65,7 +65,7 @@ def long_set(count: int = 100) -> list[tuple[str, str]]:
     return [(query, passage(size, seed)) for seed, size in enumerate(sizes)]
 
 
-def growing_pairs(count: int = 100) -> list[tuple[str, str]]:
+def growing_pairs(count: int = 50) -> list[tuple[str, str]]:
     """Pairs of which no two have the same number of words, in a shuffled order: lengths never seen before."""
     pairs = [(passage(4, i), passage(3 + i, 1000 + i)) for i in range(count)]
     random.Random(1).shuffle(pairs)

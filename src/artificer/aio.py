@@ -1,6 +1,5 @@
 """The way from asyncio to the compute threads: bounded, and cancelled when its caller is."""
 
-import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,8 @@ class Gate:
             OverloadedError: too many calls are waiting or running.
             DeadlineError: `timeout` seconds passed, be it in the queue.
         """
+        import asyncio  # here: 30 ms that a synchronous program need not spend at its start
+
         deadline = None if timeout is None else monotonic() + timeout
         pool = self._enter()
         gone = threading.Event()

@@ -1,13 +1,15 @@
 """How encoded pairs are cut into batches: longest first, by a budget of tokens, so that little is padded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_TOKENS = 1024
+MAX_TOKENS = 512
 """Tokens of one batch, padding included. Larger batches leave the CPU's caches and gain nothing (benchmarks/README)."""
+
+_STEP = 4
 
 # Widths for runtimes that compile per shape: 8 apart for short texts, then about an eighth more each.
 _LADDER = (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 144, 160, 192, 224, 256, 288, 320, 384, 448, 512)
@@ -35,12 +37,17 @@ def buckets(max_length: int) -> list[int]:
     return sorted({bucket(length, max_length) for length in (*_LADDER, max_length) if length <= max_length})
 
 
+def step(length: int, max_length: int) -> int:
+    """A width for many pairs at once, where padding costs more than a new shape now and then: multiples of four."""
+    return max(length, min(-(-length // _STEP) * _STEP, max_length))
+
+
 def plan(
     lengths: Sequence[int] | NDArray[np.int64],
     *,
     max_rows: int,
     max_tokens: int = MAX_TOKENS,
-    bucket_to: int | None = None,
+    widen: Callable[[int], int] | None = None,
 ) -> list[Batch]:
     """Batches that hold every position once; ties keep the input's order.
 
@@ -48,7 +55,7 @@ def plan(
         lengths: tokens of each pair.
         max_rows: the most pairs in a batch, at least 1.
         max_tokens: rows times width stay within this, but a batch has one row at least.
-        bucket_to: pad widths up to a bucket, given the model's max_length; None pads to the longest row.
+        widen: from the longest row's length to the batch's width; None for no more than that length.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(-sizes, kind="stable")
@@ -56,8 +63,8 @@ def plan(
     start = 0
     while start < len(order):
         width = int(sizes[order[start]])
-        if bucket_to is not None:
-            width = bucket(width, bucket_to)
+        if widen is not None:
+            width = widen(width)
         rows = max(1, min(max_rows, max_tokens // max(width, 1)))
         batches.append(Batch(order[start : start + rows], width))
         start += rows

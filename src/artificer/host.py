@@ -7,8 +7,6 @@ that tests replace.
 import os
 import platform
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
@@ -227,7 +225,9 @@ def _accelerators(root: Path) -> tuple[str, ...]:
     folder = root / "proc/driver/nvidia/gpus"
     if models := gpu_models(_text(path) for path in sorted(folder.glob("*/information"))):
         return models
-    tool = shutil.which("nvidia-smi") if root == Path("/") else None
+    from shutil import which
+
+    tool = which("nvidia-smi") if root == Path("/") else None
     if tool is None:
         return ()
     return tuple(_output([tool, "--query-gpu=name", "--format=csv,noheader"]).splitlines())
@@ -277,6 +277,8 @@ def _sysctl() -> str:
 
 
 def _output(command: list[str]) -> str:
+    import subprocess
+
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from artificer import host as hosts
-from artificer.autotune import autotuned
 from artificer.backends import Session, open_session
 from artificer.cache import cache_folder
 from artificer.errors import (
@@ -135,6 +134,8 @@ def load(
     opener = _Opener(folder, fetch, manifest, found_sha256, count, max_length, kept / "stamps", verify, self_test)
     choice = select(manifest, here, policy, variant)
     if autotune and variant is None:
+        from artificer.autotune import autotuned
+
         choice = autotuned(choice, here, policy.objective, found_sha256, opener.open, opener.tokenizer, kept)
     opened, fallbacks = _open_first(choice, opener.open)
     return _reranker(opener, opened, choice, here, counted, fallbacks, on_truncate, max_pending, warm)

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs, Session
-from artificer.batching import MAX_TOKENS, plan
+from artificer.batching import MAX_TOKENS, bucket, plan, step
 from artificer.errors import DeadlineError, ScoreError
 from artificer.manifest import Activation
 from artificer.tokenization import Encoded, Pair, PairTokenizer
@@ -74,8 +75,9 @@ def score_encoded(
     Raises:
         DeadlineError: `limits` said stop; batches that were finished are dropped.
     """
-    bucket_to = tokenizer.max_length if session.new_shapes_are_dear else None
-    batches = plan(encoded.lengths, max_rows=batch_size, max_tokens=max_tokens, bucket_to=bucket_to)
+    widths = bucket if len(encoded) == 1 else step
+    widen = partial(widths, max_length=tokenizer.max_length) if session.new_shapes_are_dear else None
+    batches = plan(encoded.lengths, max_rows=batch_size, max_tokens=max_tokens, widen=widen)
 
     def inputs() -> Iterator[Inputs]:
         for batch in batches:

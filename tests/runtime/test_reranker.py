@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import threading
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artificer import scoring
-from artificer.batching import bucket, buckets, plan
+from artificer.batching import bucket, buckets, plan, step
 from artificer.errors import ClosedError, DeadlineError, InputError, OverloadedError, ScoreError
 from artificer.loading import load
 from artificer.reranker import Reranker, TruncationWarning
@@ -306,12 +307,18 @@ def test_warming_runs_every_width_of_single_requests(published: Path) -> None:
         assert [width for _, width in seen] == sorted(buckets(64), reverse=True)
 
 
-@given(st.lists(st.integers(1, 700), max_size=60), st.integers(1, 40), st.integers(1, 4096), st.none() | st.just(512))
+@given(
+    st.lists(st.integers(1, 700), max_size=60),
+    st.integers(1, 40),
+    st.integers(1, 4096),
+    st.sampled_from([None, bucket, step]),
+)
 def test_a_plan_holds_every_pair_once_within_its_budget(
-    lengths: list[int], rows: int, tokens: int, bucket_to: int | None
+    lengths: list[int], rows: int, tokens: int, widths: Any
 ) -> None:
     """Every position once, no batch above its rows, none above its tokens unless it is a single pair."""
-    batches = plan(lengths, max_rows=rows, max_tokens=tokens, bucket_to=bucket_to)
+    widen = partial(widths, max_length=512) if widths else None
+    batches = plan(lengths, max_rows=rows, max_tokens=tokens, widen=widen)
     assert sorted(int(i) for batch in batches for i in batch.indices) == list(range(len(lengths)))
     for batch in batches:
         assert 1 <= len(batch.indices) <= rows

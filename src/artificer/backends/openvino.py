@@ -1,6 +1,5 @@
 """OpenVINO IR on the CPU plugin."""
 
-import queue
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
-from artificer.backends.lanes import Lanes
 from artificer.errors import ClosedError
 from artificer.manifest import ExecutionPrecision, Runtime
 
@@ -50,7 +48,7 @@ def _prime(module: ModuleType) -> None:
     """Make OpenVINO build its table of element types now, in one thread.
 
     It is a C++ function-local static that needs Python's lock while it is built: two threads that first meet in it
-    wait for each other for ever (openvino 2026.4.1: seen in one of eight starts that began with two batches at once).
+    wait for each other for ever (openvino 2026.4.1: seen in one of eight starts that began with two threads at once).
     """
     module.Type.i64.to_dtype()
     for kind in (np.int64, np.float32):
@@ -62,76 +60,44 @@ _prime(ov)
 
 
 class OpenVinoSession:
-    """One model, compiled twice when it pays: for one batch on all threads (LATENCY), and, once several batches come
-    at a time, for one batch per thread (streams)."""
+    """A model compiled for one batch at a time on all threads; who comes meanwhile waits.
+
+    A second compilation with a stream per thread for many batches (THROUGHPUT and an asynchronous queue) was measured:
+    on two cores it is no faster at this batch size, and costs a second copy of the weights (benchmarks/README.md).
+    """
 
     runtime: Runtime = "openvino"
     new_shapes_are_dear = True
+    lanes = 1
 
     def __init__(self, graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None):
-        self._core: Any = ov.Core()
-        self._graph = graph
-        self._options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads}
+        options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
         if execution_precision is not None:
-            self._options["INFERENCE_PRECISION_HINT"] = execution_precision
-        model = self._compile(1)
+            options["INFERENCE_PRECISION_HINT"] = execution_precision
+        model: Any = ov.Core().compile_model(str(graph), "CPU", options)
         self.input_names = tuple(node.get_any_name() for node in model.inputs)
         names = [name for node in model.outputs for name in node.get_names()]
-        self._output: str | int = "logits" if "logits" in names else 0
         self.execution_precision: ExecutionPrecision = model.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self.lanes = threads
-        self._single: _Requests | None = _Requests(model, self._output, 1)
-        self._many: _Requests | None = None
-        self._lock = threading.Lock()
-        self._lanes = Lanes(threads)
+        self._output = model.output("logits" if "logits" in names else 0)
+        self._request: Any = model.create_infer_request()
+        self._turn = threading.Lock()
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`."""
-        requests = self._single
-        if requests is None:
-            raise ClosedError("The session is closed.")
-        return requests.run(inputs)
+        with self._turn:
+            if self._request is None:
+                raise ClosedError("The session is closed.")
+            self._request.infer(dict(inputs), share_inputs=True)
+            return np.array(self._request.get_tensor(self._output).data, dtype=np.float32)
 
     def run_many(self, batches: Iterable[Inputs]) -> Iterator[NDArray[np.float32]]:
         """The logits of each batch, in order."""
-        if self.lanes == 1:
-            return map(self.run, batches)
-        with self._lock:
-            if self._single is None:
-                raise ClosedError("The session is closed.")
-            if self._many is None:
-                self._many = _Requests(self._compile(self.lanes), self._output, self.lanes)
-            requests = self._many
-        return self._lanes.map(requests.run, batches)
+        return map(self.run, batches)
 
     def close(self) -> None:
-        """Give the runtime's memory back, once running batches are done."""
-        self._lanes.close()
-        with self._lock:
-            self._single = self._many = None
-
-    def _compile(self, streams: int) -> Any:
-        hint = "LATENCY" if streams == 1 else "THROUGHPUT"
-        options = {**self._options, "NUM_STREAMS": streams, "PERFORMANCE_HINT": hint}
-        return self._core.compile_model(str(self._graph), "CPU", options)
-
-
-class _Requests:
-    """A compiled model's infer requests, a fixed number: who finds none waits."""
-
-    def __init__(self, model: Any, output: str | int, count: int):
-        self._model, self._output = model, model.output(output)
-        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(count):
-            self._free.put(model.create_infer_request())
-
-    def run(self, inputs: Inputs) -> NDArray[np.float32]:
-        request = self._free.get()
-        try:
-            request.infer(dict(inputs), share_inputs=True)
-            return np.array(request.get_tensor(self._output).data, dtype=np.float32)
-        finally:
-            self._free.put(request)
+        """Give the runtime's memory back, once the running batch is done."""
+        with self._turn:
+            self._request = self._output = None
 
 
 def open_session(graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None) -> OpenVinoSession:
