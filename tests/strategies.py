@@ -27,5 +27,5 @@ def finite_logits(rows: int, labels: int = 1, limit: float = 60.0) -> SearchStra
 def distinct_logits(rows: int) -> SearchStrategy[NDArray[np.float32]]:
     """Logits [rows, 1] that are all different, in any order."""
     return st.lists(st.integers(-2_000, 2_000), min_size=rows, max_size=rows, unique=True).map(
-        lambda values: np.asarray(values, dtype=np.float32)[:, None] / 100
+        lambda values: np.asarray([value / 100 for value in values], dtype=np.float32)[:, None]
     )

@@ -18,7 +18,7 @@ def tiny_bert(folder: Path, *, seed: int = 1, labels: int = 1, dtype: str = "flo
     folder.mkdir(parents=True)
     vocabulary = folder / "vocab.txt"
     vocabulary.write_text("\n".join(_words()) + "\n", encoding="utf-8")
-    tokenizer = BertTokenizerFast(vocab_file=str(vocabulary), model_max_length=128)
+    tokenizer = BertTokenizerFast(vocab_file=str(vocabulary), model_max_length=128)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(folder)
     settings: dict[str, Any] = {
         "vocab_size": len(_words()),
@@ -34,7 +34,7 @@ def tiny_bert(folder: Path, *, seed: int = 1, labels: int = 1, dtype: str = "flo
     if labels == 1:
         settings.setdefault("sentence_transformers", {"activation_fn": SIGMOID})
     torch.manual_seed(seed)
-    model = BertForSequenceClassification(BertConfig(**settings))
+    model = BertForSequenceClassification(BertConfig(**settings))  # type: ignore[no-untyped-call]
     model.to(getattr(torch, dtype)).save_pretrained(folder, safe_serialization=True)
     return folder
 

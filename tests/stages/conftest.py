@@ -6,10 +6,15 @@ from pathlib import Path
 
 import huggingface_hub  # noqa: F401  # before any command sets HF_HUB_OFFLINE, which it reads at import
 import pytest
+from hypothesis import HealthCheck, settings
 
 from stages import cli
 from tests.stages import project
 from tests.stages.checkpoints import tiny_bert
+
+# This machine's load is no property of the code.
+settings.register_profile("stages", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("stages")
 
 Stages = Callable[..., tuple[int, str, str]]
 

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 import yaml
 from huggingface_hub import constants
+from huggingface_hub.utils._http import reset_sessions
 
 from tests.hub import Hub, default_hub, loopback_only, running_hub
 from tests.stages import project
@@ -199,6 +199,7 @@ def test_list_of_nothing(stages: Stages) -> None:
     assert "slug" in out
 
 
+@pytest.mark.usefixtures("root")
 @pytest.mark.parametrize("arguments", [(), ("no-such-command",), ("fetch",), ("add",), ("list", "extra")])
 def test_a_wrong_command_line_exits_with_2(stages: Stages, arguments: tuple[str, ...]) -> None:
     """argparse says what is expected."""
@@ -228,10 +229,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    huggingface_hub.utils.reset_sessions()
+    reset_sessions()
     with loopback_only(), running_hub(tmp_path / "hub") as running, default_hub(running, tmp_path / "home"):
         yield running
-    huggingface_hub.utils.reset_sessions()
+    reset_sessions()
 
 
 def upload(hub: Hub, repo: str, folder: Path, **more: bytes) -> str:

@@ -128,7 +128,10 @@ def test_groups_hold_every_pair_once(queries: list[str]) -> None:
 def test_quality_equals_that_of_sentence_transformers() -> None:
     """NDCG@10 and MAP are what CrossEncoderRerankingEvaluator says of the same scores."""
     generator = np.random.default_rng(3)
-    samples, labels, scores, groups = [], [], [], []
+    samples: list[dict[str, str | list[str]]] = []
+    labels: list[int] = []
+    scores: list[int] = []
+    groups: list[list[int]] = []
     for query in range(20):
         start = len(labels)
         relevant = generator.permutation([1] * 2 + [0] * 12).tolist()

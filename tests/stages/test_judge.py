@@ -61,7 +61,7 @@ def test_figures_at_their_limits_pass() -> None:
 )
 def test_each_missed_threshold_is_one_reason(name: str, value: float, reason: str) -> None:
     """A figure just beyond its limit fails alone, and the sentence gives both numbers. NaN is never within."""
-    found = judge(measurement(**{name: value}), LIMITS, quality(1.0))
+    found = judge(measurement("f32", **{name: value}), LIMITS, quality(1.0))
     assert (found.verdict, found.reasons) == ("failed", (reason,))
 
 
