@@ -117,11 +117,11 @@ def open_plain(root: Path, path: str) -> int:
     if reason:
         raise IntegrityError(f"{path!r}: refused: {reason}")
     place = root
-    for part in PurePosixPath(path).parts:
-        place = place / part
-        if place.is_symlink():
-            raise IntegrityError(f"{path}: {place.relative_to(root).as_posix()} is a link; expected plain files")
     try:
+        for part in PurePosixPath(path).parts:
+            place = place / part
+            if place.is_symlink():
+                raise IntegrityError(f"{path}: {place.relative_to(root).as_posix()} is a link; expected plain files")
         descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise IntegrityError(f"{path}: missing") from None

@@ -226,3 +226,10 @@ def test_no_bytes_break_the_graph_reader(data: bytes) -> None:
         locations(memoryview(data))
     except (ValueError, IndexError):
         return
+
+
+def test_a_name_that_no_file_system_takes_is_refused(tmp_path: Path) -> None:
+    """Found by mutating manifests: the system's own error becomes one that names the file."""
+    entry = FileEntry(path="x" * 10_000, size=0, sha256="0" * 64)
+    with pytest.raises(IntegrityError, match="cannot be opened"):
+        verify_files(tmp_path, [entry], manifest_sha256="", stamps=None)
