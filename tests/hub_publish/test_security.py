@@ -84,15 +84,14 @@ def test_stages_that_need_no_token_have_none(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("slug", ["../tiny", "tiny/../../x", "/etc", "a b", "..", "tiny\n"])
-@pytest.mark.parametrize("name", ["publish", "promote", "rollback", "fetch", "update"])
-def test_slugs(hub: Hub, command: Command, make_project: Project, name: str, slug: str) -> None:
+def test_slugs(hub: Hub, command: Command, make_project: Project, slug: str) -> None:
     """A slug that is none is refused before a path is made of it."""
     root = make_project(settings={"target": "folder", "index": {"folder": "dist"}})
     before = sorted(root.parent.rglob("*"))
-    code, text = command(name, slug)
-    assert code in (1, 2, 3)
-    assert text.startswith("error: ")
-    # an index, once asked for, may have made its lock file
+    for name in ("publish", "promote", "rollback", "fetch", "update"):
+        code, text = command(name, slug)
+        assert code in (1, 2, 3)
+        assert text.startswith("error: ")
     assert [path for path in sorted(root.parent.rglob("*")) if path not in before and "hub" not in path.parts] == []
     assert not hub.requests
 
