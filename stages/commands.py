@@ -12,7 +12,7 @@ from rich.table import Table
 
 from artificer.index import index_schema
 from artificer.manifest import MANIFEST_FILE, Manifest, describe_file, manifest_schema
-from stages import checkpoint, files, paths, registry, sources
+from stages import checkpoint, files, paths, registry, sources, spec
 from stages.errors import BuildError, RegistryError, SourceError, UsageError
 from stages.params import load_params
 from stages.publish import load_receipt
@@ -47,7 +47,8 @@ def add(source: str, slug: str | None, revision: str, license: str | None) -> No
         found.activation, raw.get("activation"), len(found.labels), f"models.{slug}.activation"
     )
     raw["max_length"] = raw.get("max_length") or found.max_length
-    registry.check_entry(slug, raw, paths.REGISTRY)
+    entry = registry.check_entry(slug, raw, paths.REGISTRY)
+    spec.check_max_length(slug, entry, found)
     text = paths.REGISTRY.read_text(encoding="utf-8")
     updated = registry.append_entry(text, slug, _entry_yaml(raw))
     files.write_file(paths.lock(slug), registry.lock_json(lock))
@@ -169,13 +170,18 @@ def _declared_license(source: SourceEntry, commit: str | None) -> str | None:
             card = HfApi().model_info(source.repo, revision=commit).card_data
         value = card.get("license") if card else None
     else:
-        readme = Path(source.path or "", "README.md")
-        found = (
-            re.match(r"---\n(.*?)\n---", readme.read_text(encoding="utf-8"), re.DOTALL) if readme.is_file() else None
-        )
-        front = yaml.safe_load(found.group(1)) if found else None
+        front = _front_matter(Path(source.path or "", "README.md"))
         value = front.get("license") if isinstance(front, dict) else None
     return value if isinstance(value, str) else None
+
+
+def _front_matter(readme: Path) -> Any:
+    """The YAML at the head of a model card; None where there is none that can be read."""
+    try:
+        found = re.match(r"---\n(.*?)\n---", readme.read_text(encoding="utf-8"), re.DOTALL)
+        return yaml.safe_load(found.group(1)) if found else None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
 
 
 def _pin_state(slug: str, entry: ModelEntry) -> str:

@@ -1,7 +1,7 @@
 """The arithmetic of proof: pure functions from logits and labels to figures."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -35,8 +35,8 @@ def differences(
         logit_mean_abs=float(logit_gap.mean()),
         score_max_abs=float(score_gap.max()),
         score_mean_abs=float(score_gap.mean()),
-        spearman=_worst(_correlation(stats.spearmanr(found[:, i], expected[:, i])) for i in labels),
-        kendall=_worst(_correlation(stats.kendalltau(found[:, i], expected[:, i])) for i in labels),
+        spearman=_worst(_correlation(stats.spearmanr, found[:, i], expected[:, i]) for i in labels),
+        kendall=_worst(_correlation(stats.kendalltau, found[:, i], expected[:, i]) for i in labels),
         top_k=top_k,
         top_k_overlap=min(top_overlap(found[:, i], expected[:, i], groups, top_k) for i in labels),
         batch_score_max_abs=batch_score_max_abs,
@@ -104,7 +104,7 @@ def quality(
         useful = [(truth, score) for truth, score in binary if 0 < truth.sum() < len(truth)]
         if useful:
             mean_precision = float(np.mean([average_precision_score(truth, score) for truth, score in useful]))
-        spearman = _worst([_correlation(stats.spearmanr(scores, gold))])
+        spearman = _worst([_correlation(stats.spearmanr, scores, gold)])
     name: Literal["ndcg_at_10", "spearman", "accuracy"] = "spearman"
     if accuracy is not None:
         name = "accuracy"
@@ -133,9 +133,11 @@ def main_value(quality: Quality) -> float:
     return found or 0.0
 
 
-def _correlation(result: Any) -> float:
-    """The statistic of scipy's result; NaN where either side is constant."""
-    return float(result.statistic)
+def _correlation(statistic: Callable[[Any, Any], Any], found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """NaN where `expected` is constant, so that there is no order to keep; 0 where only `found` is: it kept none."""
+    if len(np.unique(expected)) < 2:
+        return math.nan
+    return float(statistic(found, expected).statistic) if len(np.unique(found)) > 1 else 0.0
 
 
 def _worst(correlations: Iterable[float]) -> float | None:

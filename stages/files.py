@@ -12,7 +12,7 @@ from artificer.manifest import FileEntry, describe_file
 def write_file(path: Path, data: bytes) -> None:
     """Replace `path` with `data` at once: a temporary beside it, flushed to disk, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name}.partial")  # fixed, so that a rerun replaces what a kill left
     try:
         with temporary.open("wb") as stream:
             stream.write(data)

@@ -24,6 +24,8 @@ def publish(package: Package, *, dry_run: bool, overwrite: bool) -> Receipt | No
     if published_already(target, package.files):
         print(f"{target} holds this manifest and its files already")
     else:
+        if target.exists() and not target.is_dir():
+            raise PublishError(f"{target}: expected a folder or nothing, found a file. Move it, then run again.")
         if not overwrite:
             _refuse_foreign_files(target)
         if dry_run:

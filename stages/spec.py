@@ -37,11 +37,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
 def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec:
     """The spec of a pinned checkpoint that lies in `folder`. Raises SourceError or RegistryError."""
     found = checkpoint.inspect(folder)
-    if entry.max_length and entry.max_length > found.max_length:
-        raise RegistryError(
-            f"{paths.REGISTRY}: models.{slug}.max_length: {entry.max_length} tokens, "
-            f"the checkpoint takes {found.max_length}."
-        )
+    check_max_length(slug, entry, found)
     return ModelSpec(
         slug=slug,
         task=entry.task,
@@ -66,6 +62,15 @@ def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec
         variants=entry.selected_variants(),
         recipes=entry.variants.recipes,
     )
+
+
+def check_max_length(slug: str, entry: ModelEntry, found: checkpoint.Checkpoint) -> None:
+    """Raise RegistryError when the entry allows more tokens than the checkpoint has positions for."""
+    if entry.max_length and entry.max_length > found.max_length:
+        raise RegistryError(
+            f"{paths.REGISTRY}: models.{slug}.max_length: {entry.max_length} tokens, "
+            f"the checkpoint takes {found.max_length}."
+        )
 
 
 def write_spec(spec: ModelSpec) -> None:

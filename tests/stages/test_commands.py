@@ -114,10 +114,7 @@ def test_a_checkpoint_without_a_license_is_refused(folder: Path, root: Path, sta
 @pytest.mark.parametrize(
     "front",
     [
-        pytest.param(
-            "---\nlicense: [mit\n---\n",
-            marks=pytest.mark.xfail(reason="the card's YAML is parsed without a guard", strict=True),
-        ),
+        "---\nlicense: [mit\n---\n",
         "---\n- a\n---\n",
         "---\nlicense: 4\n---\n",
         "# none\n",

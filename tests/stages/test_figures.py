@@ -56,6 +56,13 @@ def test_figures_stay_in_their_ranges(found: Logits, expected: Logits) -> None:
     assert one.top_k_overlap == pytest.approx(other.top_k_overlap)
 
 
+def test_a_variant_that_scores_everything_alike_has_kept_no_order() -> None:
+    """Its correlation is 0 and fails a gate; only where the reference has no order is there none to judge."""
+    varied, constant = np.arange(ROWS, dtype=np.float32)[:, None], np.ones((ROWS, 1), dtype=np.float32)
+    assert figures.differences(constant, varied, "identity", GROUPS, 3, None).spearman == 0.0
+    assert figures.differences(varied, constant, "identity", GROUPS, 3, None).spearman is None
+
+
 @given(strategies.distinct_logits(ROWS))
 def test_reversed_logits_have_the_opposite_rank(expected: Logits) -> None:
     """Correlations reach from 1 to -1."""

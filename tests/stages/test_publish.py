@@ -194,7 +194,6 @@ def test_a_folder_that_is_not_ours_is_refused(packed: Path, stages: Stages) -> N
     assert not (packed / "registry/receipts" / f"{SLUG}.json").exists()
 
 
-@pytest.mark.xfail(reason="the file is exchanged for the folder and set aside", strict=True)
 def test_a_file_in_the_folders_place_is_refused(packed: Path, stages: Stages) -> None:
     """A target that is a file costs a message, not the file."""
     (packed / TARGET).parent.mkdir(parents=True)
