@@ -200,7 +200,8 @@ def append_entry(text: str, slug: str, entry_text: str) -> str:
 
     `entry_text` is the entry's YAML, unindented. `models` is the file's only key, so its block ends with the file.
     """
-    block = f"  {slug}:\n" + "".join(f"    {line}\n" for line in entry_text.rstrip("\n").split("\n"))
+    key = slug if parse_yaml(slug, paths.REGISTRY) == slug else f'"{slug}"'  # YAML takes a bare `no` for false
+    block = f"  {key}:\n" + "".join(f"    {line}\n" for line in entry_text.rstrip("\n").split("\n"))
     base = re.sub(r"(?m)^models:[ \t]*(\{\}|null|~)?[ \t]*$", "models:", text.rstrip("\n"), count=1)
     before = parse_yaml(text, paths.REGISTRY)["models"] or {}
     if slug in before:
