@@ -12,7 +12,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constrai
 repro: $(VENV)/.builder
 	python -m stages check
 	python -m stages host
-	dvc repro
+	dvc repro --keep-going
 
 test: $(VENV)/.developer
 	python -m pytest -n 2 --dist loadfile

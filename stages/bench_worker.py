@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from artificer.manifest import ExecutionPrecision, Runtime
+from stages.errors import first_line
 from stages.spec import ModelSpec
 
 Pairs = list[tuple[str, str]]
@@ -57,7 +58,7 @@ def serve(connection: Connection, candidate: Candidate, spec: ModelSpec, source:
         connection.send(peak_memory_bytes())
     except Exception as error:
         # Sent to the parent, which records it: one candidate that cannot run must not end the benchmark.
-        connection.send(f"{type(error).__name__}: {str(error).splitlines()[0]}"[:400])
+        connection.send(first_line(error))
 
 
 def peak_memory_bytes() -> int:

@@ -4,6 +4,7 @@ Every candidate lives in a process of its own; in each round each scores every w
 what else the machine does falls on all alike. A ratio compares with torch fp32 in the same round.
 """
 
+import contextlib
 import multiprocessing
 import statistics
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from stages.bench_worker import Candidate, Opened, Pairs
 from stages.build import load_record, published_files
 from stages.data import load_workloads
 from stages.errors import ToolchainError
-from stages.host import load_host
+from stages.host import current_host
 from stages.params import load_params
 from stages.spec import ModelSpec, load_spec
 from stages.summary import BASELINE
@@ -40,7 +41,7 @@ Key = tuple[str, int]
 
 def run(slug: str) -> None:
     """Write benchmark.json, and the same into registry/benchmarks/<slug>/<host>.json, where figures accumulate."""
-    spec, params, host = load_spec(slug), load_params(), load_host()
+    spec, params, host = load_spec(slug), load_params(), current_host()
     preset = params.benchmark.chosen
     threads = params.benchmark.threads or host.cores
     workloads = load_workloads(slug)
@@ -127,21 +128,25 @@ class _Worker:
     def ask(self, batches: list[Pairs]) -> list[float] | None:
         if self.failed:
             return None
-        self.connection.send(batches)
+        self._send(batches)
         answer = self._receive()
         return answer if isinstance(answer, list) else None
 
     def finish(self) -> bool:
         """Close the process; whether it has run to the end."""
         if not self.failed:
-            self.connection.send(None)
+            self._send(None)
             self.peak_memory_bytes = self._receive() or 0
         return not self.failed
+
+    def _send(self, message: list[Pairs] | None) -> None:
+        with contextlib.suppress(OSError):  # a dead process is what `_receive` reports
+            self.connection.send(message)
 
     def _receive(self) -> Any:
         try:
             answer = self.connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             answer = "the process was killed, which is what a system short of memory does"
         if isinstance(answer, str):
             self.failed = True

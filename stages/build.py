@@ -3,7 +3,7 @@
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -101,12 +101,20 @@ def parent_graph(slug: str, variant_id: str) -> Path:
     return paths.variant(slug, row(variant_id)) / row(variant_id).file_name
 
 
-def require_fields(variant_id: str, overrides: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Raise RegistryError when a recipe sets what the library's configuration does not have: it would be ignored."""
-    names = sorted(known)
-    for name in overrides:
+def check_recipe(variant_id: str, overrides: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Raise RegistryError when a recipe sets a field that the library's configuration does not have, or one of another
+    kind than its default: the library would ignore the first and misread the second."""
+    names = sorted(defaults)
+    for name, value in overrides.items():
+        where = f"{paths.PARAMS} or {paths.REGISTRY}: recipes.{variant_id}.{name}"
         if name not in names:
-            raise RegistryError(f"recipes.{variant_id}.{name}: no such field; known: {', '.join(names) or 'none'}.")
+            raise RegistryError(f"{where}: no such field; known: {', '.join(names) or 'none'}.")
+        for kind in (bool, int, float, str, list, dict):
+            if isinstance(defaults[name], kind):
+                wanted = (int, float) if kind is float else kind
+                if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+                    raise RegistryError(f"{where}: expected a {kind.__name__}, found {value!r}.")
+                break
 
 
 def plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """The model card: a template beside this module, filled from the manifest."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
@@ -17,9 +18,8 @@ ACTIVATION_MODULES = {
 }
 
 
-def render(manifest: Manifest, reference: Quality, declared: bool) -> str:
-    """The card. `declared`: the pristine config.json says the same activation, so sentence-transformers needs no
-    argument for it."""
+def render(manifest: Manifest, reference: Quality, arguments: Sequence[str]) -> str:
+    """The card. `arguments` are what sentence-transformers needs beside the pristine files to give the same scores."""
     tables = []
     for benchmark in manifest.benchmarks or (None,):
         if benchmark is not None:
@@ -29,9 +29,7 @@ def render(manifest: Manifest, reference: Quality, declared: bool) -> str:
             )
         tables.append(markdown_table(lines(manifest, benchmark)) + "\n")
     not_shipped = [f"`{v.id}`: {v.reason}" for v in manifest.variants if v.status != "passed"]
-    graphs = [
-        v.graph for v in manifest.variants if v.graph and v.runtime == "onnx" and v.precision_class in ("fp32", "half")
-    ]
+    graphs = [v.graph for v in manifest.variants if v.graph and v.runtime == "onnx" and v.precision_class == "fp32"]
     text = Template(TEMPLATE.read_text(encoding="utf-8"))
     return text.substitute(
         name=manifest.name,
@@ -42,7 +40,7 @@ def render(manifest: Manifest, reference: Quality, declared: bool) -> str:
         revision=manifest.source.revision,
         rows=manifest.evaluation.rows,
         activation=manifest.activation,
-        activation_argument="" if declared else f", activation_fn={ACTIVATION_MODULES[manifest.activation]}",
+        arguments="".join(f", {argument}" for argument in arguments),
         plot=CARD_PLOT,
         tables="\n".join(tables).strip(),
         example_file=graphs[-1] if graphs else "onnx/model.onnx",

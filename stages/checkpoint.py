@@ -7,12 +7,12 @@ import json
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from msgspec import Struct
 
 from artificer.manifest import Activation, TokenizerInfo
-from stages.errors import SourceError
+from stages.errors import SourceError, first_line
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -32,22 +32,39 @@ OPTIONAL_FILES = (
 )
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 # Position ids of RoBERTa-style models start behind the padding id, so two places of the table are no positions.
-OFFSET_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm")
+OFFSET_POSITIONS = (
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "camembert",
+    "roberta-prelayernorm",
+    "mpnet",
+    "longformer",
+)
 ACTIVATION_CLASSES: dict[str, Activation] = {
     "torch.nn.modules.activation.Sigmoid": "sigmoid",
     "torch.nn.modules.activation.Softmax": "softmax",
     "torch.nn.modules.linear.Identity": "identity",
+    "torch.nn.Sigmoid": "sigmoid",
+    "torch.nn.Softmax": "softmax",
+    "torch.nn.Identity": "identity",
 }
+CHOICES = (
+    "`activation: sigmoid` (labels independent), `softmax` (exactly one applies) or `identity` (raw logits) in the "
+    "entry, or --activation of `add`."
+)
+# First part of the names that transformers gives to the weights of a classifier head.
+HEADS = ("classifier", "score", "classification_head", "logits_proj", "sequence_summary")
 CLASSIFIER_ARCHITECTURE = "ForSequenceClassification"
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
-    """What the files declare. `activation` is None when they declare none."""
+    """What the files declare. `activation` is None when they declare none; it may be one that is unknown."""
 
     architecture: str
     model_type: str
     labels: tuple[str, ...]
-    activation: Activation | None
+    activation: str | None
     max_length: int
     tokenizer: TokenizerInfo
     parameters: int
@@ -78,8 +95,18 @@ def needed_files(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(weights | set(REQUIRED_FILES) | (set(OPTIONAL_FILES) & names)))
 
 
-def inspect(folder: Path) -> Checkpoint:
-    """Read a folder that holds `needed_files`. Raises SourceError for anything that is unsafe or unclear."""
+def inspect(folder: Path, name: str | None = None) -> Checkpoint:
+    """Read a folder that holds `needed_files`; `name` is what messages call it. Raises SourceError for anything that is
+    unsafe or unclear."""
+    try:
+        return _inspect(folder)
+    except SourceError as error:
+        raise SourceError(str(error).replace(str(folder), name or str(folder))) from None
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+        raise SourceError(f"{name or folder}: its configuration is not understood: {first_line(error)}.") from None
+
+
+def _inspect(folder: Path) -> Checkpoint:
     config = _read_object(folder / "config.json")
     _refuse_code(config, folder / "config.json")
     tokenizer_config = _read_object(folder / "tokenizer_config.json")
@@ -104,21 +131,25 @@ def inspect(folder: Path) -> Checkpoint:
     )
 
 
-def resolve_activation(declared: Activation | None, wanted: Activation | None, labels: int, where: str) -> Activation:
+def resolve_activation(declared: str | None, wanted: Activation | None, labels: int, where: str) -> Activation:
     """The activation to apply, once: the entry's, else the checkpoint's, else sigmoid for a single label.
 
     The default is sentence-transformers' own. For several labels there is none: sigmoid (independent labels) and
     softmax (one of them) give different scores, so the entry must say which.
     """
+    if wanted is None and declared is not None and declared not in get_args(Activation):
+        known = ", ".join(ACTIVATION_CLASSES)
+        raise SourceError(
+            f"{where}: the checkpoint declares {declared}; known are {known}. Say which applies: {CHOICES}"
+        )
     activation = wanted or declared or ("sigmoid" if labels == 1 else None)
     if activation is None:
         raise SourceError(
-            f"{where}: the checkpoint has {labels} labels and declares no activation. Write `activation: sigmoid` "
-            "(labels independent), `softmax` (exactly one applies), or `identity` (raw logits)."
+            f"{where}: the checkpoint has {labels} labels and declares no activation. Say which applies: {CHOICES}"
         )
     if activation == "softmax" and labels == 1:
         raise SourceError(f"{where}: softmax over one label is always 1; expected sigmoid or identity.")
-    return activation
+    return cast("Activation", activation)
 
 
 def _refuse_code(config: dict[str, Any], path: Path) -> None:
@@ -143,29 +174,25 @@ def _labels(config: dict[str, Any], folder: Path) -> tuple[str, ...]:
         raise SourceError(f"{folder / 'config.json'}: id2label: expected the keys 0 … n-1, no {error}.") from None
 
 
-def _declared_activation(folder: Path, config: dict[str, Any]) -> Activation | None:
+def _declared_activation(folder: Path, config: dict[str, Any]) -> str | None:
     newer = folder / "config_sentence_transformers.json"
+    # sentence-transformers reads its own file first.
     candidates = [
+        (newer, _read_object(newer).get("activation_fn") if newer.exists() else None),
         (folder / "config.json", (config.get("sentence_transformers") or {}).get("activation_fn")),
         (folder / "config.json", config.get("sbert_ce_default_activation_function")),
-        (newer, _read_object(newer).get("activation_fn") if newer.exists() else None),
     ]
     for path, name in candidates:
         if name is None:
             continue
-        if name not in ACTIVATION_CLASSES:
-            known = ", ".join(ACTIVATION_CLASSES)
-            raise SourceError(
-                f"{path}: activation {name!r} is not known (known: {known}). Write `activation` in the entry."
-            )
-        return ACTIVATION_CLASSES[name]
+        return ACTIVATION_CLASSES.get(name, f"{name!r} of {path.name}")
     return None
 
 
 def _max_length(config: dict[str, Any], tokenizer_config: dict[str, Any]) -> int:
     positions = int(config.get("max_position_embeddings") or 512)
     if config.get("model_type") in OFFSET_POSITIONS:
-        positions -= int(config.get("pad_token_id") or 0) + 1
+        positions -= int(config.get("pad_token_id", 1)) + 1
     # transformers writes 1e30 where a tokenizer knows no limit.
     return int(min(float(tokenizer_config.get("model_max_length") or positions), positions))
 
@@ -197,15 +224,26 @@ def _tokenizer(folder: Path, tokenizer_config: dict[str, Any]) -> TokenizerInfo:
 def _weights(folder: Path) -> tuple[str, int]:
     """The most common dtype of the weights and their number, from safetensors headers alone."""
     counts: dict[str, int] = {}
+    names: set[str] = set()
+    index = folder / WEIGHTS_INDEX
+    shards = set(_read_object(index)["weight_map"].values()) if index.exists() else set()
+    if missing := sorted(name for name in shards if not (folder / name).is_file()):
+        raise SourceError(f"{index}: weight_map names {', '.join(missing)}, which is not there.")
     for path in sorted(folder.glob("*.safetensors")):
         for name, tensor in _safetensors_header(path).items():
             if name != "__metadata__":
+                names.add(name)
                 size = 1
                 for dimension in tensor["shape"]:
                     size *= dimension
                 counts[tensor["dtype"]] = counts.get(tensor["dtype"], 0) + size
     if not counts:
         raise SourceError(f"{folder}: the safetensors files hold no tensor.")
+    if not any(name.partition(".")[0] in HEADS for name in names):
+        raise SourceError(
+            f"{folder}: no tensor of a classifier head ({', '.join(HEADS)}): it was saved without one, and "
+            "transformers would make one up. Save the whole classifier with `model.save_pretrained(folder)`."
+        )
     return max(counts, key=lambda dtype: counts[dtype]), sum(counts.values())
 
 

@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("source", help="a repo of the Hub, a local folder, or a name of registry/catalog.yaml")
     add.add_argument("--slug", help="the model's name in the registry (default: from the source's name)")
     add.add_argument("--revision", default="main", help="commit, branch or tag of a repo (default: main)")
+    add.add_argument("--activation", choices=("identity", "sigmoid", "softmax"), help="where the source is not clear")
     add.add_argument("--license", help="SPDX id, where the source does not say")
     pin = commands.add_parser("pin", help="lock the files of a registry entry as they are now")
     pin.add_argument("slug", nargs="+")
@@ -91,6 +92,9 @@ def main(argv: list[str] | None = None) -> int:
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"error: {error.filename or command}: {error.strerror or error}.", file=sys.stderr)
+        return BuildError.exit_code
     except ArtificerError as error:
         print(f"error: {error}", file=sys.stderr)
         return BuildError.exit_code

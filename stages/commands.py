@@ -1,6 +1,7 @@
 """The registry's own commands: add, pin, pin-data, list, check, schema. `stages.cli` names them."""
 
 import json
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -11,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from artificer.index import index_schema
-from artificer.manifest import MANIFEST_FILE, Manifest, describe_file, manifest_schema
-from stages import checkpoint, files, paths, registry, sources, spec
+from artificer.manifest import MANIFEST_FILE, Activation, Manifest, describe_file, manifest_schema
+from stages import checkpoint, data, files, paths, registry, sources, spec
 from stages.errors import BuildError, RegistryError, SourceError, UsageError
 from stages.params import load_params
 from stages.publish import load_receipt
@@ -20,7 +21,7 @@ from stages.registry import ModelEntry, SourceEntry
 from stages.yaml_files import read_yaml
 
 
-def add(source: str, slug: str | None, revision: str, license: str | None) -> None:
+def add(source: str, slug: str | None, revision: str, license: str | None, activation: Activation | None) -> None:
     """Inspect a checkpoint, pin it, and append it to registry/models.yaml. Writes nothing when anything is wrong."""
     catalog = read_yaml(paths.CATALOG)["models"]
     if source in catalog:
@@ -31,20 +32,24 @@ def add(source: str, slug: str | None, revision: str, license: str | None) -> No
             known = ", ".join(catalog)
             raise UsageError(f"{source!r} is no folder, no repo id like org/name, and not in the catalog ({known}).")
         slug = slug or re.sub(r"[^a-z0-9]+", "-", Path(source).resolve().name.lower()).strip("-")
-        raw = {"source": {"path": Path(source).as_posix()} if is_folder else {"repo": source, "revision": revision}}
+        raw = {
+            "source": {"path": Path(os.path.relpath(source)).as_posix()}
+            if is_folder
+            else {"repo": source, "revision": revision}
+        }
     if slug in registry.slugs():
         raise RegistryError(f"{paths.REGISTRY}: models.{slug} is there already. Choose another with --slug.")
     draft = registry.check_entry(slug, {"task": "text-ranking", "license": "unknown", **raw}, paths.REGISTRY)
     with tempfile.TemporaryDirectory() as folder:
         lock = sources.pin(draft.source, Path(folder))
-        found = checkpoint.inspect(Path(folder))
+        found = checkpoint.inspect(Path(folder), draft.source.location)
     license = license or raw.get("license") or _declared_license(draft.source, lock.revision)
     if license is None:
         raise SourceError(f"{source} declares no license. Give its SPDX id with --license, for example apache-2.0.")
     raw["task"] = raw.get("task") or ("text-ranking" if len(found.labels) == 1 else "text-classification")
     raw["license"] = license
     raw["activation"] = checkpoint.resolve_activation(
-        found.activation, raw.get("activation"), len(found.labels), f"models.{slug}.activation"
+        found.activation, activation or draft.activation, len(found.labels), f"models.{slug}.activation"
     )
     raw["max_length"] = raw.get("max_length") or found.max_length
     entry = registry.check_entry(slug, raw, paths.REGISTRY)
@@ -68,7 +73,7 @@ def pin(slug: list[str]) -> None:
         entry = registry.load_entry(name)
         with tempfile.TemporaryDirectory() as folder:
             lock = sources.pin(entry.source, Path(folder))
-            checkpoint.inspect(Path(folder))
+            checkpoint.inspect(Path(folder), entry.source.location)
         try:
             before = {entry.path: entry for entry in registry.load_lock(name, entry).files}
         except RegistryError:
@@ -129,8 +134,18 @@ def check() -> None:
         lock = registry.load_lock(slug, entry)
         if entry.source.path and (state := _pin_state(slug, entry)) != "yes":
             raise SourceError(f"models.{slug}.source: {lock.location} {state}. Run `python -m stages pin {slug}`.")
+        if params is None:
+            return
+        data.check(slug, entry, params)
+        owner = owners.setdefault(registry.publish_repo(slug, entry, params.publish.namespace), slug)
+        if owner != slug:
+            raise RegistryError(f"{paths.REGISTRY}: models.{slug}.publish.repo: models.{owner} publishes there too.")
 
-    collect(load_params)
+    params, owners = None, dict[str, str]()
+    try:
+        params = load_params()
+    except BuildError as error:
+        problems.append(str(error))
     for slug in registry.slugs():
         collect(lambda slug=slug: check_model(slug))
     if problems:

@@ -3,8 +3,8 @@
 What follows depends on these files alone, so that a set that is added or edited re-runs only what uses it.
 """
 
+import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -14,15 +14,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from artificer.manifest import DatasetInfo, canonical_json, describe_file
+from artificer.manifest import DatasetInfo, canonical_json
 from stages import files, paths
-from stages.errors import DataError
-from stages.params import Columns, DataSet, Workload, load_params
-from stages.registry import COMMIT_PATTERN, load_entry
+from stages.errors import DataError, first_line
+from stages.params import BuildParams, Columns, DataParams, DataSet, Workload, load_params
+from stages.registry import COMMIT_PATTERN, ModelEntry, load_entry
 
 MINIMUM_CALIBRATION_ROWS = 8
 MINIMUM_EVALUATION_ROWS = 2
 NANOBEIR_CANDIDATES = 100
+LARGEST_LABEL = 1e12
 
 
 class Pair(Struct, frozen=True, kw_only=True):
@@ -44,11 +45,7 @@ def run(slug: str) -> None:
     """Write the files of a model. Raises DataError when a set is unreadable, too small, or has no usable labels."""
     build_params = load_params()
     params = build_params.data
-    entry = load_entry(slug)
-    names = (entry.data.evaluation or params.evaluation, entry.data.calibration or params.calibration)
-    for name, where in zip(names, ("evaluation", "calibration"), strict=True):
-        if name not in params.sets:
-            raise DataError(f"{paths.REGISTRY}: models.{slug}.data.{where}: no set {name!r} in {paths.PARAMS}.")
+    names = set_names(slug, load_entry(slug), params)
     evaluation = load_pairs(names[0], params.sets[names[0]])
     calibration = load_pairs(names[1], params.sets[names[1]])
     if len(evaluation) < MINIMUM_EVALUATION_ROWS or any(pair.label is None for pair in evaluation):
@@ -70,6 +67,26 @@ def run(slug: str) -> None:
     write_pairs(paths.evaluation(slug), names[0], evaluation)
     write_pairs(paths.calibration(slug), names[1], calibration)
     print(f"{len(evaluation)} evaluation pairs of {names[0]}, {len(calibration)} calibration pairs of {names[1]}")
+
+
+def set_names(slug: str, entry: ModelEntry, params: DataParams) -> tuple[str, str]:
+    """The model's evaluation and calibration set. Raises DataError when params.yaml has no such set."""
+    names = (entry.data.evaluation or params.evaluation, entry.data.calibration or params.calibration)
+    for name, where in zip(names, ("evaluation", "calibration"), strict=True):
+        if name not in params.sets:
+            raise DataError(f"{paths.REGISTRY}: models.{slug}.data.{where}: no set {name!r} in {paths.PARAMS}.")
+    return names
+
+
+def check(slug: str, entry: ModelEntry, params: BuildParams) -> None:
+    """Raise DataError when a set that the model uses is malformed, or not pinned; sets of the Hub are not fetched."""
+    workloads = (workload.set for workload in params.benchmark.chosen.workloads.values())
+    for name in dict.fromkeys((*set_names(slug, entry, params.data), *workloads)):
+        data_set = params.data.sets[name]
+        if data_set.path:
+            load_pairs(name, data_set)
+        else:
+            _pinned_revision(name, data_set)
 
 
 def write_pairs(path: Path, name: str, pairs: Iterable[Pair]) -> None:
@@ -98,10 +115,12 @@ def workload_texts(pairs: tuple[Pair, ...], workload: Workload) -> list[tuple[st
     return [(shape(pair.query), shape(pair.passage)) for pair in pairs[: workload.pairs]]
 
 
-def describe(path: Path) -> DatasetInfo:
-    """Name, rows and hash of a normalised file, for the manifest."""
+def describe(path: Path, rows: int) -> DatasetInfo:
+    """Name, number and hash of the first `rows` pairs, those that were used, for the manifest."""
     data = read_pairs(path)
-    return DatasetInfo(name=data.name, rows=len(data.pairs), sha256=describe_file(path.parent, path.name).sha256)
+    used = data.pairs[:rows]
+    digest = hashlib.sha256(b"".join(msgspec.json.encode(pair) + b"\n" for pair in used)).hexdigest()
+    return DatasetInfo(name=data.name, rows=len(used), sha256=digest)
 
 
 def load_pairs(name: str, data_set: DataSet) -> tuple[Pair, ...]:
@@ -131,7 +150,7 @@ def _local_rows(name: str, path: Path) -> Iterator[tuple[str, Any]]:
         if line.strip():
             try:
                 yield f"{path}:{number}", json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}:{number}: expected a JSON object: {error}.") from None
 
 
@@ -147,7 +166,7 @@ def _from_columns(name: str, rows: Iterable[tuple[str, Any]], columns: Columns |
         label = row[columns.label] if columns.label else None
         if not (is_text(query) and is_text(passage)):
             raise DataError(f"{where}: {columns.query} and {columns.passage}: expected two texts that are not empty.")
-        is_number = isinstance(label, int | float) and not isinstance(label, bool) and math.isfinite(label)
+        is_number = isinstance(label, int | float) and not isinstance(label, bool) and abs(label) < LARGEST_LABEL
         if columns.label and not is_number:
             raise DataError(f"{where}: {columns.label}: expected a number, found {label!r}.")
         yield Pair(query=query, passage=passage, label=None if label is None else float(label))
@@ -178,7 +197,7 @@ def _hub_rows(data_set: DataSet, revision: str, config: str | None, split: str |
     try:
         rows = datasets.load_dataset(data_set.dataset, config, split=split, revision=revision)
     except Exception as error:  # the library raises OSError, ValueError and its own kinds
-        raise DataError(f"{where}: the data set cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise DataError(f"{where}: the data set cannot be loaded: {first_line(error)}") from None
     yield from ((f"{where} row {number}", row) for number, row in enumerate(rows))
 
 
@@ -195,9 +214,12 @@ def _nanobeir(data_set: DataSet, revision: str) -> Iterator[Pair]:
             ids = row["corpus-id"]
             relevant.setdefault(str(row["query-id"]), set()).update([ids] if isinstance(ids, str) else ids)
         for query_id, row in table("bm25", "query-id").items():
-            for corpus_id in row["corpus-ids"][:NANOBEIR_CANDIDATES]:
+            right = relevant.get(query_id, set())
+            found = row["corpus-ids"][:NANOBEIR_CANDIDATES]
+            # The evaluator adds the positives that BM25 missed (always_rerank_positives).
+            for corpus_id in [*sorted(right - set(found)), *found]:
                 yield Pair(
                     query=queries[query_id]["text"],
                     passage=corpus[corpus_id]["text"],
-                    label=2.0 if corpus_id in relevant.get(query_id, ()) else 0.0,
+                    label=2.0 if corpus_id in right else 0.0,
                 )

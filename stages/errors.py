@@ -53,3 +53,9 @@ class OutdatedError(BuildError):
     """`update --check` found a source that moved: not a failure, but a script must be able to tell."""
 
     exit_code = 10
+
+
+def first_line(error: BaseException) -> str:
+    """Kind and first line of any error, at most 400 characters; an error without text has its kind alone."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    return f"{type(error).__name__}: {text}"[:400]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import onnx_graph, paths, torch_model
-from stages.build import Built, build_step, load_record, require_fields
+from stages.build import Built, build_step, check_recipe, load_record
 from stages.errors import ToolchainError
 from stages.variants import PLAIN_EXPORT, VariantRow
 
@@ -16,7 +16,7 @@ def run(slug: str) -> None:
         from optimum.exporters.onnx import onnx_export_from_model
 
         # The exporter validates nothing that `parity` does not validate better.
-        require_fields(row.id, overrides, ("opset", "do_constant_folding"))
+        check_recipe(row.id, overrides, {"opset": 0, "do_constant_folding": True})
         settings = {"opset": None, "do_constant_folding": True, **overrides}
         onnx_export_from_model(
             torch_model.load_model(paths.source(slug)),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import onnx_graph, paths, torch_model
-from stages.build import Built, build_step, require_fields
+from stages.build import Built, build_step, check_recipe
 from stages.variants import VariantRow
 
 
@@ -15,7 +15,7 @@ def run(slug: str) -> None:
         from optimum.exporters.openvino import export_from_model
         from optimum.intel.openvino import OVConfig
 
-        require_fields(row.id, overrides, ())
+        check_recipe(row.id, overrides, {})
         export_from_model(
             torch_model.load_model(paths.source(slug)),
             output=folder,

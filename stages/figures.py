@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, ndcg_score
 
 from artificer.manifest import Activation, Figures, Quality
 from artificer.scoring import activate
+from stages.errors import DataError
 
 Logits = NDArray[np.float32]
 NDCG_CUT = 10
@@ -29,6 +30,9 @@ def differences(
     """How far `found` is from `expected`, both [pairs, labels]. Rank figures are the worst over the labels."""
     logit_gap = np.abs(found.astype(np.float64) - expected)
     score_gap = np.abs(activate(found, activation).astype(np.float64) - activate(expected, activation))
+    if activation == "identity":
+        # Raw logits have no scale of their own: as a share of the reference's range they compare with sigmoid scores.
+        score_gap /= max(float(np.ptp(expected)), 1e-12)
     labels = range(found.shape[1])
     return Figures(
         logit_max_abs=float(logit_gap.max()),
@@ -85,12 +89,14 @@ def quality(
     relevant_from: float,
     reference: Quality | None,
 ) -> Quality:
-    """Quality of logits [pairs, labels] against gold labels; `ratio` is to `reference`, 1 without one.
+    """Quality of logits [pairs, labels] against gold labels; `ratio` is to `reference`, 1 without one. Raises DataError
+    when the labels say nothing about the reference.
 
     One label: NDCG@10 (linear gain, scikit-learn's ndcg_score) and MAP over queries with at least one relevant and one
     other passage, and Spearman with the gold labels over all pairs. Several labels: accuracy of the highest.
     """
     gold = np.asarray(labels, dtype=np.float64)
+    _check_labels(gold, logits.shape[1])
     ndcg = mean_precision = accuracy = None
     if logits.shape[1] > 1:
         accuracy = float(np.mean(logits.argmax(axis=1) == gold))
@@ -98,6 +104,8 @@ def quality(
     else:
         scores = logits[:, 0].astype(np.float64)
         judged = [g for g in rankings(groups) if len(set(gold[g])) > 1]
+        if any((gold[g] < 0).any() for g in judged):
+            raise DataError("evaluation: expected graded labels of at least 0, found a negative one.")
         if judged:
             ndcg = float(np.mean([ndcg_score([gold[g]], [scores[g]], k=NDCG_CUT) for g in judged]))
         binary = [(gold[g] >= relevant_from, scores[g]) for g in judged]
@@ -111,6 +119,11 @@ def quality(
     elif ndcg is not None:
         name = "ndcg_at_10"
     value = {"accuracy": accuracy, "ndcg_at_10": ndcg, "spearman": spearman}[name] or 0.0
+    if reference is None and value <= 0:
+        raise DataError(
+            f"evaluation: the reference itself has {name} {value:.3f} on these labels, so nothing can be compared with "
+            "it. Expected labels that differ and that the model has learnt to follow."
+        )
     base = value if reference is None else main_value(reference)
     return Quality(
         main_metric=name,
@@ -118,8 +131,13 @@ def quality(
         map=mean_precision,
         spearman=spearman,
         accuracy=accuracy,
-        ratio=value / base if base > 0 else 1.0 if value >= base else 0.0,
+        ratio=value / base,
     )
+
+
+def _check_labels(gold: NDArray[np.float64], labels: int) -> None:
+    if labels > 1 and not np.isin(gold, np.arange(labels)).all():
+        raise DataError(f"evaluation: expected labels from 0 to {labels - 1}, the index of the right one.")
 
 
 def geometric_mean(values: Sequence[float]) -> float:

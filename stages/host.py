@@ -5,6 +5,7 @@ import msgspec
 from artificer import host
 from artificer.manifest import Host, canonical_json
 from stages import files, paths
+from stages.errors import UsageError
 
 
 def run() -> None:
@@ -16,6 +17,20 @@ def run() -> None:
     print(f"{found.name}: {found.cpu_model}, {found.isa_class}, {found.cores} cores")
 
 
+def current_host() -> Host:
+    """What `run` wrote, which must still be this machine. Raises UsageError when it is not."""
+    written, found = load_host(), host.detect()
+    if written != found:
+        raise UsageError(
+            f"{paths.HOST} says {written.name} {written.runtimes}, this is {found.name} {found.runtimes}. "
+            "Run `python -m stages host`, then `dvc repro`."
+        )
+    return written
+
+
 def load_host() -> Host:
     """What `run` wrote."""
-    return msgspec.json.decode(paths.HOST.read_bytes(), type=Host)
+    try:
+        return msgspec.json.decode(paths.HOST.read_bytes(), type=Host)
+    except FileNotFoundError:
+        raise UsageError(f"{paths.HOST} is missing: run `python -m stages host`.") from None

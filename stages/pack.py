@@ -18,7 +18,7 @@ from artificer.manifest import (
 from stages import card, data, files, paths, plot
 from stages.benchmark import load_benchmarks
 from stages.build import VariantRecord, load_record, published_files
-from stages.errors import ParityError
+from stages.errors import ParityError, ToolchainError
 from stages.evaluate import load_quality
 from stages.host import load_host
 from stages.judge import judge, thresholds_class
@@ -52,7 +52,11 @@ def run(slug: str) -> None:
     for variant in variants:
         print(f"{variant.id:24} {variant.status:11} {variant.reason or ''}")
     benchmarks = _of_these_bytes(load_benchmarks(slug), variants)
-    declared = spec.activation == spec.declared_activation
+    arguments = []
+    if spec.activation != spec.declared_activation:
+        arguments.append(f"activation_fn={card.ACTIVATION_MODULES[spec.activation]}")
+    if spec.max_length != spec.declared_max_length:
+        arguments.append(f"max_length={spec.max_length}")
     name = publish_repo(slug, entry, params.publish.namespace)
     with files.staged_folder(paths.package(slug)) as folder:
         manifest = _manifest(spec, params, name, variants, benchmarks)
@@ -60,7 +64,7 @@ def run(slug: str) -> None:
         if plain.status != "passed":
             raise ParityError(f"{slug}: the plain ONNX export does not compute what torch computes: {plain.reason}.")
         plot.speed_against_quality([manifest], load_host().name, folder / plot.CARD_PLOT)
-        (folder / card.FILE).write_text(card.render(manifest, quality.reference, declared), encoding="utf-8")
+        (folder / card.FILE).write_text(card.render(manifest, quality.reference, arguments), encoding="utf-8")
         documents = tuple(describe_file(folder, path) for path in sorted((card.FILE, plot.CARD_PLOT)))
         manifest = msgspec.structs.replace(manifest, documents=documents)
         manifest.validate()
@@ -79,7 +83,13 @@ def _variant(
     published = published_files(record)
     proofs: tuple[Parity, ...] = ()
     status, reason = record.status, record.reason
+    if record.status == "built" and found is None:
+        raise ToolchainError(f"{record.id} was built and not measured. Run `dvc repro parity@{slug}`.")
     if found is not None:
+        if found.digest != tree_digest(published):
+            raise ToolchainError(
+                f"{record.id}: parity was measured on other bytes than were built. Run `dvc repro parity@{slug}`."
+            )
         measurements = (*found.measurements, *measured_elsewhere(slug, record.id, found.digest))
         proofs = tuple(
             judge(
@@ -114,9 +124,11 @@ def _variant(
 
 def _of_these_bytes(benchmarks: tuple[Benchmark, ...], variants: tuple[Variant, ...]) -> tuple[Benchmark, ...]:
     """Without figures that were measured on other bytes than these variants have."""
-    digests = {variant.digest for variant in variants} | {None}
+    digests = {variant.digest for variant in variants if variant.digest}
     return tuple(
-        msgspec.structs.replace(b, subjects=tuple(s for s in b.subjects if s.digest in digests)) for b in benchmarks
+        msgspec.structs.replace(b, subjects=tuple(s for s in b.subjects if s.digest is None or s.digest in digests))
+        for b in benchmarks
+        if any(subject.digest in digests for subject in b.subjects)
     )
 
 
@@ -145,8 +157,8 @@ def _manifest(
         documents=(),
         source=spec.source,
         reference=reference.made_with,
-        evaluation=data.describe(paths.evaluation(slug)),
-        calibration=data.describe(paths.calibration(slug)),
+        evaluation=data.describe(paths.evaluation(slug), params.parity.rows),
+        calibration=data.describe(paths.calibration(slug), params.quantize_openvino.calibration_rows),
         golden=tuple(
             Golden(query=pairs[i].query, passage=pairs[i].passage, logits=reference.logits[i])
             for i in golden_rows(reference.logits, params.parity.golden_pairs)

@@ -3,8 +3,6 @@
 int8 scores depend on the instruction set, so figures accumulate over host classes in registry/parity/, in git.
 """
 
-from collections.abc import Iterator
-
 import msgspec
 import numpy as np
 from msgspec import Struct
@@ -17,7 +15,8 @@ from artificer.tokenization import PairTokenizer
 from stages import figures, files, paths
 from stages.build import load_record, published_files
 from stages.data import read_pairs
-from stages.host import load_host
+from stages.errors import first_line
+from stages.host import current_host, load_host
 from stages.params import load_params
 from stages.reference import load_reference
 from stages.spec import ModelSpec, load_spec
@@ -51,7 +50,7 @@ class VariantParity(Struct, frozen=True, kw_only=True):
 
 def run(slug: str) -> None:
     """Write parity.json."""
-    spec, params, host = load_spec(slug), load_params().parity, load_host()
+    spec, params, host = load_spec(slug), load_params().parity, current_host()
     data = read_pairs(paths.evaluation(slug)).pairs[: params.rows]
     pairs = [(pair.query, pair.passage) for pair in data]
     groups = figures.group_by_query([query for query, _ in pairs])
@@ -66,28 +65,38 @@ def run(slug: str) -> None:
         measured: list[Measurement] = []
         kept: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
         error = None
-        try:
-            for session, is_default in _sessions(slug, table_row, host.cores):
+        for precision, is_default in _precisions(slug, table_row, host.cores):
+            try:
+                session = open_session(
+                    table_row.runtime,
+                    paths.variant(slug, table_row) / table_row.file_name,
+                    threads=host.cores,
+                    execution_precision=precision,
+                )
                 logits = scoring.logits(session, tokenizer, pairs, batch_size=params.batch_size)
                 if not np.isfinite(logits).all():
                     raise OverflowError("it returns infinite logits")
-                kept = kept if len(kept) else logits
                 moved = batch_sensitivity(session, tokenizer, pairs, params.batch_size, spec.activation)
-                measured.append(
-                    Measurement(
-                        runtime_version=host.runtimes[RUNTIME_PACKAGES[table_row.runtime]],
-                        isa_class=host.isa_class,
-                        execution_precision=session.execution_precision,
-                        default_precision=is_default,
-                        figures=figures.differences(logits, expected, spec.activation, groups, params.top_k, moved),
-                    )
-                )
-                _print_row(variant_id, measured[-1])
                 session.close()
-        except Exception as problem:
-            # A runtime may refuse a graph in any way it likes; that is this variant's outcome, not the build's.
-            error = f"{type(problem).__name__}: {str(problem).splitlines()[0]}"[:400]
-            print(f"{variant_id:24} cannot be run: {error}", flush=True)
+            except Exception as problem:
+                # A runtime may refuse a graph in any way it likes; that is this variant's outcome, not the build's,
+                # and at another precision than float32 it is that precision's alone.
+                print(f"{variant_id:24} {precision} cannot be run: {first_line(problem)}", flush=True)
+                if precision == "f32":
+                    error = first_line(problem)
+                    break
+                continue
+            kept = kept if len(kept) else logits
+            measured.append(
+                Measurement(
+                    runtime_version=host.runtimes[RUNTIME_PACKAGES[table_row.runtime]],
+                    isa_class=host.isa_class,
+                    execution_precision=precision,
+                    default_precision=is_default,
+                    figures=figures.differences(logits, expected, spec.activation, groups, params.top_k, moved),
+                )
+            )
+            _print_row(variant_id, measured[-1])
         results.append(
             VariantParity(
                 id=variant_id,
@@ -141,17 +150,18 @@ def batch_sensitivity(
     return float(gap.max())
 
 
-def _sessions(slug: str, table_row: VariantRow, threads: int) -> Iterator[tuple[Session, bool]]:
-    """At float32 first; then at the runtime's own default, where that is another precision."""
+def _precisions(slug: str, table_row: VariantRow, threads: int) -> list[tuple[ExecutionPrecision, bool]]:
+    """float32 first; then the runtime's own default where that is another one. The flag says which is the default."""
+    if table_row.runtime != "openvino":
+        return [("f32", True)]
     graph = paths.variant(slug, table_row) / table_row.file_name
-    default = open_session(table_row.runtime, graph, threads=threads, execution_precision=None)
-    precision = default.execution_precision
-    if precision == "f32":
-        yield default, True
-        return
-    default.close()
-    yield open_session(table_row.runtime, graph, threads=threads, execution_precision="f32"), False
-    yield open_session(table_row.runtime, graph, threads=threads, execution_precision=precision), True
+    try:
+        session = open_session(table_row.runtime, graph, threads=threads, execution_precision=None)
+    except Exception:  # what float32 says about it is recorded
+        return [("f32", False)]
+    default = session.execution_precision
+    session.close()
+    return [("f32", True)] if default == "f32" else [("f32", False), (default, True)]
 
 
 def _print_row(variant_id: str, found: Measurement) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from artificer.errors import ArtificerError
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
-from stages import files
+from stages import files, paths
 from stages.errors import PublishError
 from stages.params import load_params
 from stages.publish_package import Package
@@ -27,7 +27,7 @@ def publish(package: Package, *, dry_run: bool, overwrite: bool) -> Receipt | No
         if target.exists() and not target.is_dir():
             raise PublishError(f"{target}: expected a folder or nothing, found a file. Move it, then run again.")
         if not overwrite:
-            _refuse_foreign_files(target)
+            _refuse_foreign_files(target, package.slug)
         if dry_run:
             print(f"{target}: would {'replace' if target.exists() else 'write'} {size}")
         else:
@@ -67,13 +67,18 @@ def _publish(package: Package, target: Path) -> None:
         raise PublishError(f"{target}: {problem}. What was published before is untouched.") from None
 
 
-def _refuse_foreign_files(target: Path) -> None:
+def _refuse_foreign_files(target: Path, slug: str) -> None:
     """A folder is replaced whole, so it may hold nothing but what a manifest of ours lists."""
     if not target.exists():
         return
     found = {p.relative_to(target).as_posix() for p in target.rglob("*") if not p.is_dir()}
     try:
         previous = Manifest.from_json((target / MANIFEST_FILE).read_bytes())
+        if previous.slug != slug:
+            raise PublishError(
+                f"{target} holds the model {previous.slug!r}, not {slug!r}: two entries publish to one repo. Give "
+                f"one of them another `publish.repo` in {paths.REGISTRY}."
+            )
         foreign = found - {entry.path for entry in previous.published_files()} - {MANIFEST_FILE}
     except (OSError, ArtificerError):
         foreign = found

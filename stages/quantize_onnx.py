@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from stages import onnx_graph
-from stages.build import Built, build_step, parent_graph, plain, require_fields
+from stages.build import Built, build_step, check_recipe, parent_graph, plain
 from stages.errors import RegistryError
 from stages.variants import PLAIN_EXPORT, VariantRow
+
+INTEGER_OPERATORS = ("MatMulInteger", "QLinearMatMul", "ConvInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")
 
 
 def run(slug: str) -> None:
@@ -23,6 +25,8 @@ def run(slug: str) -> None:
         quantizer.quantize(settings, save_dir=folder, file_suffix=suffix)
         onnx_graph.keep_only(folder, row.file_name)
         graph = onnx_graph.load_graph(folder / row.file_name)
+        if not any(node.op_type in INTEGER_OPERATORS for node in graph.graph.node):
+            raise RuntimeError("nothing was quantised: no node of the graph computes with integers")
         return Built(
             recipe={"base": row.base, "overrides": plain(overrides), "settings": plain(vars(settings))},
             opset=onnx_graph.opset(graph),
@@ -42,7 +46,8 @@ def apply_overrides(settings: Any, overrides: dict[str, Any], variant_id: str) -
         "mode": QuantizationMode,
         "format": QuantFormat,
     }
-    require_fields(variant_id, overrides, (field.name for field in fields(settings)))
+    defaults = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    check_recipe(variant_id, overrides, {name: "" if name in enumerations else v for name, v in defaults.items()})
     for name, value in overrides.items():
         kind = enumerations.get(name)
         if kind is not None and value not in kind.__members__:

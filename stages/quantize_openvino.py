@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import onnx_graph, paths, torch_model
-from stages.build import Built, build_step, parent_graph, plain, require_fields
+from stages.build import Built, build_step, check_recipe, parent_graph, plain
 from stages.data import read_pairs
 from stages.export_openvino import openvino_input_names
 from stages.params import load_params
@@ -13,6 +13,8 @@ from stages.spec import load_spec
 from stages.variants import VariantRow
 
 LENGTH_STEP = 16
+# Set here, from the calibration set.
+NOT_IN_RECIPES = ("self", "kwargs", "dataset", "tokenizer", "processor")
 
 
 def run(slug: str) -> None:
@@ -30,8 +32,8 @@ def run(slug: str) -> None:
 
         parent = parent_graph(slug, "openvino")
         calibration = calibration_rows(slug, openvino_input_names(parent))
-        known = set(signature(OVQuantizationConfig).parameters) - {"kwargs", "dataset", "tokenizer", "processor"}
-        require_fields(row.id, overrides, known)
+        parameters = signature(OVQuantizationConfig).parameters
+        check_recipe(row.id, overrides, {n: p.default for n, p in parameters.items() if n not in NOT_IN_RECIPES})
         settings = OVQuantizationConfig(**{"num_samples": len(calibration), **overrides})
         model = OVModelForSequenceClassification(
             openvino.Core().read_model(parent),

@@ -19,6 +19,7 @@ from stages.yaml_files import convert, parse_yaml, read_yaml
 
 SLUG_PATTERN = "^[a-z0-9][a-z0-9-]{0,63}$"
 REPO_PATTERN = r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$"
+LICENSE_PATTERN = r"^[A-Za-z0-9][\w.+-]{0,63}$"  # an SPDX id, or one of the Hub's
 COMMIT_PATTERN = "^[0-9a-f]{40}$"
 BRANCH_PATTERN = r"^[A-Za-z0-9][\w.-]{0,95}$"
 
@@ -75,7 +76,7 @@ class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     source: SourceEntry
     task: Task
-    license: str
+    license: Annotated[str, Meta(pattern=LICENSE_PATTERN)]
     activation: Activation | None = None
     max_length: Annotated[int, Meta(ge=1)] | None = None
     publish: PublishEntry = PublishEntry()
@@ -156,6 +157,8 @@ def check_entry(slug: str, raw: Any, path: Path) -> ModelEntry:
                 raise RegistryError(f"{path}: {where}.variants.{key}: no variant {variant_id!r}; known: {known}.")
     if "onnx" not in entry.selected_variants():
         raise RegistryError(f"{path}: {where}.variants: `onnx` cannot be left out: other variants are made from it.")
+    if "openvino-qint8" in entry.selected_variants() and "openvino" not in entry.selected_variants():
+        raise RegistryError(f"{path}: {where}.variants: `openvino-qint8` is made from `openvino`; leave out both.")
     return entry
 
 

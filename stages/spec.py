@@ -1,7 +1,7 @@
 """ModelSpec: an entry, its lock and its checkpoint, resolved once by `fetch`. Later stages read it alone."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +15,7 @@ from stages.registry import Lock, ModelEntry
 class ModelSpec(Struct, frozen=True, kw_only=True):
     """What is to be built. `variants` are ids in table order; `recipes` are the entry's overrides by variant id.
 
-    `declared_activation` is what sentence-transformers would apply, going by the checkpoint's files alone.
+    `declared_activation` and `declared_max_length` are what sentence-transformers would use, going by the files alone.
     """
 
     slug: str
@@ -27,6 +27,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
     activation: Activation
     declared_activation: Activation
     max_length: int
+    declared_max_length: int
     tokenizer: TokenizerInfo
     parameters: int
     weight_dtype: str
@@ -36,8 +37,9 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
 
 def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec:
     """The spec of a pinned checkpoint that lies in `folder`. Raises SourceError or RegistryError."""
-    found = checkpoint.inspect(folder)
+    found = checkpoint.inspect(folder, entry.source.location)
     check_max_length(slug, entry, found)
+    declared = cast("Activation", found.activation) if found.activation in get_args(Activation) else None
     return ModelSpec(
         slug=slug,
         task=entry.task,
@@ -54,8 +56,9 @@ def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec
         activation=checkpoint.resolve_activation(
             found.activation, entry.activation, len(found.labels), f"{paths.REGISTRY}: models.{slug}.activation"
         ),
-        declared_activation=found.activation or ("sigmoid" if len(found.labels) == 1 else "identity"),
+        declared_activation=declared or ("sigmoid" if len(found.labels) == 1 else "identity"),
         max_length=entry.max_length or found.max_length,
+        declared_max_length=found.max_length,
         tokenizer=found.tokenizer,
         parameters=found.parameters,
         weight_dtype=found.weight_dtype,

@@ -99,7 +99,8 @@ def metrics(manifest: Manifest, reference: Quality, host: str) -> dict[str, Any]
     return {
         reference.main_metric: _rounded(main_value(reference), 4),
         "passed": len(passed),
-        "failed": len(found) - len(passed),
+        "failed": sum(line.status == "failed" for line in found),
+        "unsupported": sum(line.status == "unsupported" for line in found),
         "fastest": {
             "speedup": _rounded(fastest.speedup, 2),
             "quality_ratio": _rounded(fastest.quality_ratio, 4),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.errors import SourceError
+from stages.errors import SourceError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -15,19 +15,22 @@ def load_model(folder: Path, dtype: torch.dtype | None = None) -> Any:
     """A transformers model in evaluation mode, eager attention, `dtype` (float32 by default, whatever is stored).
 
     Raises:
-        SourceError: a weight is missing, so that transformers would make one up, or one is left over.
+        SourceError: a weight is missing, so that transformers would make one up, or of another shape.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    model, loading = AutoModelForSequenceClassification.from_pretrained(
-        folder,
-        dtype=dtype or torch.float32,
-        attn_implementation="eager",
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
+    try:
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            dtype=dtype or torch.float32,
+            attn_implementation="eager",
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise SourceError(f"transformers cannot load the checkpoint: {first_line(error)}") from None
     missing = sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
     if missing:
         raise SourceError(

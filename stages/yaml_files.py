@@ -37,6 +37,8 @@ def read_yaml(path: Path) -> Any:
     """The parsed file. Raises RegistryError when it is missing, not YAML, or holds a key twice."""
     try:
         text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RegistryError(f"{path}: expected UTF-8: {error}.") from None
     except OSError as error:
         raise RegistryError(f"{path}: cannot be read: {error.strerror}.") from None
     return parse_yaml(text, path)

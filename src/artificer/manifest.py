@@ -90,7 +90,8 @@ class Golden(Struct, frozen=True, kw_only=True):
 class Figures(Struct, frozen=True, kw_only=True):
     """How far a variant is from the reference over the evaluation pairs.
 
-    Absolute differences of logits and of activated scores; Spearman's rho and Kendall's tau-b over all pairs' logits;
+    Absolute differences of logits and of activated scores (with the activation `identity`: of logits, as a share of the
+    reference's range); Spearman's rho and Kendall's tau-b over all pairs' logits;
     `top_k_overlap` is the mean share of the reference's top k per query that the variant also puts there.
     Correlations are null where they are undefined (fewer than two distinct values). `batch_score_max_abs` says how far
     a score moves between being scored alone and in a padded batch; null where it was not measured.
