@@ -123,9 +123,9 @@ def test_an_unnamed_or_other_architecture_is_refused(folder: Path, stages: Stage
     assert_add_refuses(stages, "architectures: expected a …ForSequenceClassification")
 
 
-@pytest.mark.parametrize("lost", ["classifier", "bert.encoder.layer.1.output"])
+@pytest.mark.parametrize("lost", ["classifier.bias", "bert.encoder.layer.1.output"])
 def test_missing_weights_are_never_made_up(folder: Path, stages: Stages, root: Path, lost: str) -> None:
-    """A config that promises a head whose weights are not there fails in `reference`, where weights are first read."""
+    """Where a part of the weights is not there, `reference` fails, where weights are first read."""
     from safetensors.torch import load_file, save_file
 
     weights = load_file(folder / "model.safetensors")
@@ -145,12 +145,23 @@ def test_missing_weights_are_never_made_up(folder: Path, stages: Stages, root: P
     assert not built & {"reference.json", "export_onnx", ".export_onnx.partial"}
 
 
+def test_a_checkpoint_without_any_weight_of_a_head_is_refused_at_once(folder: Path, stages: Stages) -> None:
+    """A config that promises a head costs a message before anything is pinned."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if not name.startswith("classifier")}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    assert_add_refuses(stages, f"{FOLDER.as_posix()}: no tensor of a classifier head")
+
+
 def test_several_labels_without_an_activation_need_one(root: Path, stages: Stages) -> None:
     """Sigmoid and softmax score several labels differently, so neither is assumed."""
     tiny_bert(root / FOLDER, labels=3)
     message = (
-        "activation: the checkpoint has 3 labels and declares no activation. Write `activation: sigmoid` (labels "
-        "independent), `softmax` (exactly one applies), or `identity` (raw logits)."
+        "activation: the checkpoint has 3 labels and declares no activation. Say which applies: `activation: "
+        "sigmoid` (labels independent), `softmax` (exactly one applies) or `identity` (raw logits) in the entry, or "
+        "--activation of `add`."
     )
     assert_add_refuses(stages, f"models.{SLUG}.{message}")
     entry = {"source": {"path": FOLDER.as_posix()}, "task": "text-classification", "license": "mit"}
@@ -197,7 +208,9 @@ def test_a_safetensors_header_that_is_no_object_is_refused(folder: Path, stages:
 def test_an_unknown_activation_is_refused(folder: Path, stages: Stages, activation: str) -> None:
     """The path of a function is compared with a table and never imported."""
     edit_config(folder, sentence_transformers={"activation_fn": activation})
-    assert_add_refuses(stages, f"activation '{activation}' is not known (known: torch.nn.modules.activation.Sigmoid")
+    assert_add_refuses(
+        stages, f"the checkpoint declares '{activation}' of config.json; known are torch.nn.modules.activation.Sigmoid"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
 
 from stages import figures
+from stages.errors import DataError
 from tests import strategies
 
 # scipy says so in a warning, the figures say it as null.
@@ -79,15 +80,6 @@ def test_rank_is_measured_on_logits_where_the_sigmoid_saturates() -> None:
     assert found.spearman == pytest.approx(-1.0)
     assert found.top_k_overlap < 1.0
     assert found.logit_max_abs == ROWS - 1
-
-
-def test_constant_logits_have_no_rank() -> None:
-    """A correlation with a constant is undefined, which is not the same as 0 or 1."""
-    constant = np.ones((ROWS, 1), dtype=np.float32)
-    varied = np.arange(ROWS, dtype=np.float32)[:, None]
-    for found, expected in ((constant, constant), (constant, varied), (varied, constant)):
-        figure = figures.differences(found, expected, "identity", GROUPS, 3, None)
-        assert (figure.spearman, figure.kendall) == (None, None)
 
 
 def test_the_worst_label_counts() -> None:
@@ -210,24 +202,29 @@ def test_several_labels_are_judged_by_accuracy() -> None:
     assert (found.main_metric, found.accuracy, found.spearman) == ("accuracy", 0.75, None)
 
 
-@pytest.mark.parametrize(("value", "expected"), [(0.0, 1.0), (1.0, 1.0)])
-def test_a_reference_without_any_quality_is_no_division_by_zero(value: float, expected: float) -> None:
-    """Constant scores have no order: the ratio to such a reference is 1 for whatever is no worse."""
-    constant = np.ones((4, 1), dtype=np.float32)
-    groups = [[0], [1], [2], [3]]
-    reference = figures.quality(constant, [1, 2, 3, 4], groups, 2, None)
-    assert (reference.spearman, reference.ratio) == (None, 1.0)
-    found = constant if value == 0 else np.array([[1], [2], [3], [4]], dtype=np.float32)
-    assert figures.quality(found, [1, 2, 3, 4], groups, 2, reference).ratio == expected
+@pytest.mark.parametrize("labels", [[1, 1, 1, 1], [4, 3, 2, 1]])
+def test_labels_that_say_nothing_about_the_reference_are_refused(labels: list[float]) -> None:
+    """Against a reference without quality every variant would look as good as it."""
+    rising = np.array([[1], [2], [3], [4]], dtype=np.float32)
+    with pytest.raises(DataError, match="nothing can be compared"):
+        figures.quality(rising, labels, [[0], [1], [2], [3]], 2, None)
 
 
-def test_a_worse_order_than_a_useless_reference_has_no_ratio() -> None:
-    """Below a reference of nothing there is nothing."""
-    constant = np.ones((4, 1), dtype=np.float32)
-    groups = [[0], [1], [2], [3]]
-    reference = figures.quality(constant, [1, 2, 3, 4], groups, 2, None)
-    reversed_order = np.array([[4], [3], [2], [1]], dtype=np.float32)
-    assert figures.quality(reversed_order, [1, 2, 3, 4], groups, 2, reference).ratio == 0.0
+def test_class_labels_out_of_range_are_refused() -> None:
+    """A gold class that the model does not have is a mistake in the data."""
+    with pytest.raises(DataError, match="expected labels from 0 to 2"):
+        figures.quality(np.eye(3, dtype=np.float32), [0, 1, 3], [[0], [1], [2]], 1, None)
+
+
+def test_raw_logits_differ_by_a_share_of_the_references_range() -> None:
+    """Without an activation, equal relative errors give equal figures at any scale: one threshold serves all."""
+    expected = np.linspace(-1, 1, ROWS, dtype=np.float32)[:, None]
+    found = expected + np.float32(0.01)
+    small = figures.differences(found, expected, "identity", GROUPS, 3, None)
+    large = figures.differences(11 * found, 11 * expected, "identity", GROUPS, 3, None)
+    assert small.score_max_abs == pytest.approx(0.005, rel=1e-3)
+    assert large.score_max_abs == pytest.approx(small.score_max_abs, rel=1e-3)
+    assert large.logit_max_abs == pytest.approx(11 * small.logit_max_abs, rel=1e-3)
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=6), st.floats(0.1, 10))
