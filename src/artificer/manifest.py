@@ -189,7 +189,7 @@ class Host(Struct, frozen=True, kw_only=True):
 
 class BenchmarkRow(Struct, frozen=True, kw_only=True):
     """One workload at one batch size. Latencies are of one call with `batch_size` pairs, texts to logits, in
-    milliseconds; `speedup` is the median over the rounds of pairs/s over torch fp32's in the same round of the same run."""
+    milliseconds; `speedup` is the median over the rounds of pairs/s over torch fp32's pairs/s in the same round."""
 
     workload: str
     batch_size: Annotated[int, Meta(ge=1)]
