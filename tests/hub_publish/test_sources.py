@@ -41,7 +41,7 @@ NOT_NEEDED = {
 
 def checkpoint() -> dict[str, bytes]:
     """A checkpoint of a hundred bytes of weights with the demo's configuration and tokenizer."""
-    header = json.dumps({"w": {"dtype": "F32", "shape": [25], "data_offsets": [0, 100]}}).encode()
+    header = json.dumps({"classifier.weight": {"dtype": "F32", "shape": [25], "data_offsets": [0, 100]}}).encode()
     weights = len(header).to_bytes(8, "little") + header + bytes(100)
     names = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
     return {"model.safetensors": weights, **{name: (DEMO / name).read_bytes() for name in names}}

@@ -190,16 +190,17 @@ def test_a_variant_that_breaks_is_recorded_and_the_others_go_on(
     ]
 
 
-def test_a_recipe_that_the_library_cannot_follow_is_a_failed_variant(copy: Path, stages: Stages) -> None:
-    """An entry's override reaches the library; a value that breaks it costs that variant alone."""
+def test_a_recipe_reaches_the_library(copy: Path, stages: Stages) -> None:
+    """Overrides stand in the recipe that was used, and other variants keep theirs."""
     with project.edited(copy / "params.yaml") as params:
         params["recipes"] = {
-            "onnx-O2": {"optimize_for_gpu": True},
+            "onnx-O2": {"disable_gelu_fusion": True},
             "onnx-quint8-avx2": {"per_channel": True, "weights_dtype": "QInt8"},
         }
     assert stages("optimize", SLUG)[0] == 0
     assert record(copy, "optimize", "onnx-O1")["status"] == "built"
-    assert record(copy, "optimize", "onnx-O2")["recipe"]["overrides"] == {"optimize_for_gpu": True}
+    assert record(copy, "optimize", "onnx-O2")["recipe"]["settings"]["disable_gelu_fusion"] is True
+    assert record(copy, "optimize", "onnx-O3")["recipe"]["settings"]["disable_gelu_fusion"] is False
     assert stages("quantize_onnx", SLUG)[0] == 0
     recipe = record(copy, "quantize_onnx", "onnx-quint8-avx2")["recipe"]
     assert recipe["settings"]["weights_dtype"] == "QInt8"
@@ -216,13 +217,20 @@ def test_a_recipe_that_the_library_cannot_follow_is_a_failed_variant(copy: Path,
             "recipes.onnx-qint8-arm64.weights_dtype: expected one of QInt8",
         ),
         ("optimize", {"onnx-O1": {"level": 3}}, "recipes.onnx-O1.level: no"),
+        ("optimize", {"onnx-O2": {"optimize_for_gpu": True}}, "recipes.onnx-O2.optimize_for_gpu: no"),
+        ("quantize_onnx", {"onnx-qint8-arm64": {"per_channel": "no"}}, "per_channel: expected a bool, found 'no'"),
+        (
+            "quantize_onnx",
+            {"onnx-qint8-arm64": {"operators_to_quantize": "MatMul"}},
+            "operators_to_quantize: expected a list, found 'MatMul'",
+        ),
         ("quantize_openvino", {"openvino-qint8": {"speed": 3}}, "recipes.openvino-qint8.speed: no"),
     ],
 )
-def test_a_misspelt_recipe_ends_the_stage(
+def test_a_mistaken_recipe_ends_the_stage(
     copy: Path, stages: Stages, stage: str, recipes: dict[str, Any], message: str
 ) -> None:
-    """A field that no configuration has is the user's mistake, not a variant's outcome."""
+    """A field that no configuration has, or a value of another kind, is the user's mistake, not a variant's outcome."""
     with project.edited(copy / "params.yaml") as params:
         params["recipes"] = recipes
     before = snapshot(copy / MODEL)
