@@ -204,6 +204,9 @@ def make_project(folder: Path) -> None:
     """An empty registry and the pipeline in small."""
     tiny.make_project(folder, settings={"target": "folder"})
     tiny.write_yaml(folder / "registry" / "models.yaml", {"models": {}})
+    (folder / "registry" / "demo").mkdir(exist_ok=True)
+    for path in (tiny.REPOSITORY / "registry" / "demo").glob("*.jsonl"):
+        shutil.copy(path, folder / "registry" / "demo")
     for path in (folder / "registry" / "locks").iterdir():
         if path.stem != "data-sets":
             path.unlink()
