@@ -7,12 +7,12 @@ from msgspec import Meta, Struct
 from artificer.manifest import PrecisionClass, Thresholds
 from stages import paths
 from stages.errors import RegistryError
+from stages.registry import REPO_PATTERN
 from stages.variants import VARIANT_IDS
 from stages.yaml_files import convert, read_yaml
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
-REPO_PATTERN = r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$"
 
 
 class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
