@@ -1,17 +1,22 @@
-"""Ratios to sentence-transformers' CrossEncoder: same file, same threads, interleaved rounds, one process.
+"""Ratios to sentence-transformers' CrossEncoder: same file, same threads, interleaved, a process for each side.
 
-    python benchmarks/peers.py PUBLISHED_FOLDER SENTENCE_PAIRS.jsonl [--rounds 5] [--rows bulk single unseen long]
+    python benchmarks/peers.py PUBLISHED_FOLDER SENTENCE_PAIRS.jsonl [--rounds 7] [--rows bulk single unseen long]
 
 Prints a Markdown table. A ratio is the median over the rounds of (peer's seconds / ours), so above 1 we are faster. The
 scores' largest difference stands beside it; a row of an fp32 file with more than 1e-5 does not count, and says so.
 OpenVINO computes in f32 on both sides (its own default is bf16 on some CPUs, which gives other scores).
+
+Each side has a process of its own, so that neither is slowed by the other's worker threads; they compute in turn. Every
+round has other texts, as a service's requests have. Single pairs come one straight after the other, 30 or 50 before it
+is the other side's turn; `unseen` are pairs of lengths that neither side has seen.
 """
 
 import argparse
-import logging
+import json
 import statistics
+import subprocess
+import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,19 +24,53 @@ from typing import Any
 import numpy as np
 from texts import growing_pairs, long_set, short_pairs
 
-import artificer
-from artificer import host
+from artificer import Manifest, host
 
-PAUSE = 0.04  # seconds: let the other side's spinning threads go to sleep
+Pairs = list[tuple[str, str]]
+BULK, SINGLE = 240, 30  # pairs of a round
 
 
-def peer(folder: Path, variant: str, threads: int) -> Any:
-    """CrossEncoder on the variant's file, with our number of threads and OpenVINO in f32."""
+def slices(path: Path, turn: int, size: int) -> Pairs:
+    """The `turn`th `size` pairs of the file, from its start again after its end."""
+    pairs = short_pairs(path)
+    return [pairs[(turn * size + i) % len(pairs)] for i in range(size)]
+
+
+SETS: dict[str, Callable[[Path, int], Pairs]] = {
+    "bulk": lambda path, turn: slices(path, turn, BULK),
+    "single": lambda path, turn: slices(path, turn, SINGLE),
+    "unseen": lambda *_: growing_pairs(),
+    "long": lambda _, turn: long_set(turn),
+}
+ONE_BY_ONE = ("single", "unseen")
+LABELS = {
+    "bulk": "pairs/s, short",
+    "single": "one pair p50, short",
+    "unseen": "one pair p50, lengths never seen",
+    "long": "1 x 100 of 20-500 tokens",
+}
+PAUSE = 0.1  # seconds between two turns: the other side's workers have gone to sleep by then
+
+
+def ours(folder: Path, variant: str, threads: int) -> Callable[[Any], Any]:
+    """Our `predict`."""
+    import artificer
+
+    return artificer.load(folder, variant=variant, threads=threads, warm=True).predict
+
+
+def peer(folder: Path, variant: str, threads: int) -> Callable[[Any], Any]:
+    """CrossEncoder's `predict` on the variant's file, with our number of threads and OpenVINO in f32."""
+    import logging
+    import warnings
+
     import torch
     from sentence_transformers import CrossEncoder
 
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
     torch.set_num_threads(threads)
-    found = artificer.Manifest.from_json((folder / "manifest.json").read_bytes()).variant(variant)
+    found = Manifest.from_json((folder / "manifest.json").read_bytes()).variant(variant)
     options: dict[str, Any] = {"file_name": found.graph}
     if found.runtime == "onnx":
         import onnxruntime
@@ -40,43 +79,74 @@ def peer(folder: Path, variant: str, threads: int) -> Any:
         options["session_options"].intra_op_num_threads = threads
     else:
         options["ov_config"] = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
-    return CrossEncoder(str(folder), backend=found.runtime, model_kwargs=options)
+    model = CrossEncoder(str(folder), backend=found.runtime, model_kwargs=options)
+    return lambda pairs: model.predict(pairs, show_progress_bar=False)
 
 
-def seconds(action: Callable[[], Any]) -> float:
-    """Of one call."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+SIDES = {"ours": ours, "peer": peer}
 
 
-def bulk(ours: Any, theirs: Any, pairs: list[tuple[str, str]], rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds for all pairs, per round, after one warm-up each."""
-    mine: list[float] = []
-    other: list[float] = []
-    for _ in range(rounds + 1):
-        mine.append(seconds(lambda: ours.predict(pairs)))
+def serve(side: str, folder: Path, variant: str, threads: int, path: Path) -> None:
+    """Answer requests on standard input: `set turn` gets the seconds of each call and the scores, as a JSON line."""
+    predict = SIDES[side](folder, variant, threads)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        name, turn = line.split()
+        pairs = SETS[name](path, int(turn))
+        calls: list[Any] = list(pairs) if name in ONE_BY_ONE else [pairs]
+        seconds: list[float] = []
+        scores: list[float] = []
+        for call in calls:
+            start = time.perf_counter()
+            found = predict(call)
+            seconds.append(time.perf_counter() - start)
+            scores += np.atleast_1d(found).tolist()
+        print(json.dumps([statistics.median(seconds), scores]), flush=True)
+
+
+class Side:
+    """A process that serves one side."""
+
+    def __init__(self, side: str, given: argparse.Namespace, variant: str, threads: int):
+        command = [sys.executable, __file__, str(given.folder), str(given.pairs)]
+        command += ["--side", side, "--variants", variant, "--threads", str(threads)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        while self.process.stdout.readline().strip() != "ready":
+            if self.process.poll() is not None:
+                raise SystemExit(f"{side} of {variant} did not start")
+
+    def ask(self, request: str) -> tuple[float, list[float]]:
+        """Median seconds of a call, and the scores."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         time.sleep(PAUSE)
-        other.append(seconds(lambda: theirs.predict(pairs, show_progress_bar=False)))
-        time.sleep(PAUSE)
-    return mine[1:], other[1:]
+        self.process.stdin.write(request + "\n")
+        self.process.stdin.flush()
+        seconds, scores = json.loads(self.process.stdout.readline())
+        return seconds, scores
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def single(ours: Any, theirs: Any, pairs: list[tuple[str, str]], rounds: int) -> tuple[list[float], list[float]]:
-    """Median seconds of one pair, per round; within a round the sides alternate pair by pair."""
-    mine: list[float] = []
-    other: list[float] = []
-    for _ in range(rounds):
-        one: list[float] = []
-        two: list[float] = []
-        for pair in pairs:
-            one.append(seconds(lambda p=pair: ours.predict(p)))
-            time.sleep(PAUSE)
-            two.append(seconds(lambda p=pair: theirs.predict(p, show_progress_bar=False)))
-            time.sleep(PAUSE)
-        mine.append(statistics.median(one))
-        other.append(statistics.median(two))
-    return mine, other
+def measure(row: str, mine: Side, other: Side, rounds: int) -> tuple[list[float], float, float]:
+    """Ratios per round, our median seconds, and the largest difference of the scores."""
+    ratios: list[float] = []
+    taken: list[float] = []
+    gap = 0.0
+    turns = [0] if row == "unseen" else range(rounds + 1)
+    for turn in turns:
+        answers = {side: side.ask(f"{row} {turn}") for side in ((mine, other) if turn % 2 else (other, mine))}
+        (a, our_scores), (b, peer_scores) = answers[mine], answers[other]
+        gap = max(gap, float(np.abs(np.subtract(our_scores, peer_scores)).max()))
+        if turn or row == "unseen":  # the first turn warms up
+            ratios.append(b / a)
+            taken.append(a)
+    return ratios, statistics.median(taken), gap
 
 
 def int8_of_this_cpu() -> str:
@@ -91,38 +161,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("pairs", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", nargs="*", default=["bulk", "single", "unseen", "long"])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rows", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--variants", nargs="*")
+    parser.add_argument("--threads", type=int, default=host.thread_count()[0])
+    parser.add_argument("--side", choices=list(SIDES), help="serve one side on standard input (used by this script)")
     given = parser.parse_args()
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    warnings.simplefilter("ignore")
-    threads, source = host.thread_count()
-    short, int8 = short_pairs(given.pairs), int8_of_this_cpu()
-    rows: dict[str, tuple[str, list[tuple[str, str]], Any, tuple[str, ...], int]] = {
-        "bulk": ("pairs/s, short", short, bulk, ("onnx", int8, "openvino", "openvino-qint8"), given.rounds),
-        "single": ("one pair p50, short", short[:30], single, ("onnx", int8, "openvino-qint8"), given.rounds),
-        "unseen": ("one pair p50, lengths never seen", growing_pairs(), single, ("openvino-qint8",), 1),
-        "long": ("1 x 100 of 20-500 tokens", long_set(), bulk, ("onnx", int8, "openvino-qint8"), given.rounds),
+    if given.side:
+        serve(given.side, given.folder, given.variants[0], given.threads, given.pairs)
+        return
+    int8 = int8_of_this_cpu()
+    variants = {
+        "bulk": ("onnx", int8, "openvino", "openvino-qint8"),
+        "single": ("onnx", int8, "openvino-qint8"),
+        "unseen": ("openvino-qint8",),
+        "long": ("onnx", int8, "openvino-qint8"),
     }
-    print(f"Host {host.detect().name}, {threads} threads ({source}), {given.rounds} rounds.\n")
-    print("| what | variant | ratio (median) | min - max over rounds | largest score difference | counts |")
-    print("|---|---|---|---|---|---|", flush=True)
+    manifest = Manifest.from_json((given.folder / "manifest.json").read_bytes())
+    print(f"Host {host.detect().name}, {given.threads} threads, {given.rounds} rounds.\n")
+    print("| what | variant | ratio (median) | min - max over rounds | ours | largest score difference | counts |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     for row in given.rows:
-        name, pairs, how, variants, rounds = rows[row]
-        for variant in variants:
+        for variant in variants[row]:
             if given.variants and variant not in given.variants:
                 continue
-            ours = artificer.load(given.folder, variant=variant, threads=threads, warm=True)
-            theirs = peer(given.folder, variant, threads)
-            mine, other = how(ours, theirs, pairs, rounds)
-            ratios = [b / a for a, b in zip(mine, other, strict=True)]
-            gap = float(np.abs(ours.predict(pairs) - theirs.predict(pairs, show_progress_bar=False)).max())
-            fp32 = ours.manifest.variant(variant).precision_class == "fp32"
+            sides = [Side(name, given, variant, given.threads) for name in ("ours", "peer")]
+            ratios, seconds, gap = measure(row, *sides, given.rounds)
+            for side in sides:
+                side.close()
+            fp32 = manifest.variant(variant).precision_class == "fp32"
             counts = "int8" if not fp32 else "yes" if gap <= 1e-5 else "NO"
-            print(f"| {name} | {variant} | {statistics.median(ratios):.2f}x | {min(ratios):.2f} - {max(ratios):.2f}"
+            middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
+            print(f"| {LABELS[row]} | {variant} | {middle:.2f}x | {low:.2f} - {high:.2f} | {1000 * seconds:.2f} ms"
                   f" | {gap:.1e} | {counts} |", flush=True)  # fmt: skip
-            ours.close()
 
 
 if __name__ == "__main__":

@@ -57,12 +57,15 @@ def passage(words: int, seed: int) -> str:
     return " ".join(found.split()[:words])
 
 
-def long_set(count: int = 100) -> list[tuple[str, str]]:
-    """One query and `count` passages of 20 to 420 words (about 20 to 500 tokens), evenly spread, shuffled."""
+def long_set(turn: int = 0, count: int = 100) -> list[tuple[str, str]]:
+    """One query and `count` passages of 20 to 420 words (about 20 to 500 tokens), evenly spread, shuffled.
+
+    Each `turn` has other passages, of the same lengths in words.
+    """
     sizes = [20 + round(400 * i / max(1, count - 1)) for i in range(count)]
-    random.Random(0).shuffle(sizes)
+    random.Random(turn).shuffle(sizes)
     query = "who repairs the broken clock of the harbour master before the first frost"
-    return [(query, passage(size, seed)) for seed, size in enumerate(sizes)]
+    return [(query, passage(size, 10_000 * turn + seed)) for seed, size in enumerate(sizes)]
 
 
 def growing_pairs(count: int = 50) -> list[tuple[str, str]]:

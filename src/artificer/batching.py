@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 MAX_TOKENS = 512
 """Tokens of one batch, padding included. Larger batches leave the CPU's caches and gain nothing (benchmarks/README)."""
 
-_STEP = 4
+_STEP = 2
 
 # Widths for runtimes that compile per shape: 8 apart for short texts, then about an eighth more each.
 _LADDER = (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 144, 160, 192, 224, 256, 288, 320, 384, 448, 512)
@@ -38,8 +38,12 @@ def buckets(max_length: int) -> list[int]:
 
 
 def step(length: int, max_length: int) -> int:
-    """A width for many pairs at once, where padding costs more than a new shape now and then: multiples of four."""
-    return max(length, min(-(-length // _STEP) * _STEP, max_length))
+    """A width for many pairs at once, where padding costs more than a new shape now and then: multiples of two, of
+    twice that from 64 tokens on, and so on, so that at most a sixteenth is padding beyond 64 tokens."""
+    size = _STEP
+    while size * 16 < length:
+        size *= 2
+    return max(length, min(-(-length // size) * size, max_length))
 
 
 def plan(

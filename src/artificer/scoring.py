@@ -4,15 +4,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs, Session
-from artificer.batching import MAX_TOKENS, bucket, plan, step
+from artificer.batching import MAX_TOKENS, Batch, bucket, plan, step
 from artificer.errors import DeadlineError, ScoreError
 from artificer.manifest import Activation
 from artificer.tokenization import Encoded, Pair, PairTokenizer
+
+MANY_BATCHES = 5
+"""From here on a session may compute batches side by side, for which it may have to open the graph once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +83,18 @@ def score_encoded(
     widen = partial(widths, max_length=tokenizer.max_length) if session.new_shapes_are_dear else None
     batches = plan(encoded.lengths, max_rows=batch_size, max_tokens=max_tokens, widen=widen)
 
-    def inputs() -> Iterator[Inputs]:
-        for batch in batches:
+    def inputs(some: Sequence[Batch]) -> Iterator[Inputs]:
+        for batch in some:
             limits.check(done, len(encoded))
             yield tokenizer.batch(encoded, batch.indices, batch.width)
 
     found: NDArray[np.float32] | None = None
     done = 0
-    results = session.run_many(inputs()) if len(batches) > 1 else map(session.run, inputs())
-    for batch, rows in zip(batches, results, strict=True):
+    # Batches beyond the budget are single long pairs: one at a time, since attention's memory is their length squared.
+    long = sum(batch.width > max_tokens for batch in batches)
+    rest = batches[long:]
+    many = session.run_many(inputs(rest)) if len(rest) >= MANY_BATCHES else map(session.run, inputs(rest))
+    for batch, rows in zip(batches, chain(map(session.run, inputs(batches[:long])), many), strict=True):
         check_logits(rows, len(batch.indices))
         if found is None:
             found = np.empty((len(encoded), rows.shape[1]), dtype=np.float32)

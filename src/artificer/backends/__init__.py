@@ -20,8 +20,7 @@ class Session(Protocol):
     at once than there are compute threads, so that memory does not grow with the callers.
 
     `execution_precision` is what it really computes in where the graph says float32; `new_shapes_are_dear` says that
-    the runtime compiles for every input shape that it has not seen, so that padding lengths to a few buckets pays;
-    `lanes` is how many batches `run_many` computes side by side.
+    the runtime compiles for every input shape that it has not seen, so that padding lengths to a few buckets pays.
     """
 
     @property
@@ -35,9 +34,6 @@ class Session(Protocol):
 
     @property
     def new_shapes_are_dear(self) -> bool: ...  # noqa: D102
-
-    @property
-    def lanes(self) -> int: ...  # noqa: D102
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`, of `[batch, length]` token arrays, as soon as possible."""

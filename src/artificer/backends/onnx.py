@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
-from artificer.backends.lanes import Lanes
+from artificer.backends.lanes import Lanes, pays
 from artificer.errors import ClosedError
 from artificer.manifest import ExecutionPrecision, Runtime
 
@@ -19,8 +20,8 @@ ort.set_default_logger_severity(3)  # errors only: warnings about optional fusio
 class OnnxSession:
     """An `onnxruntime.InferenceSession`. onnxruntime computes in the graph's own types, so its precision is f32.
 
-    Batches side by side share the session's one pool of threads: on small batches that keeps the cores busier than
-    giving every batch all of them, one after the other (figures in benchmarks/README.md).
+    One batch at a time has all threads. Of a small graph, many batches go to lanes; so does a batch that finds another
+    one running. Two callers on one pool of threads would be slower than one after the other.
     """
 
     runtime: Runtime = "onnx"
@@ -28,33 +29,43 @@ class OnnxSession:
     new_shapes_are_dear = False
 
     def __init__(self, graph: Path, *, threads: int):
-        self._session: ort.InferenceSession | None = ort.InferenceSession(
-            str(graph), sess_options=session_options(threads), providers=["CPUExecutionProvider"]
-        )
+        self._session: ort.InferenceSession | None = _open(graph, threads)
         self.input_names = tuple(node.name for node in self._session.get_inputs())
         names = [node.name for node in self._session.get_outputs()]
         self._output = "logits" if "logits" in names else names[0]
-        self.lanes = threads
-        self._lanes = Lanes(threads)
-        self._turns = threading.BoundedSemaphore(threads)
+        self._turn = threading.Lock()
+        self._lanes = Lanes(threads, lambda: partial(self._compute, _open(graph, 1))) if pays(graph, threads) else None
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`; float16 ones (O4) are widened."""
-        with self._turns:
-            session = self._session
-            if session is None:
+        if not self._turn.acquire(blocking=self._lanes is None):
+            assert self._lanes is not None
+            return self._lanes.run(inputs)
+        try:
+            if self._session is None:
                 raise ClosedError("The session is closed.")
-            (logits,) = session.run([self._output], dict(inputs))
-            return np.asarray(logits, dtype=np.float32)
+            return self._compute(self._session, inputs)
+        finally:
+            self._turn.release()
 
     def run_many(self, batches: Iterable[Inputs]) -> Iterator[NDArray[np.float32]]:
         """The logits of each batch, in order."""
-        return self._lanes.map(self.run, batches)
+        return map(self.run, batches) if self._lanes is None else self._lanes.map(batches)
 
     def close(self) -> None:
         """Give the runtime's memory back, once running batches are done."""
-        self._lanes.close()
-        self._session = None
+        if self._lanes is not None:
+            self._lanes.close()
+        with self._turn:
+            self._session = None
+
+    def _compute(self, session: ort.InferenceSession, inputs: Inputs) -> NDArray[np.float32]:
+        (logits,) = session.run([self._output], dict(inputs))
+        return np.asarray(logits, dtype=np.float32)
+
+
+def _open(graph: Path, threads: int) -> ort.InferenceSession:
+    return ort.InferenceSession(str(graph), sess_options=session_options(threads), providers=["CPUExecutionProvider"])
 
 
 def session_options(threads: int) -> ort.SessionOptions:

@@ -3,8 +3,10 @@
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from queue import SimpleQueue
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
+from artificer.backends.lanes import Lanes, Run, pays
 from artificer.errors import ClosedError
 from artificer.manifest import ExecutionPrecision, Runtime
 
@@ -62,42 +65,84 @@ _prime(ov)
 class OpenVinoSession:
     """A model compiled for one batch at a time on all threads; who comes meanwhile waits.
 
-    A second compilation with a stream per thread for many batches (THROUGHPUT and an asynchronous queue) was measured:
-    on two cores it is no faster at this batch size, and costs a second copy of the weights (benchmarks/README.md).
+    A small one is compiled again, with a stream per thread, when many batches come (see lanes.py); a batch that finds
+    another one running goes there too.
     """
 
     runtime: Runtime = "openvino"
     new_shapes_are_dear = True
-    lanes = 1
 
     def __init__(self, graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None):
-        options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
-        if execution_precision is not None:
-            options["INFERENCE_PRECISION_HINT"] = execution_precision
-        model: Any = ov.Core().compile_model(str(graph), "CPU", options)
+        model = _compile(graph, threads, execution_precision, streams=1)
         self.input_names = tuple(node.get_any_name() for node in model.inputs)
-        names = [name for node in model.outputs for name in node.get_names()]
         self.execution_precision: ExecutionPrecision = model.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self._output = model.output("logits" if "logits" in names else 0)
-        self._request: Any = model.create_infer_request()
+        self._request: _Request | None = _Request(model)
         self._turn = threading.Lock()
+
+        def opened() -> Run:
+            streams = _compile(graph, threads, execution_precision, streams=threads)
+            requests: SimpleQueue[_Request] = SimpleQueue()
+            for _ in range(threads):
+                requests.put(_Request(streams))
+            return partial(_with_any, requests)
+
+        self._lanes = Lanes(threads, opened) if pays(graph, threads) else None
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`."""
-        with self._turn:
+        if not self._turn.acquire(blocking=self._lanes is None):
+            assert self._lanes is not None
+            return self._lanes.run(inputs)
+        try:
             if self._request is None:
                 raise ClosedError("The session is closed.")
-            self._request.infer(dict(inputs), share_inputs=True)
-            return np.array(self._request.get_tensor(self._output).data, dtype=np.float32)
+            return self._request.infer(inputs)
+        finally:
+            self._turn.release()
 
     def run_many(self, batches: Iterable[Inputs]) -> Iterator[NDArray[np.float32]]:
         """The logits of each batch, in order."""
-        return map(self.run, batches)
+        return map(self.run, batches) if self._lanes is None else self._lanes.map(batches)
 
     def close(self) -> None:
-        """Give the runtime's memory back, once the running batch is done."""
+        """Give the runtime's memory back, once running batches are done."""
+        if self._lanes is not None:
+            self._lanes.close()
         with self._turn:
-            self._request = self._output = None
+            self._request = None
+
+
+class _Request:
+    """An inference request with its output; for one thread at a time."""
+
+    def __init__(self, model: Any):
+        names = [name for node in model.outputs for name in node.get_names()]
+        self._output = model.output("logits" if "logits" in names else 0)
+        self._request = model.create_infer_request()
+
+    def infer(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Logits, `[batch, labels]`."""
+        self._request.infer(dict(inputs), share_inputs=True)
+        return np.array(self._request.get_tensor(self._output).data, dtype=np.float32)
+
+
+def _with_any(requests: "SimpleQueue[_Request]", inputs: Inputs) -> NDArray[np.float32]:
+    request = requests.get()
+    try:
+        return request.infer(inputs)
+    finally:
+        requests.put(request)
+
+
+def _compile(graph: Path, threads: int, execution_precision: ExecutionPrecision | None, *, streams: int) -> Any:
+    options: dict[str, Any] = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+        "NUM_STREAMS": streams,
+    }
+    if execution_precision is not None:
+        options["INFERENCE_PRECISION_HINT"] = execution_precision
+    return ov.Core().compile_model(str(graph), "CPU", options)
 
 
 def open_session(graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None) -> OpenVinoSession:
