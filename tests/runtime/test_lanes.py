@@ -1,0 +1,138 @@
+"""Batches side by side: the same scores as one after the other, in order, and nothing after an end."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from artificer.backends import Inputs, open_session
+from artificer.backends.lanes import SMALL_GRAPH_BYTES, Lanes, pays
+from artificer.errors import ClosedError
+from artificer.manifest import Manifest
+from artificer.scoring import MANY_BATCHES, score_encoded
+from artificer.tokenization import PairTokenizer
+
+PAIRS = [(f"how deep is lake {i}?", f"Lake number {i} is {i * 7} metres deep. " * (1 + i % 5)) for i in range(60)]
+
+
+def numbered(value: int) -> dict[str, NDArray[np.int64]]:
+    """A batch that says its number."""
+    return {"input_ids": np.array([[value]])}
+
+
+def test_results_come_in_the_order_of_the_batches() -> None:
+    """Results come in the order of the batches, whichever is done first."""
+    release = threading.Event()
+
+    def run(batch: Inputs) -> NDArray[np.float32]:
+        value = int(batch["input_ids"][0, 0])
+        if value == 0:
+            assert release.wait(10)  # the first batch ends after the second
+        else:
+            release.set()
+        return np.array([[value]], dtype=np.float32)
+
+    lanes = Lanes(2, lambda: run)
+    assert [float(rows[0, 0]) for rows in lanes.map(map(numbered, range(20)))] == list(range(20))
+    lanes.close()
+
+
+def test_a_caller_that_stops_early_leaves_nothing_running() -> None:
+    """When the caller stops early, what was not begun never is."""
+    begun: list[int] = []
+
+    def run(batch: Inputs) -> NDArray[np.float32]:
+        begun.append(int(batch["input_ids"][0, 0]))
+        return np.zeros((1, 1), dtype=np.float32)
+
+    def batches() -> Iterator[Inputs]:
+        yield from map(numbered, range(1000))
+
+    lanes = Lanes(2, lambda: run)
+    results = lanes.map(batches())
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    lanes.close()
+    assert len(begun) < 10
+
+
+def test_lanes_open_the_graph_once_and_only_when_they_are_needed() -> None:
+    """The graph is opened for lanes once, and only when they are needed."""
+    opened: list[int] = []
+
+    def opener() -> object:
+        opened.append(1)
+        return lambda _: np.zeros((1, 1), dtype=np.float32)
+
+    lanes = Lanes(2, opener)  # type: ignore[arg-type]
+    assert not opened
+    for _ in range(3):
+        list(lanes.map(map(numbered, range(4))))
+    lanes.close()
+    assert opened == [1]
+
+
+def test_closed_lanes_refuse() -> None:
+    """Closed lanes refuse."""
+    lanes = Lanes(2, lambda: lambda _: np.zeros((1, 1), dtype=np.float32))
+    lanes.close()
+    with pytest.raises(ClosedError):
+        lanes.run(numbered(1))
+
+
+@pytest.mark.parametrize(
+    ("threads", "graph", "sidecar", "expected"),
+    [
+        (2, 1000, 0, True),
+        (1, 1000, 0, False),
+        (2, SMALL_GRAPH_BYTES + 1, 0, False),
+        (2, 1000, SMALL_GRAPH_BYTES, False),
+    ],
+)
+@pytest.mark.parametrize(("name", "beside"), [("model.onnx", "model.onnx_data"), ("model.xml", "model.bin")])
+def test_lanes_are_for_several_threads_and_small_graphs_with_their_weights(
+    tmp_path: Path, threads: int, graph: int, sidecar: int, expected: bool, name: str, beside: str
+) -> None:
+    """Lanes are for several threads and a small graph, weights beside it counted."""
+    for file, size in ((name, graph), (beside, sidecar)):
+        with (tmp_path / file).open("wb") as stream:
+            stream.truncate(size)
+    assert pays(tmp_path / name, threads) is expected
+
+
+@pytest.mark.parametrize("variant", ["onnx", "openvino"])
+def test_a_real_graph_gives_the_same_logits_in_lanes(published: Path, manifest: Manifest, variant: str) -> None:
+    """A real graph gives the same logits in lanes as one batch after the other."""
+    found = manifest.variant(variant)
+    assert found.graph is not None
+    tokenizer = PairTokenizer(
+        published / manifest.tokenizer.file, manifest.tokenizer, max_length=256, inputs=manifest.inputs
+    )
+    encoded = tokenizer.encode(PAIRS)
+    logits = []
+    for threads in (1, 2):
+        session = open_session(found.runtime, published / found.graph, threads=threads)
+        logits.append(score_encoded(session, tokenizer, encoded, batch_size=60 // MANY_BATCHES))
+        session.close()
+        with pytest.raises(ClosedError):
+            session.run(tokenizer.batch(encoded, [0]))
+    np.testing.assert_allclose(logits[0], logits[1], atol=2e-5)
+
+
+def test_a_batch_that_finds_another_running_is_computed_beside_it(published: Path, manifest: Manifest) -> None:
+    """A batch that finds another one running is computed beside it, with the same logits."""
+    found = manifest.variant("onnx")
+    assert found.graph is not None
+    session = open_session("onnx", published / found.graph, threads=2)
+    tokenizer = PairTokenizer(
+        published / manifest.tokenizer.file, manifest.tokenizer, max_length=256, inputs=manifest.inputs
+    )
+    encoded = tokenizer.encode(PAIRS[:1])
+    alone = session.run(tokenizer.batch(encoded, [0]))
+    with session._turn:  # type: ignore[attr-defined]
+        beside = session.run(tokenizer.batch(encoded, [0]))
+    np.testing.assert_allclose(beside, alone, atol=2e-5)
+    session.close()
