@@ -19,13 +19,17 @@ ALWAYS = "ARTIFICER_CHILDREN"  # set to run every variant in a child: for tests
 T = TypeVar("T")
 
 
+class ChildKilledError(RuntimeError):
+    """The process ended without an answer."""
+
+
 def in_child(function: Callable[..., T], *arguments: Any, weights: Path) -> T:
     """`function(*arguments)`, in a child process if `weights` and what lies beside it are more than SMALL_BYTES.
 
     Function, arguments and result must be picklable, and are a module's own. What it raises is raised here.
 
     Raises:
-        RuntimeError: the child was killed, which is what a system short of memory does.
+        ChildKilledError: the child was killed, which is what a system short of memory does.
     """
     size = sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file())
     if size < SMALL_BYTES and not os.environ.get(ALWAYS):
@@ -39,7 +43,7 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path) -> T:
         found, error = ours.recv()
     except EOFError:
         process.join()
-        raise RuntimeError(f"its process was killed ({_how(process.exitcode)})") from None
+        raise ChildKilledError(f"its process was killed ({_how(process.exitcode)})") from None
     finally:
         ours.close()
         process.terminate()

@@ -7,6 +7,7 @@ file reach the other.
 
 import contextlib
 import shutil
+import tempfile
 from pathlib import Path
 
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
@@ -34,3 +35,11 @@ def _clone(source: int, target: int) -> bool:
         fcntl.ioctl(target, _FICLONE, source)
         return True
     return False
+
+
+def shares_blocks(folder: Path) -> bool:
+    """Whether files in `folder` can be copied without space, found out with two small ones."""
+    with tempfile.TemporaryDirectory(prefix=".probe", dir=folder) as name:
+        one = Path(name, "one")
+        one.write_bytes(b"\0" * 4096)
+        return copy_file(one, Path(name, "two"))
