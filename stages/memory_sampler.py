@@ -33,7 +33,8 @@ def main(pid: int) -> None:
         with contextlib.suppress(psutil.Error):
             peak = max(peak, resident_bytes(root, own))
         wait = max(SHORTEST_WAIT_SECONDS, (time.perf_counter() - started) / SHARE_OF_A_CORE)
-    print(peak)
+    with contextlib.suppress(OSError):  # who asked may have been killed
+        print(peak, flush=True)
 
 
 if __name__ == "__main__":

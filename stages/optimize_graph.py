@@ -27,6 +27,8 @@ DISABLED_BEFORE_FUSIONS = (
     "BiasSoftmaxFusion",
 )
 HALF_FILE = "half"
+# Shorter weights (biases, norms) stay in the graph: shape inference reads such values, and some fusions look at many.
+LIGHT_BYTES = 2**20
 PIECE_VALUES = 2**22  # of a weight at a time, while it is converted to float16
 
 
@@ -104,12 +106,12 @@ def _write_light_graph(files: tuple[Path, ...], light: Path, settings: Any) -> N
 
 
 def _load_light(light: Path) -> Any:
-    """The graph, with the values that shapes are computed from in it, and the weights outside."""
+    """The graph with its small values in it, and the large ones outside."""
     import onnx
 
     model = onnx.load(str(light), load_external_data=False)
     for span in sidecars.check_spans(light.parent, light.name, model):
-        if span.length < sidecars.ALIGNMENT:
+        if span.length < LIGHT_BYTES:
             sidecars.load(span, light.parent)
     return model
 
