@@ -60,7 +60,8 @@ def test_a_stage_records_its_seconds_and_the_peak_of_its_processes(fetched: Path
     assert after["peak_memory_mb"] > psutil.Process().memory_info().rss / 1e6 + 150
 
 
-def test_a_stage_that_fails_records_nothing(fetched: Path) -> None:
+@pytest.mark.usefixtures("fetched")
+def test_a_stage_that_fails_records_nothing() -> None:
     """A figure of half a stage would be compared with those of whole ones."""
     with pytest.raises(ZeroDivisionError), resources.recorded(SLUG, "data"):
         _ = 1 / 0
@@ -76,9 +77,10 @@ def test_the_sampler_ends_with_who_started_it() -> None:
     assert int(out) >= 0
 
 
+@pytest.mark.usefixtures("fetched")
 @pytest.mark.parametrize("stage", ["optimize", "parity"])
 def test_too_little_memory_is_said_before_a_stage_starts(
-    fetched: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch, stage: str
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     """One line with the figure needed, the figure there, and what to do; nothing is built."""
     enlarge(568_000_000)
@@ -91,9 +93,8 @@ def test_too_little_memory_is_said_before_a_stage_starts(
     assert not paths.resources(SLUG, stage).exists()
 
 
-def test_too_little_disk_is_said_before_a_stage_starts(
-    fetched: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("fetched")
+def test_too_little_disk_is_said_before_a_stage_starts(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
     """As for memory; the hint frees DVC's cache."""
     enlarge(568_000_000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(1e12))
@@ -104,7 +105,8 @@ def test_too_little_disk_is_said_before_a_stage_starts(
     assert "dvc gc" in err
 
 
-def test_a_small_model_and_a_switch_are_never_refused(fetched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("fetched")
+def test_a_small_model_and_a_switch_are_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo builds wherever the toolchain runs, and an estimate that is wrong can be passed over."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(1.0))
     preflight.check(SLUG, "optimize")
