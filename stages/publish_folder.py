@@ -7,7 +7,7 @@ from pathlib import Path
 from artificer.errors import ArtificerError
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
 from stages import files, paths, preflight
-from stages.copying import copy_file
+from stages.copying import copy_file, shares_blocks
 from stages.errors import PublishError
 from stages.params import load_params
 from stages.publish_package import Package
@@ -60,7 +60,8 @@ def _publish(package: Package, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with exchange(target) as folder:
-            preflight.require_disk(folder, package.bytes, f"publishing {package.slug} to {target}", copies=1)
+            if not shares_blocks(folder):
+                preflight.require_disk(folder, package.bytes, f"publishing {package.slug} to {target}", copies=1)
             for entry in package.files:
                 (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
                 copy_file(package.origins[entry.path], folder / entry.path)
