@@ -117,7 +117,7 @@ def test_a_small_model_and_a_switch_are_never_refused(monkeypatch: pytest.Monkey
     preflight.check(SLUG, "optimize")
 
 
-def test_every_stage_that_holds_a_model_has_a_measured_need() -> None:
+def test_every_stage_that_holds_a_model_has_a_stated_need() -> None:
     """A new stage of the toolchain cannot be forgotten."""
     light = {"fetch", "data", "evaluate", "pack"}
     from stages.cli import MEASURED_STAGES
