@@ -108,7 +108,7 @@ def fitting_groups(wanted: list[Candidate], room: float) -> list[list[Candidate]
 
 
 def resident_estimate(candidate: Candidate) -> float:
-    """Bytes that a candidate's process holds at its peak, as measured: the runtime, and the weights while they load."""
+    """An estimate of what a candidate's process holds at its peak: the runtime, and the weights while they load."""
     if candidate.runtime is None:
         return PROCESS_BYTES + 1.3 * candidate.size_bytes
     return PROCESS_BYTES + 2.3 * candidate.size_bytes

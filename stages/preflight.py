@@ -1,8 +1,8 @@
 """Whether the machine has the memory and the disk that the next stage needs, asked before it starts.
 
 A stage that runs out of memory is killed without a word, after minutes; one that fills the disk fails in the middle of
-a file. What a stage needs grows with the model: its weights in float32, times a factor per stage (docs/decisions/0060 says which
-are measured and which are estimates), plus what the toolchain takes for any model.
+a file. What a stage needs grows with the model: its weights in float32, times a factor per stage, plus what the
+toolchain takes for any model. docs/decisions/0060 says which factors are measured and which are estimates.
 """
 
 import os
