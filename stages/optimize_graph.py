@@ -26,8 +26,8 @@ DISABLED_BEFORE_FUSIONS = (
     "GemmActivationFusion",
     "BiasSoftmaxFusion",
 )
-# Symbolic shape inference copies the graph for every nested one, again and again: minutes for DeBERTa's, and the fusions
-# work without it.
+# Symbolic shape inference copies the graph for every nested one, again and again: minutes for DeBERTa's. The fusions do
+# without.
 CONTROL_FLOW = ("If", "Loop", "Scan")
 HALF_FILE = "half"
 # Shorter weights (biases, norms) stay in the graph: shape inference reads such values, and some fusions look at many.
