@@ -1,12 +1,15 @@
 """Stage `benchmark`: speed of every built variant beside torch fp32, bf16 and fp16, on this host.
 
 Every candidate lives in a process of its own; in each round each scores every workload once, one at a time, so that
-what else the machine does falls on all alike. A ratio compares with torch fp32 in the same round.
+what else the machine does falls on all alike. A ratio compares with torch fp32 in the same round. Where all of them
+together would not fit into memory, they take turns in groups, each beside a torch fp32 of its own; where rounds take
+too long, there are fewer (`benchmark.max_minutes`), never less than two.
 """
 
 import contextlib
 import multiprocessing
 import statistics
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -14,6 +17,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from artificer.manifest import (
     Benchmark,
@@ -23,7 +27,7 @@ from artificer.manifest import (
     canonical_json,
     tree_digest,
 )
-from stages import bench_worker, figures, files, paths
+from stages import bench_worker, figures, files, paths, preflight
 from stages.bench_worker import Candidate, Opened, Pairs
 from stages.build import load_record, published_files
 from stages.data import load_workloads
@@ -36,30 +40,48 @@ from stages.variants import row
 
 TORCH_ROWS: dict[str, ExecutionPrecision] = {BASELINE: "f32", "torch-bf16": "bf16", "torch-fp16": "f16"}
 
+# What all candidates together may hold, and what a process needs before it holds a model.
+RESIDENT_BYTES = 12e9
+PROCESS_BYTES = 0.4e9
+FEWEST_ROUNDS = 2
+
 Key = tuple[str, int]
+Batches = dict[Key, list[Pairs]]
+
+
+class Timings(Struct):
+    """What one group measured. `seconds[candidate][key]` is a list over rounds of lists over batches."""
+
+    seconds: dict[str, dict[Key, list[list[float]]]]
+    opened: dict[str, Opened]
+    peak_memory_bytes: dict[str, int]
 
 
 def run(slug: str) -> None:
     """Write benchmark.json, and the same into registry/benchmarks/<slug>/<host>.json, where figures accumulate."""
-    spec, params, host = load_spec(slug), load_params(), current_host()
-    preset = params.benchmark.chosen
-    threads = params.benchmark.threads or host.cores
+    spec, params, host = load_spec(slug), load_params().benchmark, current_host()
+    threads = params.threads or host.cores
     workloads = load_workloads(slug)
-    keys = [(name, size) for name in workloads for size in preset.batch_sizes]
-    # seconds[candidate][key] is a list over rounds of lists over batches
-    seconds: dict[str, dict[Key, list[list[float]]]] = {}
-    with _workers(candidates(slug, spec), spec, threads) as workers:
-        for round_number in range(preset.rounds + 1):
-            for key in keys:
-                batches = split(workloads[key[0]], key[1])
-                for worker in workers:
-                    timed = worker.ask(batches)
-                    if timed is not None and round_number > 0:  # round 0 warms up
-                        seconds.setdefault(worker.candidate.id, {}).setdefault(key, []).append(timed)
-            print(f"round {round_number} of {preset.rounds} done" + (" (warm-up)" * (round_number == 0)), flush=True)
-        subjects = [_subject(worker, seconds, keys, workloads) for worker in workers if worker.finish()]
+    batches = {(n, size): split(workloads[n], size) for n in workloads for size in params.chosen.batch_sizes}
+    wanted = candidates(slug, spec)
+    groups = fitting_groups(wanted, min(RESIDENT_BYTES, preflight.available_memory()[0]))
+    if len(groups) > 1:
+        print(f"{len(wanted)} candidates in {len(groups)} groups, each beside {BASELINE}: less memory", flush=True)
+    measured = [
+        _measure(group, spec, threads, batches, params.chosen.rounds, params.max_minutes * 60 / len(groups))
+        for group in groups
+    ]
+    subjects = [
+        _subject(candidate, measured, batches)
+        for candidate in wanted
+        if any(candidate.id in timings.peak_memory_bytes for timings in measured)
+    ]
     found = Benchmark(
-        host=host, preset=params.benchmark.preset, threads=threads, rounds=preset.rounds, subjects=tuple(subjects)
+        host=host,
+        preset=params.preset,
+        threads=threads,
+        rounds=min(len(next(iter(timings.seconds[BASELINE].values()))) for timings in measured),
+        subjects=tuple(subjects),
     )
     files.write_file(paths.benchmarks(slug) / f"{host.name}.json", canonical_json(found))
     files.write_file(paths.benchmark(slug), canonical_json(found))
@@ -68,6 +90,28 @@ def run(slug: str) -> None:
         speedup = figures.geometric_mean([r.speedup for r in subject.rows])
         memory = subject.peak_memory_bytes / 1e6
         print(f"{subject.id:24} {speedup:6.2f}x  load {subject.load_seconds:5.2f} s  peak {memory:7.0f} MB")
+
+
+def fitting_groups(wanted: list[Candidate], room: float) -> list[list[Candidate]]:
+    """Candidates that may be in memory together, each group led by torch fp32, in order; one group if all fit.
+
+    `room` is in bytes. A candidate that does not fit beside torch fp32 has a group of its own all the same: it may need
+    less than is estimated, and what becomes of it is recorded.
+    """
+    baseline, *others = wanted
+    groups: list[list[Candidate]] = []
+    for candidate in others:
+        if not groups or sum(map(resident_estimate, [*groups[-1], candidate])) > room:
+            groups.append([baseline])
+        groups[-1].append(candidate)
+    return groups or [[baseline]]
+
+
+def resident_estimate(candidate: Candidate) -> float:
+    """An estimate of what a candidate's process holds at its peak: the runtime, and the weights while they load."""
+    if candidate.runtime is None:
+        return PROCESS_BYTES + 1.3 * candidate.size_bytes
+    return PROCESS_BYTES + 2.3 * candidate.size_bytes
 
 
 def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
@@ -177,20 +221,47 @@ def _workers(wanted: list[Candidate], spec: ModelSpec, threads: int) -> Iterator
             process.join()
 
 
-def _subject(
-    worker: _Worker, seconds: dict[str, dict[Key, list[list[float]]]], keys: list[Key], workloads: dict[str, Pairs]
-) -> BenchmarkSubject:
-    assert worker.opened is not None  # a worker that did not open has failed
-    candidate, rows = worker.candidate, []
-    for key in keys:
-        rounds, baseline = seconds[candidate.id][key], seconds[BASELINE][key]
-        pairs = len(workloads[key[0]])
+def _measure(
+    group: list[Candidate], spec: ModelSpec, threads: int, batches: Batches, rounds: int, seconds: float
+) -> Timings:
+    """Warm up once, then run the rounds, fewer if `seconds` would be passed."""
+    found = Timings(seconds={}, opened={}, peak_memory_bytes={})
+    with _workers(group, spec, threads) as workers:
+        number, planned = 0, rounds
+        while number <= planned:
+            started = time.perf_counter()
+            for key, work in batches.items():
+                for worker in workers:
+                    timed = worker.ask(work)
+                    if timed is not None and number > 0:  # round 0 warms up
+                        found.seconds.setdefault(worker.candidate.id, {}).setdefault(key, []).append(timed)
+            took = time.perf_counter() - started
+            if number == 0:
+                planned = max(min(FEWEST_ROUNDS, rounds), min(rounds, int(seconds / took) - 1))
+            note = " (warm-up)" * (number == 0)
+            print(f"round {number} of {planned} done in {took:.1f} s{note}", flush=True)
+            number += 1
+        for worker in workers:
+            if worker.finish() and worker.opened is not None:
+                found.opened[worker.candidate.id] = worker.opened
+                found.peak_memory_bytes[worker.candidate.id] = worker.peak_memory_bytes
+    return found
+
+
+def _subject(candidate: Candidate, measured: list[Timings], batches: Batches) -> BenchmarkSubject:
+    """Figures over all groups that a candidate was in: that is more than one for torch fp32 alone."""
+    own_groups = [timings for timings in measured if candidate.id in timings.peak_memory_bytes]
+    rows = []
+    for key, work in batches.items():
+        rounds = [times for timings in own_groups for times in timings.seconds[candidate.id][key]]
+        baseline = [times for timings in own_groups for times in timings.seconds[BASELINE][key]]
+        pairs = sum(map(len, work))
         p50, p95, p99 = (1000 * value for value in np.percentile(np.concatenate(rounds), (50, 95, 99)))
         rows.append(
             BenchmarkRow(
                 workload=key[0],
                 batch_size=key[1],
-                pairs_per_second=statistics.median(pairs / sum(batches) for batches in rounds),
+                pairs_per_second=statistics.median(pairs / sum(times) for times in rounds),
                 p50_ms=float(p50),
                 p95_ms=float(p95),
                 p99_ms=float(p99),
@@ -200,9 +271,9 @@ def _subject(
     return BenchmarkSubject(
         id=candidate.id,
         digest=candidate.digest,
-        execution_precision=worker.opened.execution_precision,
-        load_seconds=worker.opened.load_seconds,
-        peak_memory_bytes=worker.peak_memory_bytes,
+        execution_precision=own_groups[0].opened[candidate.id].execution_precision,
+        load_seconds=own_groups[0].opened[candidate.id].load_seconds,
+        peak_memory_bytes=max(timings.peak_memory_bytes[candidate.id] for timings in own_groups),
         size_bytes=candidate.size_bytes,
         rows=tuple(rows),
     )

@@ -13,8 +13,10 @@ from msgspec import Struct
 
 from artificer.manifest import FileEntry, canonical_json
 from stages import files, paths
+from stages.child import ChildKilledError
 from stages.errors import BuildError, RegistryError, ToolchainError
 from stages.params import load_params
+from stages.sidecars import SidecarError, normalise_sidecars
 from stages.spec import load_spec
 from stages.variants import Step, VariantRow, row, rows_of_step
 
@@ -69,6 +71,7 @@ def build_step(slug: str, step: Step, make: Maker) -> None:
         for row in wanted:
             folder = out / row.id
             folder.mkdir()
+            print(f"{row.id:24} …", flush=True)
             overrides = {**params.recipes.get(row.id, {}), **spec.recipes.get(row.id, {})}
             started = time.perf_counter()
             record = _attempt(row, folder, overrides, make)
@@ -136,6 +139,8 @@ def _attempt(row: VariantRow, folder: Path, overrides: dict[str, Any], make: Mak
         built = make(row, folder, overrides)
         if not (folder / row.file_name).is_file():
             raise RuntimeError(f"the toolchain wrote no {row.file_name}")
+        if row.runtime == "onnx":
+            normalise_sidecars(folder, row.file_name)
     except (NotImplementedError, UnsupportedError) as error:
         status, reason = "unsupported", _one_line(error, folder)
     except BuildError:
@@ -164,5 +169,6 @@ def _one_line(error: Exception, folder: Path) -> str:
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
     text = first.replace(str(folder.resolve()), row_folder := folder.name).replace(str(folder), row_folder)
     text = re.sub(r"(?:/[\w.+-]+){2,}/", "", text)
-    kind = "" if type(error) in (RuntimeError, UnsupportedError) else f"{type(error).__name__}: "
+    plain_text = (RuntimeError, UnsupportedError, SidecarError, ChildKilledError)
+    kind = "" if type(error) in plain_text else f"{type(error).__name__}: "
     return f"{kind}{text}"[:400]

@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 
 from artificer.errors import ArtificerError
-from stages import environment
+from stages import environment, preflight, resources
 from stages.errors import BuildError
 
 # Stages of one model: `python -m stages <stage> <slug>`.
@@ -25,6 +25,8 @@ MODEL_STAGES = (
     "publish",
 )
 PIPELINE_STAGES = ("host", "report")
+# What is measured and recorded; `publish` moves files, and may be asked only what it would do.
+MEASURED_STAGES = MODEL_STAGES[:-1]
 # Module and function of the commands that are no stage.
 REGISTRY_COMMANDS = {
     "add": ("commands", "add"),
@@ -84,7 +86,11 @@ def main(argv: list[str] | None = None) -> int:
     command = arguments.pop("command")
     environment.prepare(online=command in ONLINE)
     try:
-        if command in MODEL_STAGES or command in PIPELINE_STAGES:
+        if command in MEASURED_STAGES:
+            preflight.check(arguments["slug"], command)
+            with resources.recorded(arguments["slug"], command):
+                import_module(f"stages.{command}").run(**arguments)
+        elif command in MODEL_STAGES or command in PIPELINE_STAGES:
             import_module(f"stages.{command}").run(**arguments)
         else:
             module, function = REGISTRY_COMMANDS[command]

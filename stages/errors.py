@@ -49,6 +49,12 @@ class ToolchainError(BuildError):
     exit_code = 8
 
 
+class ResourceError(BuildError):
+    """The machine has too little memory or disk for what comes next; nothing was started."""
+
+    exit_code = 9
+
+
 class OutdatedError(BuildError):
     """`update --check` found a source that moved: not a failure, but a script must be able to tell."""
 

@@ -84,6 +84,7 @@ class BenchmarkParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     preset: str
     threads: Positive | None
+    max_minutes: Annotated[float, Meta(gt=0)]
     presets: dict[str, Preset]
 
     @property

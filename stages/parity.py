@@ -13,7 +13,8 @@ from artificer.backends import Session, open_session
 from artificer.manifest import Activation, ExecutionPrecision, Figures, canonical_json, tree_digest
 from artificer.tokenization import PairTokenizer
 from stages import figures, files, paths
-from stages.build import load_record, published_files
+from stages.build import VariantRecord, load_record, published_files
+from stages.child import ChildKilledError, in_child
 from stages.data import read_pairs
 from stages.errors import first_line
 from stages.host import current_host, load_host
@@ -50,65 +51,66 @@ class VariantParity(Struct, frozen=True, kw_only=True):
 
 def run(slug: str) -> None:
     """Write parity.json."""
-    spec, params, host = load_spec(slug), load_params().parity, current_host()
-    data = read_pairs(paths.evaluation(slug)).pairs[: params.rows]
-    pairs = [(pair.query, pair.passage) for pair in data]
-    groups = figures.group_by_query([query for query, _ in pairs])
-    expected = np.asarray(load_reference(slug).logits, dtype=np.float32)
+    spec, host = load_spec(slug), current_host()
     results = []
     for variant_id in spec.variants:
         record = load_record(slug, variant_id)
         if record.status != "built":
             continue
-        table_row = row(variant_id)
-        tokenizer = open_tokenizer(spec, record.inputs)
-        measured: list[Measurement] = []
-        kept: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
-        error = None
-        for precision, is_default in _precisions(slug, table_row, host.cores):
-            try:
-                session = open_session(
-                    table_row.runtime,
-                    paths.variant(slug, table_row) / table_row.file_name,
-                    threads=host.cores,
-                    execution_precision=precision,
-                )
-                logits = scoring.logits(session, tokenizer, pairs, batch_size=params.batch_size)
-                if not np.isfinite(logits).all():
-                    raise OverflowError("it returns infinite logits")
-                moved = batch_sensitivity(session, tokenizer, pairs, params.batch_size, spec.activation)
-                session.close()
-            except Exception as problem:
-                # A runtime may refuse a graph in any way it likes; that is this variant's outcome, not the build's,
-                # and at another precision than float32 it is that precision's alone.
-                print(f"{variant_id:24} {precision} cannot be run: {first_line(problem)}", flush=True)
-                if precision == "f32":
-                    error = first_line(problem)
-                    break
-                continue
-            kept = kept if len(kept) else logits
-            measured.append(
-                Measurement(
-                    runtime_version=host.runtimes[RUNTIME_PACKAGES[table_row.runtime]],
-                    isa_class=host.isa_class,
-                    execution_precision=precision,
-                    default_precision=is_default,
-                    figures=figures.differences(logits, expected, spec.activation, groups, params.top_k, moved),
-                )
-            )
-            _print_row(variant_id, measured[-1])
-        results.append(
-            VariantParity(
-                id=variant_id,
-                digest=tree_digest(published_files(record)),
-                error=error,
-                measurements=tuple(measured),
-                logits=tuple(tuple(float(value) for value in values) for values in kept),
-            )
-        )
+        graph = paths.variant(slug, row(variant_id)) / row(variant_id).file_name
+        try:
+            results.append(in_child(measure, slug, variant_id, weights=graph))
+        except ChildKilledError as problem:
+            print(f"{variant_id:24} {problem}", flush=True)
+            results.append(_result(record, str(problem)))
     without_logits = [msgspec.structs.replace(result, logits=()) for result in results]
     files.write_file(paths.proofs(slug) / f"{host.name}.json", canonical_json(without_logits))
     files.write_file(paths.parity(slug), canonical_json(results))
+
+
+def measure(slug: str, variant_id: str) -> VariantParity:
+    """One variant against the reference, at each precision that it runs at; one session at a time."""
+    spec, params, host = load_spec(slug), load_params().parity, load_host()
+    data = read_pairs(paths.evaluation(slug)).pairs[: params.rows]
+    pairs = [(pair.query, pair.passage) for pair in data]
+    groups = figures.group_by_query([query for query, _ in pairs])
+    expected = np.asarray(load_reference(slug).logits, dtype=np.float32)
+    record, table_row = load_record(slug, variant_id), row(variant_id)
+    tokenizer = open_tokenizer(spec, record.inputs)
+    measured: list[Measurement] = []
+    kept: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+    for precision, is_default in _precisions(slug, table_row, host.cores):
+        try:
+            session = open_session(
+                table_row.runtime,
+                paths.variant(slug, table_row) / table_row.file_name,
+                threads=host.cores,
+                execution_precision=precision,
+            )
+            logits = scoring.logits(session, tokenizer, pairs, batch_size=params.batch_size)
+            if not np.isfinite(logits).all():
+                raise OverflowError("it returns infinite logits")
+            moved = batch_sensitivity(session, tokenizer, pairs, params.batch_size, spec.activation)
+            session.close()
+        except Exception as problem:
+            # A runtime may refuse a graph in any way it likes; that is this variant's outcome, not the build's,
+            # and at another precision than float32 it is that precision's alone.
+            print(f"{variant_id:24} {precision} cannot be run: {first_line(problem)}", flush=True)
+            if precision == "f32":
+                return _result(record, first_line(problem))
+            continue
+        kept = kept if len(kept) else logits
+        measured.append(
+            Measurement(
+                runtime_version=host.runtimes[RUNTIME_PACKAGES[table_row.runtime]],
+                isa_class=host.isa_class,
+                execution_precision=precision,
+                default_precision=is_default,
+                figures=figures.differences(logits, expected, spec.activation, groups, params.top_k, moved),
+            )
+        )
+        _print_row(variant_id, measured[-1])
+    return _result(record, None, measured, kept)
 
 
 def measured_elsewhere(slug: str, variant_id: str, digest: str) -> tuple[Measurement, ...]:
@@ -162,6 +164,21 @@ def _precisions(slug: str, table_row: VariantRow, threads: int) -> list[tuple[Ex
     default = session.execution_precision
     session.close()
     return [("f32", True)] if default == "f32" else [("f32", False), (default, True)]
+
+
+def _result(
+    record: VariantRecord,
+    error: str | None,
+    measured: list[Measurement] | None = None,
+    logits: NDArray[np.float32] | None = None,
+) -> VariantParity:
+    return VariantParity(
+        id=record.id,
+        digest=tree_digest(published_files(record)),
+        error=error,
+        measurements=tuple(measured or ()),
+        logits=tuple(tuple(float(value) for value in values) for values in ([] if logits is None else logits)),
+    )
 
 
 def _print_row(variant_id: str, found: Measurement) -> None:

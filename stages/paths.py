@@ -48,6 +48,11 @@ def metrics(slug: str) -> Path:
     return REPORTS / "metrics" / f"{slug}.json"
 
 
+def resources(slug: str, stage: str) -> Path:
+    """Seconds and peak memory of one stage, which `dvc metrics show` prints as well."""
+    return REPORTS / "resources" / slug / f"{stage}.json"
+
+
 def model(slug: str) -> Path:
     """Everything that is built for one model."""
     return Path("artifacts/models", slug)

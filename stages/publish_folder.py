@@ -6,7 +6,8 @@ from pathlib import Path
 
 from artificer.errors import ArtificerError
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
-from stages import files, paths
+from stages import files, paths, preflight
+from stages.copying import copy_file, shares_blocks
 from stages.errors import PublishError
 from stages.params import load_params
 from stages.publish_package import Package
@@ -47,16 +48,23 @@ def publish(package: Package, *, dry_run: bool, overwrite: bool) -> Receipt | No
 
 def published_already(target: Path, wanted: tuple[FileEntry, ...]) -> bool:
     """Whether every byte of `wanted`, and nothing else, is there."""
-    return target.is_dir() and files.describe_folder(target) == tuple(sorted(wanted, key=lambda entry: entry.path))
+    if not target.is_dir():
+        return False
+    sizes = {p.relative_to(target).as_posix(): p.stat().st_size for p in target.rglob("*") if p.is_file()}
+    if sizes != {entry.path: entry.size for entry in wanted}:
+        return False  # told apart without reading gigabytes
+    return files.describe_folder(target) == tuple(sorted(wanted, key=lambda entry: entry.path))
 
 
 def _publish(package: Package, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with exchange(target) as folder:
+            if not shares_blocks(folder):
+                preflight.require_disk(folder, package.bytes, f"publishing {package.slug} to {target}", copies=1)
             for entry in package.files:
                 (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(package.origins[entry.path], folder / entry.path)
+                copy_file(package.origins[entry.path], folder / entry.path)
                 package.check(entry.path, describe_file(folder, entry.path))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

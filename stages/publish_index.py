@@ -8,6 +8,7 @@ from artificer.errors import ArtificerError
 from artificer.index import Index, Release
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
 from stages import hub
+from stages.copying import copy_file
 from stages.errors import PublishError
 from stages.hub_repo import HubRepo
 from stages.index_store import open_store
@@ -127,7 +128,9 @@ def _keep(receipt: Receipt, published: Path, params: IndexParams) -> Release:
     if not (target / MANIFEST_FILE).is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         with exchange(target) as folder:
-            shutil.copytree(published, folder, dirs_exist_ok=True)
+            shutil.copytree(
+                published, folder, dirs_exist_ok=True, copy_function=lambda a, b: copy_file(Path(a), Path(b))
+            )
     return release
 
 

@@ -4,7 +4,6 @@ Downloads go through the client's own cache: a cut one is resumed, and what is t
 """
 
 import hashlib
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from artificer.manifest import FileEntry, describe_file, unsafe_path_reason
 from stages import checkpoint
+from stages.copying import copy_file
 from stages.errors import SourceError
 from stages.hub import call, hub_errors, settings, use_timeout
 from stages.registry import Lock, SourceEntry
@@ -53,9 +53,11 @@ def resolve(source: SourceEntry) -> str:
 
 def fetch(lock: Lock, folder: Path) -> None:
     """Put the locked files into `folder` and compare every byte with the lock. Raises SourceError on any difference."""
+    checked: set[str] = set()  # hashed as they were downloaded
     if lock.revision:
         for entry in lock.files:
-            _download(lock.location, lock.revision, entry.path, folder, partial(_is_entry, entry=entry))
+            if _download(lock.location, lock.revision, entry.path, folder, partial(_is_entry, entry=entry)):
+                checked.add(entry.path)
     else:
         root = _local_folder(lock.location)
         missing = [entry.path for entry in lock.files if not (root / entry.path).is_file()]
@@ -65,7 +67,7 @@ def fetch(lock: Lock, folder: Path) -> None:
     differing = [
         f"  {entry.path}: locked {_short(entry)}, found {_short(found)}"
         for entry in lock.files
-        if (found := describe_file(folder, entry.path)) != entry
+        if entry.path not in checked and (found := describe_file(folder, entry.path)) != entry
     ]
     if differing:
         raise SourceError(f"{lock.location} is not what was pinned:\n" + "\n".join(differing) + "\n" + _remedy(lock))
@@ -81,7 +83,7 @@ def _local_folder(path: str) -> Path:
 def _copy(root: Path, names: tuple[str, ...], folder: Path) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / name, folder / name)
+        copy_file(root / name, folder / name)
 
 
 def _info(source: SourceEntry) -> Any:
@@ -103,13 +105,13 @@ def _download(repo: str, revision: str, name: str, folder: Path, is_right: Calla
 
     use_timeout(settings().timeout_seconds)
     with hub_errors(repo, revision):
-        cached = Path(call(hf_hub_download, repo, name, revision=revision))
-        right = is_right(cached)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy_file(Path(call(hf_hub_download, repo, name, revision=revision)), folder / name)
+        right = is_right(folder / name)
         if not right and not constants.HF_HUB_OFFLINE:
-            cached = Path(call(hf_hub_download, repo, name, revision=revision, force_download=True))
-            right = is_right(cached)
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(cached, folder / name)
+            again = call(hf_hub_download, repo, name, revision=revision, force_download=True)
+            copy_file(Path(again), folder / name)
+            right = is_right(folder / name)
     return right
 
 

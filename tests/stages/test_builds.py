@@ -114,7 +114,7 @@ def test_a_killed_benchmark_leaves_no_process_and_no_figures(copy: Path) -> None
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while len(in_session(process.pid)) < 4:  # itself, the resource tracker, two workers
+    while len(in_session(process.pid)) < 5:  # itself, the memory sampler, the resource tracker, two workers
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)

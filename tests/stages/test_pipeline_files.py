@@ -17,10 +17,13 @@ STAGES: dict[str, Any] = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
 # The registry's own readers, errors, and what only says where things are: a change of them changes no artifact, and
 # what an entry or params.yaml says is tracked as a parameter.
 NO_RESULT = {
+    "stages.child",
+    "stages.copying",
     "stages.errors",
     "stages.files",
     "stages.params",
     "stages.paths",
+    "stages.preflight",
     "stages.yaml_files",
 }
 # Modules that a stage imports for one reader of another stage's output, which is a dependency itself.
@@ -113,7 +116,13 @@ OUTS: dict[str, Callable[[], set[Path]]] = {
 def test_outs_are_the_paths_that_the_code_writes(name: str) -> None:
     """DVC's static paths mirror stages/paths.py."""
     stated = names(body(name)["outs"]) | names(body(name).get("metrics", []))
-    assert stated == {path.as_posix() for path in OUTS[name]()}
+    taken = {paths.resources(KEY, name)} if name in cli.MEASURED_STAGES else set()
+    assert stated == {path.as_posix() for path in OUTS[name]() | taken}
+
+
+def test_nothing_depends_on_what_a_stage_took() -> None:
+    """Seconds and memory differ from run to run; a dependency on them would run everything for ever."""
+    assert not [name for name in STAGES for path in body(name).get("deps", []) if "resources" in path]
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -142,6 +151,7 @@ def test_building_stages_depend_on_what_all_of_them_share(name: str) -> None:
     deps = set(body(name)["deps"])
     assert {"stages/build.py", "constraints.txt", f"artifacts/models/{KEY}/spec.json"} <= deps
     assert "recipes" in body(name)["params"]
+    assert ("stages/sidecars.py" in deps) == ("openvino" not in name)
 
 
 @pytest.mark.parametrize("name", ["reference", "parity", "benchmark", "evaluate", "pack"])

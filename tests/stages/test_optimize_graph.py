@@ -1,0 +1,117 @@
+"""O1 to O4 on graphs whose weights stay on disk, beside optimum's own optimiser."""
+
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from stages import optimize_graph, sidecars, torch_model
+from tests.stages.checkpoints import tiny_bert
+
+pytestmark = pytest.mark.toolchain
+LEVELS = ("O1", "O2", "O3", "O4")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint with `onnx/model.onnx`."""
+    from optimum.exporters.onnx import onnx_export_from_model
+
+    folder = tiny_bert(tmp_path_factory.mktemp("optimize") / "source")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter traces Python branches, and says so
+        onnx_export_from_model(
+            torch_model.load_model(folder), output=folder / "onnx", task="text-classification", do_validation=False,
+            no_post_process=True, device="cpu",
+        )  # fmt: skip
+    for path in (folder / "onnx").iterdir():
+        if path.name != "model.onnx":
+            path.unlink()
+    return folder
+
+
+def optimised(exported: Path, level: str, parent: Path, folder: Path) -> Path:
+    """The graph of one level, in a new folder."""
+    from optimum.onnxruntime import AutoOptimizationConfig
+    from transformers import AutoConfig
+
+    folder.mkdir()
+    settings = AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4")
+    target = folder / f"model_{level}.onnx"
+    optimize_graph.optimize_graph(parent, target, AutoConfig.from_pretrained(exported), settings)
+    return target
+
+
+def weights(graph: Path) -> dict[str, Any]:
+    """The initializers of a graph, by name."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(str(graph)).graph.initializer}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("light_bytes", [optimize_graph.LIGHT_BYTES, 1])
+def test_a_level_is_byte_for_byte_what_optimum_writes(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str, light_bytes: int
+) -> None:
+    """Leaving the weights on disk changes nothing, whether small values are in the graph or not."""
+    from optimum.onnxruntime import AutoOptimizationConfig, ORTOptimizer
+    from transformers import AutoConfig
+
+    monkeypatch.setattr(optimize_graph, "LIGHT_BYTES", light_bytes)
+    parent = exported / "onnx" / "model.onnx"
+    settings = AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4")
+    optimizer = ORTOptimizer([parent], config=AutoConfig.from_pretrained(exported), from_ortmodel=True)
+    optimizer.optimize(settings, save_dir=tmp_path / "optimum", file_suffix=level)
+    found = optimised(exported, level, parent, tmp_path / "ours")
+    assert found.read_bytes() == (tmp_path / "optimum" / found.name).read_bytes()
+    assert [path.name for path in found.parent.iterdir()] == [found.name]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_parent_with_a_sidecar_gives_a_graph_with_a_sidecar(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    """The same nodes and the same weights as from a whole parent, in `<graph>_data`; the parent keeps its own."""
+    monkeypatch.setattr(optimize_graph, "LIGHT_BYTES", 512)
+    monkeypatch.setattr(sidecars, "ALIGNMENT", 512)
+    (tmp_path / "parent").mkdir()
+    parent = tmp_path / "parent" / "model.onnx"
+    model = onnx.load(str(exported / "onnx" / "model.onnx"))
+    onnx.save_model(model, str(parent), save_as_external_data=True, location="model.onnx_data", size_threshold=100)
+    before = {path.name: path.read_bytes() for path in parent.parent.iterdir()}
+    found = optimised(exported, level, parent, tmp_path / "outside")
+    whole = optimised(exported, level, exported / "onnx" / "model.onnx", tmp_path / "whole")
+    assert sorted(path.name for path in found.parent.iterdir()) == [found.name, f"{found.name}_data"]
+    assert {path.name: path.read_bytes() for path in parent.parent.iterdir()} == before
+    assert [n.op_type for n in onnx.load(str(found)).graph.node] == [
+        n.op_type for n in onnx.load(str(whole)).graph.node
+    ]
+    expected, actual = weights(whole), weights(found)
+    assert {name: array.dtype for name, array in actual.items()} == {n: a.dtype for n, a in expected.items()}
+    assert all(np.array_equal(actual[name], expected[name]) for name in expected)
+
+
+def test_a_truncated_sidecar_of_the_parent_is_one_clear_error(exported: Path, tmp_path: Path) -> None:
+    """Nothing is built from half the weights."""
+    (tmp_path / "parent").mkdir()
+    parent = tmp_path / "parent" / "model.onnx"
+    model = onnx.load(str(exported / "onnx" / "model.onnx"))
+    onnx.save_model(model, str(parent), save_as_external_data=True, location="model.onnx_data", size_threshold=100)
+    data = parent.with_name("model.onnx_data")
+    data.write_bytes(data.read_bytes()[:-100])
+    with pytest.raises(sidecars.SidecarError, match=r"model\.onnx_data is cut off"):
+        optimised(exported, "O1", parent, tmp_path / "out")
+    assert not any((tmp_path / "out").iterdir())
+
+
+def test_an_unknown_architecture_is_unsupported(exported: Path, tmp_path: Path) -> None:
+    """It is recorded as such, with the name of the model type."""
+    copy = tmp_path / "source"
+    shutil.copytree(exported, copy)
+    (copy / "config.json").write_text((copy / "config.json").read_text().replace('"bert"', '"convbert"'))
+    with pytest.raises(NotImplementedError, match="convbert"):
+        optimised(copy, "O1", exported / "onnx" / "model.onnx", tmp_path / "out")

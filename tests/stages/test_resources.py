@@ -1,0 +1,223 @@
+"""What a stage takes is recorded; what it would take is known before it starts; how memory and disk are given back."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import benchmark, child, copying, memory_sampler, paths, preflight, resources
+from stages.bench_worker import Candidate
+from stages.child import ChildKilledError, in_child
+from stages.errors import ResourceError
+from stages.preflight import SWITCH, available_memory, cgroup_room
+from stages.spec import load_spec, write_spec
+from tests.stages import project
+from tests.stages.conftest import Stages
+from tests.stages.project import SLUG, read_json
+
+Memory = namedtuple("Memory", "available")
+Disk = namedtuple("Disk", "free")
+
+
+@pytest.fixture
+def fetched(root: Path, tiny: Path, stages: Stages) -> Path:
+    """A project whose tiny model is fetched."""
+    shutil.copytree(tiny, root / "checkpoints" / SLUG)
+    entry = {"source": {"path": f"checkpoints/{SLUG}"}, "task": "text-ranking", "license": "mit"}
+    project.write_yaml(root / "registry" / "models.yaml", {"models": {SLUG: entry}})
+    project.pin(root, SLUG)
+    assert stages("fetch", SLUG)[0] == 0
+    return root
+
+
+def enlarge(parameters: int) -> None:
+    """Make the model look that large."""
+    write_spec(msgspec.structs.replace(load_spec(SLUG), parameters=parameters))
+
+
+def test_a_stage_records_its_seconds_and_the_peak_of_its_processes(fetched: Path) -> None:
+    """The figures are those of this very run, and count what children hold."""
+    found = read_json(fetched / paths.resources(SLUG, "fetch"))
+    assert set(found) == {"peak_memory_mb", "seconds"}
+    assert found["peak_memory_mb"] > 10
+    code = "import time; block = bytearray(200_000_000); block[::4096] = b'x' * len(block[::4096]); time.sleep(0.6)"
+    with resources.recorded(SLUG, "data"):
+        subprocess.run([sys.executable, "-c", code], check=True)
+    after = read_json(fetched / paths.resources(SLUG, "data"))
+    assert after["seconds"] >= 0.5
+    assert after["peak_memory_mb"] > psutil.Process().memory_info().rss / 1e6 + 150
+
+
+@pytest.mark.usefixtures("fetched")
+def test_a_stage_that_fails_records_nothing() -> None:
+    """A figure of half a stage would be compared with those of whole ones."""
+    with pytest.raises(ZeroDivisionError), resources.recorded(SLUG, "data"):
+        _ = 1 / 0
+    assert not paths.resources(SLUG, "data").exists()
+
+
+def test_the_sampler_ends_with_who_started_it() -> None:
+    """A killed stage leaves no process behind."""
+    command = [sys.executable, "-P", memory_sampler.__file__, str(os.getpid())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert int(out) >= 0
+
+
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.parametrize("stage", ["optimize", "parity"])
+def test_too_little_memory_is_said_before_a_stage_starts(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """One line with the figure needed, the figure there, and what to do; nothing is built."""
+    enlarge(568_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(3e9))
+    code, out, err = stages(stage, SLUG)
+    assert (code, out) == (ResourceError.exit_code, "")
+    assert f"error: {stage} of {SLUG}: about " in err
+    assert "(568 M parameters), 3.0 GB are available (the machine's free memory)." in err
+    assert SWITCH in err
+    assert not paths.resources(SLUG, stage).exists()
+
+
+@pytest.mark.usefixtures("fetched")
+def test_too_little_disk_is_said_before_a_stage_starts(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for memory; the hint frees DVC's cache."""
+    enlarge(568_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(1e12))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(4e9))
+    code, _, err = stages("optimize", SLUG)
+    assert code == ResourceError.exit_code
+    assert "of disk are needed at artifacts/models/tiny, 4.0 GB are free" in err
+    assert "dvc gc" in err
+
+
+@pytest.mark.usefixtures("fetched")
+def test_a_small_model_and_a_switch_are_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo builds wherever the toolchain runs, and an estimate that is wrong can be passed over."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(1.0))
+    preflight.check(SLUG, "optimize")
+    enlarge(568_000_000)
+    with pytest.raises(ResourceError):
+        preflight.check(SLUG, "optimize")
+    monkeypatch.setenv(SWITCH, "1")
+    preflight.check(SLUG, "optimize")
+
+
+def test_every_stage_that_holds_a_model_has_a_stated_need() -> None:
+    """A new stage of the toolchain cannot be forgotten."""
+    light = {"fetch", "data", "evaluate", "pack"}
+    from stages.cli import MEASURED_STAGES
+
+    assert set(preflight.NEEDS) == set(MEASURED_STAGES) - light
+
+
+def test_a_cgroups_limit_counts_when_it_is_tighter(tmp_path: Path) -> None:
+    """In a container the machine's free memory means nothing; files that are cached do not count as used."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/a/b\n")
+    folder = tmp_path / "sys/fs/cgroup/a"
+    folder.mkdir(parents=True)
+    (folder / "memory.max").write_text("1000000\n")
+    (folder / "memory.current").write_text("900000\n")
+    (folder / "memory.stat").write_text("anon 300000\nfile 600000\n")
+    assert available_memory(tmp_path) == (700000, "cgroup limit")
+    (folder / "memory.max").write_text("max\n")
+    assert available_memory(tmp_path)[1] == "the machine's free memory"
+
+
+@given(limit=st.text(max_size=8), current=st.text(max_size=8), stat=st.text(max_size=20))
+def test_no_text_of_a_cgroup_breaks_the_estimate(limit: str, current: str, stat: str) -> None:
+    """Whatever a kernel writes there, the answer is a number, and never below nothing."""
+    assert cgroup_room(limit, current, stat) >= 0
+
+
+def candidate(name: str, size: float, runtime: Any = "onnx") -> Candidate:
+    """A candidate of that many bytes."""
+    return Candidate(
+        id=name, digest=None, runtime=runtime, path=Path(name), inputs=(), execution_precision="f32",
+        size_bytes=int(size),
+    )  # fmt: skip
+
+
+@given(sizes=st.lists(st.floats(0, 4e9), max_size=12), room=st.floats(1e9, 3e10))
+def test_groups_hold_every_candidate_once_beside_torch_and_fit(sizes: list[float], room: float) -> None:
+    """However many there are, the order stays, and more than two are together only where they fit."""
+    baseline = candidate("torch-fp32", 2e9, runtime=None)
+    others = [candidate(str(i), size) for i, size in enumerate(sizes)]
+    groups = benchmark.fitting_groups([baseline, *others], room)
+    assert [found for group in groups for found in group[1:]] == others
+    for group in groups:
+        assert group[0] is baseline
+        assert len(group) <= 2 or sum(map(benchmark.resident_estimate, group)) <= room
+
+
+def test_small_models_are_all_measured_together() -> None:
+    """Interleaving all candidates in one run is fairest, and what a small model always gets."""
+    wanted = [candidate("torch-fp32", 9e7, runtime=None), *(candidate(str(i), 9e7) for i in range(13))]
+    assert benchmark.fitting_groups(wanted, benchmark.RESIDENT_BYTES) == [wanted]
+
+
+def large_result(size: int) -> Any:
+    """For a child process."""
+    return os.getpid(), np.ones(size).sum()
+
+
+def killed() -> None:
+    """As the kernel does it to who takes too much."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refused() -> None:
+    """A library's refusal."""
+    raise NotImplementedError("this architecture is not supported")
+
+
+def test_a_large_model_is_handled_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory goes with it; a small one spares the import."""
+    (tmp_path / "model.onnx").write_bytes(bytes(2000))
+    assert in_child(large_result, 10, weights=tmp_path / "model.onnx") == (os.getpid(), 10)
+    monkeypatch.setattr(child, "SMALL_BYTES", 1000)
+    pid, total = in_child(large_result, 10, weights=tmp_path / "model.onnx")
+    assert (pid != os.getpid(), total) == (True, 10)
+    assert not multiprocessing.active_children()
+
+
+def test_what_becomes_of_a_child_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill is told with its signal, and an error stays the error it is."""
+    monkeypatch.setenv(child.ALWAYS, "1")
+    (tmp_path / "w").touch()
+    with pytest.raises(ChildKilledError, match="signal 9, which is what a system short of memory sends"):
+        in_child(killed, weights=tmp_path / "w")
+    with pytest.raises(NotImplementedError, match="this architecture is not supported"):
+        in_child(refused, weights=tmp_path / "w")
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_a_copy_is_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shares: bool) -> None:
+    """With shared blocks or without, the bytes are the same, it is no link, and changing it changes nothing else."""
+    if not shares:
+        monkeypatch.setattr(copying, "_clone", lambda *_: False)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(os.urandom(10_000))
+    before = source.read_bytes()
+    copying.copy_file(source, target)
+    assert target.read_bytes() == before
+    assert not target.is_symlink()
+    assert target.stat().st_nlink == 1
+    target.write_bytes(b"changed")
+    assert source.read_bytes() == before
+    assert copying.shares_blocks(tmp_path) in ({True, False} if shares else {False})
