@@ -56,7 +56,7 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path) -> T:
 def _serve(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     environment.prepare(online=False)
     try:
-        answer = (function(*arguments), None)
+        answer: tuple[Any, Exception | None] = (function(*arguments), None)
     except Exception as error:
         # The parent records it; what cannot be pickled goes as its text.
         answer = (None, error)
