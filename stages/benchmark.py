@@ -1,4 +1,4 @@
-"""Stage `benchmark`: speed of every built variant beside torch fp32, bf16 and fp16, on this host.
+"""Stage `benchmark`: speed of every built variant beside torch fp32, bf16 and fp16, on this host and its GPU.
 
 Every candidate lives in a process of its own; in each round each scores every workload once, one at a time, so that
 what else the machine does falls on all alike. A ratio compares with torch fp32 in the same round.
@@ -15,11 +15,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from artificer.accelerators import cuda_problem
 from artificer.manifest import (
     Benchmark,
     BenchmarkRow,
     BenchmarkSubject,
+    Device,
     ExecutionPrecision,
+    Host,
     canonical_json,
     tree_digest,
 )
@@ -48,14 +51,14 @@ def run(slug: str) -> None:
     keys = [(name, size) for name in workloads for size in preset.batch_sizes]
     # seconds[candidate][key] is a list over rounds of lists over batches
     seconds: dict[str, dict[Key, list[list[float]]]] = {}
-    with _workers(candidates(slug, spec), spec, threads) as workers:
+    with _workers(candidates(slug, spec, host), spec, threads) as workers:
         for round_number in range(preset.rounds + 1):
             for key in keys:
                 batches = split(workloads[key[0]], key[1])
                 for worker in workers:
                     timed = worker.ask(batches)
                     if timed is not None and round_number > 0:  # round 0 warms up
-                        seconds.setdefault(worker.candidate.id, {}).setdefault(key, []).append(timed)
+                        seconds.setdefault(worker.candidate.label, {}).setdefault(key, []).append(timed)
             print(f"round {round_number} of {preset.rounds} done" + (" (warm-up)" * (round_number == 0)), flush=True)
         subjects = [_subject(worker, seconds, keys, workloads) for worker in workers if worker.finish()]
     found = Benchmark(
@@ -67,7 +70,7 @@ def run(slug: str) -> None:
     for subject in subjects:
         speedup = figures.geometric_mean([r.speedup for r in subject.rows])
         memory = subject.peak_memory_bytes / 1e6
-        print(f"{subject.id:24} {speedup:6.2f}x  load {subject.load_seconds:5.2f} s  peak {memory:7.0f} MB")
+        print(f"{subject.label:24} {speedup:6.2f}x  load {subject.load_seconds:5.2f} s  peak {memory:7.0f} MB")
 
 
 def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
@@ -81,14 +84,17 @@ def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
     return tuple(sorted([own, *others], key=lambda benchmark: benchmark.host.name))
 
 
-def candidates(slug: str, spec: ModelSpec) -> list[Candidate]:
-    """Torch in three dtypes, then every built variant at float32; OpenVINO's default precision is `parity`'s matter."""
+def candidates(slug: str, spec: ModelSpec, host: Host) -> list[Candidate]:
+    """Torch in three dtypes, then every built variant at float32; OpenVINO's default precision is `parity`'s matter. On
+    a host with an NVIDIA GPU, torch and the graphs that can run there on that as well."""
     weights = sum(entry.size for entry in spec.source.files if entry.path.endswith(".safetensors"))
+    devices: tuple[Device, ...] = ("cpu", "cuda") if host.accelerators else ("cpu",)
     found = [
         Candidate(
             id=name, digest=None, runtime=None, path=paths.source(slug), inputs=(), execution_precision=precision,
-            size_bytes=weights,
+            size_bytes=weights, device=device,
         )
+        for device in devices
         for name, precision in TORCH_ROWS.items()
     ]  # fmt: skip
     for variant_id in spec.variants:
@@ -105,6 +111,8 @@ def candidates(slug: str, spec: ModelSpec) -> list[Candidate]:
                     size_bytes=sum(entry.size for entry in record.files),
                 )
             )
+            if cuda_problem(host, table_row.runtime, table_row.precision_class) is None:
+                found.append(msgspec.structs.replace(found[-1], device="cuda"))
     return found
 
 
@@ -150,8 +158,8 @@ class _Worker:
             answer = "the process was killed, which is what a system short of memory does"
         if isinstance(answer, str):
             self.failed = True
-            print(f"{self.candidate.id:24} left out: {answer}", flush=True)
-            if self.candidate.id == BASELINE:
+            print(f"{self.candidate.label:24} left out: {answer}", flush=True)
+            if self.candidate.label == BASELINE:
                 raise ToolchainError(f"{BASELINE} cannot be timed, and every ratio is to it: {answer}")
         return answer
 
@@ -183,7 +191,7 @@ def _subject(
     assert worker.opened is not None  # a worker that did not open has failed
     candidate, rows = worker.candidate, []
     for key in keys:
-        rounds, baseline = seconds[candidate.id][key], seconds[BASELINE][key]
+        rounds, baseline = seconds[candidate.label][key], seconds[BASELINE][key]
         pairs = len(workloads[key[0]])
         p50, p95, p99 = (1000 * value for value in np.percentile(np.concatenate(rounds), (50, 95, 99)))
         rows.append(
@@ -205,4 +213,5 @@ def _subject(
         peak_memory_bytes=worker.peak_memory_bytes,
         size_bytes=candidate.size_bytes,
         rows=tuple(rows),
+        device=candidate.device,
     )

@@ -222,7 +222,7 @@ def _built(slug: str) -> tuple[str, str]:
     manifest = Manifest.from_json(path.read_bytes())
     passed = {variant.id for variant in manifest.variants if variant.status == "passed"}
     speeds = {
-        subject.id: max(row.speedup for row in subject.rows)
+        subject.label: max(row.speedup for row in subject.rows)
         for benchmark in manifest.benchmarks
         for subject in benchmark.subjects
         if subject.id in passed
