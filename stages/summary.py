@@ -46,7 +46,7 @@ def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
                 size_megabytes=size / 1e6 if size else None,
                 score_max_abs=proof.figures.score_max_abs if proof else None,
                 spearman=proof.figures.spearman if proof else None,
-                quality_ratio=_quality_ratio(subject_id, variant) if device == "cpu" else None,
+                quality_ratio=_quality_ratio(manifest, subject_id) if device == "cpu" else None,
                 speedup=geometric_mean([row.speedup for row in subject.rows]) if subject else None,
                 load_seconds=subject.load_seconds if subject else None,
                 peak_megabytes=subject.peak_memory_bytes / 1e6 if subject else None,
@@ -88,7 +88,7 @@ def cells(line: Line) -> list[str]:
     ]
 
 
-def metrics(manifest: Manifest, reference: Quality, host: str) -> dict[str, Any]:
+def metrics(manifest: Manifest, reference: Quality | None, host: str) -> dict[str, Any]:
     """What `dvc metrics show` prints of a model, one short row: rounded, so that a diff shows changes and not noise.
 
     Speed and size are those of the fastest variant that passed, on this host's CPU. The leaderboard has every variant.
@@ -101,8 +101,8 @@ def metrics(manifest: Manifest, reference: Quality, host: str) -> dict[str, Any]
         name: [p.figures.score_max_abs for v in manifest.variants if v.precision_class == name for p in v.parity[:1]]
         for name in ("fp32", "int8")
     }
-    return {
-        reference.main_metric: _rounded(main_value(reference), 4),
+    quality = {reference.main_metric: _rounded(main_value(reference), 4)} if reference else {}
+    return quality | {
         "passed": len(passed),
         "failed": sum(line.status == "failed" for line in found),
         "unsupported": sum(line.status == "unsupported" for line in found),
@@ -132,11 +132,10 @@ def _status(variant: Variant | None, device: Device, proof: Parity | None) -> st
     return proof.verdict if proof else "failed"
 
 
-def _quality_ratio(subject_id: str, variant: Variant | None) -> float | None:
+def _quality_ratio(manifest: Manifest, subject_id: str) -> float | None:
     """The reference is torch fp32 itself; the quality of torch in other dtypes is not measured."""
-    if variant is not None:
-        return variant.quality.ratio if variant.quality else None
-    return 1.0 if subject_id == BASELINE else None
+    ratios = {variant.id: variant.quality.ratio for variant in manifest.variants if variant.quality}
+    return 1.0 if ratios and subject_id == BASELINE else ratios.get(subject_id)
 
 
 def _note(variant: Variant | None) -> str:

@@ -32,8 +32,9 @@ def spread(folder: Path) -> Manifest:
         graph = folder / variant.graph
         model = onnx.load(str(graph))
         graph.unlink()
+        # Constants of shapes must stay in the graph: onnxruntime does not look them up in a sidecar.
         onnx.save_model(
-            model, str(graph), save_as_external_data=True, location=f"{graph.name}_data", size_threshold=0,
+            model, str(graph), save_as_external_data=True, location=f"{graph.name}_data", size_threshold=64,
         )  # fmt: skip
         variants.append(with_files(folder, variant, variant.graph, f"{variant.graph}_data"))
     return write(folder, manifest, *variants)

@@ -27,11 +27,11 @@ def tiny_bert(folder: Path, *, seed: int = 1, labels: int = 1, dtype: str = "flo
 
     folder.mkdir(parents=True)
     vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(_words()) + "\n", encoding="utf-8")
+    vocabulary.write_text("\n".join(words()) + "\n", encoding="utf-8")
     tokenizer = BertTokenizerFast(vocab_file=str(vocabulary), model_max_length=128)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(folder)
     settings: dict[str, Any] = {
-        "vocab_size": len(_words()),
+        "vocab_size": len(words()),
         "hidden_size": 32,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
@@ -99,8 +99,8 @@ def _word_tokenizer(folder: Path, special: tuple[str, ...], pair: str, max_lengt
     from transformers import PreTrainedTokenizerFast
 
     begin, pad, separator, unknown = special
-    words = [*special, *_words()]
-    made = Tokenizer(WordLevel({word: i for i, word in enumerate(dict.fromkeys(words))}, unk_token=unknown))
+    vocabulary = dict.fromkeys([*special, *words()])
+    made = Tokenizer(WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token=unknown))
     made.normalizer, made.pre_tokenizer = Lowercase(), Whitespace()
     single = pair.partition("$A")[0] + f"$A {separator}"
     tokens = [(begin, 0), (separator, 2)]
@@ -115,9 +115,9 @@ def _word_tokenizer(folder: Path, special: tuple[str, ...], pair: str, max_lengt
     tokenizer.save_pretrained(folder)
 
 
-def _words() -> list[str]:
+def words() -> list[str]:
     """Special tokens, single characters as beginnings and continuations, and words of the demo's vocabulary."""
     demo = (DEMO / "reranker" / "vocab.txt").read_text(encoding="utf-8").split("\n")
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    words = [word for word in demo if word.isalpha() and len(word) > 3]
-    return [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), ".", ",", "?", *words[:400]]
+    common = [word for word in demo if word.isalpha() and len(word) > 3]
+    return [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), ".", ",", "?", *common[:400]]

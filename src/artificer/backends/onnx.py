@@ -96,7 +96,7 @@ def check_cuda(graph: Path, providers: Sequence[str], said: str = "") -> None:
     if _CUDA not in providers:
         raise MissingRuntimeError(
             f"{graph.name} was to run on CUDA, and onnxruntime {ort.__version__} offers {', '.join(providers)}."
-            f" {said + ' ' if said else ''}Install onnxruntime-gpu with CUDA and cuDNN (pip install 'artificer[cuda]'),"
+            f"{f' It said: {said}.' if said else ''} Install onnxruntime-gpu with CUDA and cuDNN (pip install 'artificer[cuda]'),"
             " and remove onnxruntime, whose module it replaces."
         )
 
