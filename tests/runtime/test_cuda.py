@@ -105,9 +105,9 @@ def test_onnxruntimes_silent_fall_back_is_an_error(
     with pytest.raises(MissingRuntimeError) as caught:
         open_session("onnx", GRAPH, threads=1, device="cuda")
     assert str(caught.value) == (
-        f"model.onnx was to run on CUDA, and onnxruntime {onnxruntime.__version__} offers CPUExecutionProvider. It said: "
-        "Failed to load libcudnn.so.9: no such file. Install onnxruntime-gpu with CUDA and cuDNN (pip install 'artificer[cuda]'), "
-        "and remove onnxruntime, whose module it replaces."
+        f"model.onnx was to run on CUDA, and onnxruntime {onnxruntime.__version__} offers CPUExecutionProvider. It"
+        " said: Failed to load libcudnn.so.9: no such file. Install onnxruntime-gpu with CUDA and cuDNN"
+        " (pip install 'artificer[cuda]'), and remove onnxruntime, whose module it replaces."
     )
     assert capsys.readouterr().out == ""
 

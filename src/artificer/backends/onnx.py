@@ -94,10 +94,11 @@ def check_cuda(graph: Path, providers: Sequence[str], said: str = "") -> None:
     Asked for CUDA where it cannot be had, onnxruntime opens a graph on the CPU and returns as if nothing had happened.
     """
     if _CUDA not in providers:
+        more = f" It said: {said}." if said else ""
         raise MissingRuntimeError(
             f"{graph.name} was to run on CUDA, and onnxruntime {ort.__version__} offers {', '.join(providers)}."
-            f"{f' It said: {said}.' if said else ''} Install onnxruntime-gpu with CUDA and cuDNN (pip install 'artificer[cuda]'),"
-            " and remove onnxruntime, whose module it replaces."
+            f"{more} Install onnxruntime-gpu with CUDA and cuDNN (pip install 'artificer[cuda]'), and remove"
+            " onnxruntime, whose module it replaces."
         )
 
 
