@@ -207,22 +207,22 @@ LONG = {"xlm": tiny_xlm_roberta, "modern": tiny_modernbert}
 def long(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A project with a model of 8,192 tokens, proven on pairs of thousands of tokens beside short ones, published."""
     slug: str = request.param
-    made = LONG[slug](tmp_path_factory.mktemp("checkpoints") / slug)
-    variants = {"include": ["onnx", "onnx-O2", "openvino"]}
-    root = project.make_project(
-        tmp_path_factory.mktemp("long") / "project", {slug: made}, **{slug: {"variants": variants}}
-    )
-    words = [word for word in checkpoints.words() if word.isalpha() and len(word) > 3]
-    chance = random.Random(2)
-    rows = [
-        {"query": "long texts", "passage": " ".join(chance.choices(words, k=length)), "relevance": i % 2}
-        for i, length in enumerate((LONG_TOKENS, 20, 1100, 600, 30, 8))
-    ]
-    (root / "registry/data/pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter's own imports
+        warnings.simplefilter("ignore", DeprecationWarning)  # of what torch imports for ModernBERT and for the exporter
+        made = LONG[slug](tmp_path_factory.mktemp("checkpoints") / slug)
+        variants = {"include": ["onnx", "onnx-O2", "openvino"]}
+        root = project.make_project(
+            tmp_path_factory.mktemp("long") / "project", {slug: made}, **{slug: {"variants": variants}}
+        )
+        words = [word for word in checkpoints.words() if word.isalpha() and len(word) > 3]
+        chance = random.Random(2)
+        rows = [
+            {"query": "long texts", "passage": " ".join(chance.choices(words, k=length)), "relevance": i % 2}
+            for i, length in enumerate((LONG_TOKENS, 20, 1100, 600, 30, 8))
+        ]
+        (root / "registry/data/pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         project.run_here(root, *STAGES, "export_openvino", "parity", "evaluate", slug=slug)
-    publish(root, slug)
+        publish(root, slug)
     return root, slug
 
 
