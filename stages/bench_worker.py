@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from artificer.manifest import ExecutionPrecision, Runtime
+from artificer.manifest import Device, ExecutionPrecision, Runtime, on_device
 from stages.errors import first_line
 from stages.spec import ModelSpec
 
@@ -17,7 +17,7 @@ Pairs = list[tuple[str, str]]
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """What to time: a variant's graph, or the torch reference in some dtype (then `runtime` is None)."""
+    """What to time: a variant's graph, or the torch reference in some dtype (then `runtime` is None), on a device."""
 
     id: str
     digest: str | None
@@ -26,6 +26,12 @@ class Candidate(Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...]
     execution_precision: ExecutionPrecision
     size_bytes: int
+    device: Device = "cpu"
+
+    @property
+    def label(self) -> str:
+        """The id, and the device where that is not the CPU."""
+        return on_device(self.id, self.device)
 
 
 class Opened(Struct, frozen=True):
@@ -79,7 +85,9 @@ def _open(candidate: Candidate, spec: ModelSpec, source: Path, threads: int) -> 
     from artificer.tokenization import PairTokenizer
 
     precision = candidate.execution_precision
-    session = open_session(candidate.runtime, candidate.path, threads=threads, execution_precision=precision)
+    session = open_session(
+        candidate.runtime, candidate.path, threads=threads, execution_precision=precision, device=candidate.device
+    )
     tokenizer = PairTokenizer(
         source / spec.tokenizer.file, spec.tokenizer, max_length=spec.max_length, inputs=candidate.inputs
     )
@@ -93,6 +101,6 @@ def _torch_scorer(candidate: Candidate, spec: ModelSpec, source: Path, threads: 
 
     torch.set_num_threads(threads)
     dtype = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[candidate.execution_precision]
-    model = torch_model.load_model(source, dtype)
+    model = torch_model.load_model(source, dtype).to(candidate.device)
     tokenizer = torch_model.load_tokenizer(source)
     return lambda pairs: torch_model.torch_logits(model, tokenizer, pairs, spec.max_length, len(pairs))

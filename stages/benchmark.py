@@ -1,4 +1,4 @@
-"""Stage `benchmark`: speed of every built variant beside torch fp32, bf16 and fp16, on this host.
+"""Stage `benchmark`: speed of every built variant beside torch fp32, bf16 and fp16, on this host and its GPU.
 
 Every candidate lives in a process of its own; in each round each scores every workload once, one at a time, so that
 what else the machine does falls on all alike. A ratio compares with torch fp32 in the same round. Where all of them
@@ -19,11 +19,14 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from artificer.accelerators import cuda_problem
 from artificer.manifest import (
     Benchmark,
     BenchmarkRow,
     BenchmarkSubject,
+    Device,
     ExecutionPrecision,
+    Host,
     canonical_json,
     tree_digest,
 )
@@ -63,7 +66,7 @@ def run(slug: str) -> None:
     threads = params.threads or host.cores
     workloads = load_workloads(slug)
     batches = {(n, size): split(workloads[n], size) for n in workloads for size in params.chosen.batch_sizes}
-    wanted = candidates(slug, spec)
+    wanted = candidates(slug, spec, host)
     groups = fitting_groups(wanted, min(RESIDENT_BYTES, preflight.available_memory()[0]))
     if len(groups) > 1:
         print(f"{len(wanted)} candidates in {len(groups)} groups, each beside {BASELINE}: less memory", flush=True)
@@ -74,7 +77,7 @@ def run(slug: str) -> None:
     subjects = [
         _subject(candidate, measured, batches)
         for candidate in wanted
-        if any(candidate.id in timings.peak_memory_bytes for timings in measured)
+        if any(candidate.label in timings.peak_memory_bytes for timings in measured)
     ]
     found = Benchmark(
         host=host,
@@ -89,7 +92,7 @@ def run(slug: str) -> None:
     for subject in subjects:
         speedup = figures.geometric_mean([r.speedup for r in subject.rows])
         memory = subject.peak_memory_bytes / 1e6
-        print(f"{subject.id:24} {speedup:6.2f}x  load {subject.load_seconds:5.2f} s  peak {memory:7.0f} MB")
+        print(f"{subject.label:24} {speedup:6.2f}x  load {subject.load_seconds:5.2f} s  peak {memory:7.0f} MB")
 
 
 def fitting_groups(wanted: list[Candidate], room: float) -> list[list[Candidate]]:
@@ -125,14 +128,17 @@ def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
     return tuple(sorted([own, *others], key=lambda benchmark: benchmark.host.name))
 
 
-def candidates(slug: str, spec: ModelSpec) -> list[Candidate]:
-    """Torch in three dtypes, then every built variant at float32; OpenVINO's default precision is `parity`'s matter."""
+def candidates(slug: str, spec: ModelSpec, host: Host) -> list[Candidate]:
+    """Torch in three dtypes, then every built variant at float32; OpenVINO's default precision is `parity`'s matter. On
+    a host with an NVIDIA GPU, torch and the graphs that can run there on that as well."""
     weights = sum(entry.size for entry in spec.source.files if entry.path.endswith(".safetensors"))
+    devices: tuple[Device, ...] = ("cpu", "cuda") if host.accelerators else ("cpu",)
     found = [
         Candidate(
             id=name, digest=None, runtime=None, path=paths.source(slug), inputs=(), execution_precision=precision,
-            size_bytes=weights,
+            size_bytes=weights, device=device,
         )
+        for device in devices
         for name, precision in TORCH_ROWS.items()
     ]  # fmt: skip
     for variant_id in spec.variants:
@@ -149,6 +155,8 @@ def candidates(slug: str, spec: ModelSpec) -> list[Candidate]:
                     size_bytes=sum(entry.size for entry in record.files),
                 )
             )
+            if cuda_problem(host, table_row.runtime, table_row.precision_class) is None:
+                found.append(msgspec.structs.replace(found[-1], device="cuda"))
     return found
 
 
@@ -194,8 +202,8 @@ class _Worker:
             answer = "the process was killed, which is what a system short of memory does"
         if isinstance(answer, str):
             self.failed = True
-            print(f"{self.candidate.id:24} left out: {answer}", flush=True)
-            if self.candidate.id == BASELINE:
+            print(f"{self.candidate.label:24} left out: {answer}", flush=True)
+            if self.candidate.label == BASELINE:
                 raise ToolchainError(f"{BASELINE} cannot be timed, and every ratio is to it: {answer}")
         return answer
 
@@ -234,7 +242,7 @@ def _measure(
                 for worker in workers:
                     timed = worker.ask(work)
                     if timed is not None and number > 0:  # round 0 warms up
-                        found.seconds.setdefault(worker.candidate.id, {}).setdefault(key, []).append(timed)
+                        found.seconds.setdefault(worker.candidate.label, {}).setdefault(key, []).append(timed)
             took = time.perf_counter() - started
             if number == 0:
                 planned = max(min(FEWEST_ROUNDS, rounds), min(rounds, int(seconds / took) - 1))
@@ -243,17 +251,17 @@ def _measure(
             number += 1
         for worker in workers:
             if worker.finish() and worker.opened is not None:
-                found.opened[worker.candidate.id] = worker.opened
-                found.peak_memory_bytes[worker.candidate.id] = worker.peak_memory_bytes
+                found.opened[worker.candidate.label] = worker.opened
+                found.peak_memory_bytes[worker.candidate.label] = worker.peak_memory_bytes
     return found
 
 
 def _subject(candidate: Candidate, measured: list[Timings], batches: Batches) -> BenchmarkSubject:
     """Figures over all groups that a candidate was in: that is more than one for torch fp32 alone."""
-    own_groups = [timings for timings in measured if candidate.id in timings.peak_memory_bytes]
+    own_groups = [timings for timings in measured if candidate.label in timings.peak_memory_bytes]
     rows = []
     for key, work in batches.items():
-        rounds = [times for timings in own_groups for times in timings.seconds[candidate.id][key]]
+        rounds = [times for timings in own_groups for times in timings.seconds[candidate.label][key]]
         baseline = [times for timings in own_groups for times in timings.seconds[BASELINE][key]]
         pairs = sum(map(len, work))
         p50, p95, p99 = (1000 * value for value in np.percentile(np.concatenate(rounds), (50, 95, 99)))
@@ -271,9 +279,10 @@ def _subject(candidate: Candidate, measured: list[Timings], batches: Batches) ->
     return BenchmarkSubject(
         id=candidate.id,
         digest=candidate.digest,
-        execution_precision=own_groups[0].opened[candidate.id].execution_precision,
-        load_seconds=own_groups[0].opened[candidate.id].load_seconds,
-        peak_memory_bytes=max(timings.peak_memory_bytes[candidate.id] for timings in own_groups),
+        execution_precision=own_groups[0].opened[candidate.label].execution_precision,
+        load_seconds=own_groups[0].opened[candidate.label].load_seconds,
+        peak_memory_bytes=max(timings.peak_memory_bytes[candidate.label] for timings in own_groups),
         size_bytes=candidate.size_bytes,
         rows=tuple(rows),
+        device=candidate.device,
     )

@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
-from artificer.manifest import Manifest, Quality
+from artificer.manifest import Manifest
+from stages.evaluate import QualityReport
 from stages.figures import main_value
 from stages.plot import CARD_PLOT
 from stages.summary import lines, markdown_table
 
 FILE = "README.md"
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
+_NAMED_LABELS = 12
+_USE_RANK = """model.rank("how do I stop a tap from dripping?", ["Replace the washer.", "Taps are made of brass."])"""
+_USE_PREDICT = (
+    """model.predict([("Taps drip.", "Replace the washer.")])  # [pairs, labels], as in model.manifest.labels"""
+)
 ACTIVATION_MODULES = {
     "identity": "torch.nn.Identity()",
     "sigmoid": "torch.nn.Sigmoid()",
@@ -18,7 +24,7 @@ ACTIVATION_MODULES = {
 }
 
 
-def render(manifest: Manifest, reference: Quality, arguments: Sequence[str]) -> str:
+def render(manifest: Manifest, quality: QualityReport, arguments: Sequence[str]) -> str:
     """The card. `arguments` are what sentence-transformers needs beside the pristine files to give the same scores."""
     tables = []
     for benchmark in manifest.benchmarks or (None,):
@@ -45,13 +51,26 @@ def render(manifest: Manifest, reference: Quality, arguments: Sequence[str]) -> 
         tables="\n".join(tables).strip(),
         example_file=graphs[-1] if graphs else "onnx/model.onnx",
         architecture=manifest.architecture,
-        labels=len(manifest.labels),
+        labels=_labels(manifest),
+        use=_USE_RANK if len(manifest.labels) == 1 else _USE_PREDICT,
         max_length=manifest.max_length,
         torch=manifest.reference.version,
         transformers=manifest.reference.transformers_version,
-        metric=reference.main_metric,
-        reference_quality=f"{main_value(reference):.4f}",
-        evaluation=manifest.evaluation.name,
+        quality=_quality(manifest, quality),
         calibration=manifest.calibration.name,
         not_shipped="; ".join(not_shipped) or "nothing: every variant passed",
     )
+
+
+def _labels(manifest: Manifest) -> str:
+    """How many there are, and their names where there are several and not too many."""
+    count = len(manifest.labels)
+    names = ", ".join(manifest.labels[:_NAMED_LABELS]) + (", …" if count > _NAMED_LABELS else "")
+    return "1 label" if count == 1 else f"{count} labels ({names})"
+
+
+def _quality(manifest: Manifest, found: QualityReport) -> str:
+    if found.reference is None:
+        return f"not measured: {found.reason}"
+    value = f"{found.reference.main_metric} {main_value(found.reference):.4f}"
+    return f"{value} on `{manifest.evaluation.name}` ({manifest.evaluation.rows} pairs)"

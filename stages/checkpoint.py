@@ -49,6 +49,12 @@ ACTIVATION_CLASSES: dict[str, Activation] = {
     "torch.nn.Softmax": "softmax",
     "torch.nn.Identity": "identity",
 }
+# What transformers' pipeline applies to several labels by the kind of task that the checkpoint was trained for.
+PROBLEM_TYPES: dict[str, Activation] = {
+    "multi_label_classification": "sigmoid",
+    "single_label_classification": "softmax",
+    "regression": "identity",
+}
 CHOICES = (
     "`activation: sigmoid` (labels independent), `softmax` (exactly one applies) or `identity` (raw logits) in the "
     "entry, or --activation of `add`."
@@ -59,12 +65,14 @@ CLASSIFIER_ARCHITECTURE = "ForSequenceClassification"
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
-    """What the files declare. `activation` is None when they declare none; it may be one that is unknown."""
+    """What the files declare. `activation` is what they tell sentence-transformers, None when they tell nothing; it may
+    be one that is unknown. `problem_activation` follows from the `problem_type`, for several labels."""
 
     architecture: str
     model_type: str
     labels: tuple[str, ...]
     activation: str | None
+    problem_activation: Activation | None
     max_length: int
     tokenizer: TokenizerInfo
     parameters: int
@@ -124,6 +132,7 @@ def _inspect(folder: Path) -> Checkpoint:
         model_type=str(config.get("model_type", "")),
         labels=labels,
         activation=_declared_activation(folder, config),
+        problem_activation=PROBLEM_TYPES.get(str(config.get("problem_type"))) if len(labels) > 1 else None,
         max_length=_max_length(config, tokenizer_config),
         tokenizer=_tokenizer(folder, tokenizer_config),
         parameters=parameters,
@@ -131,21 +140,29 @@ def _inspect(folder: Path) -> Checkpoint:
     )
 
 
-def resolve_activation(declared: str | None, wanted: Activation | None, labels: int, where: str) -> Activation:
-    """The activation to apply, once: the entry's, else the checkpoint's, else sigmoid for a single label.
+def resolve_activation(
+    declared: str | None,
+    wanted: Activation | None,
+    labels: int,
+    where: str,
+    by_problem: Activation | None = None,
+) -> Activation:
+    """The activation to apply, once: the entry's, else the checkpoint's, else sigmoid for a single label, else what its
+    `problem_type` implies (`by_problem`).
 
-    The default is sentence-transformers' own. For several labels there is none: sigmoid (independent labels) and
-    softmax (one of them) give different scores, so the entry must say which.
+    Sigmoid for one label is sentence-transformers' own default. For several it has none but raw logits: where
+    problem_type does not tell sigmoid (independent labels) from softmax (one of them), the entry must say which.
     """
     if wanted is None and declared is not None and declared not in get_args(Activation):
         known = ", ".join(ACTIVATION_CLASSES)
         raise SourceError(
             f"{where}: the checkpoint declares {declared}; known are {known}. Say which applies: {CHOICES}"
         )
-    activation = wanted or declared or ("sigmoid" if labels == 1 else None)
+    activation = wanted or declared or ("sigmoid" if labels == 1 else by_problem)
     if activation is None:
         raise SourceError(
-            f"{where}: the checkpoint has {labels} labels and declares no activation. Say which applies: {CHOICES}"
+            f"{where}: the checkpoint has {labels} labels and declares no activation and no problem_type. Say which "
+            f"applies: {CHOICES}"
         )
     if activation == "softmax" and labels == 1:
         raise SourceError(f"{where}: softmax over one label is always 1; expected sigmoid or identity.")

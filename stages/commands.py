@@ -49,7 +49,11 @@ def add(source: str, slug: str | None, revision: str, license: str | None, activ
     raw["task"] = raw.get("task") or ("text-ranking" if len(found.labels) == 1 else "text-classification")
     raw["license"] = license
     raw["activation"] = checkpoint.resolve_activation(
-        found.activation, activation or draft.activation, len(found.labels), f"models.{slug}.activation"
+        found.activation,
+        activation or draft.activation,
+        len(found.labels),
+        f"models.{slug}.activation",
+        found.problem_activation,
     )
     raw["max_length"] = raw.get("max_length") or found.max_length
     entry = registry.check_entry(slug, raw, paths.REGISTRY)
@@ -222,7 +226,7 @@ def _built(slug: str) -> tuple[str, str]:
     manifest = Manifest.from_json(path.read_bytes())
     passed = {variant.id for variant in manifest.variants if variant.status == "passed"}
     speeds = {
-        subject.id: max(row.speedup for row in subject.rows)
+        subject.label: max(row.speedup for row in subject.rows)
         for benchmark in manifest.benchmarks
         for subject in benchmark.subjects
         if subject.id in passed

@@ -26,12 +26,16 @@ NANOBEIR_CANDIDATES = 100
 LARGEST_LABEL = 1e12
 
 
+Classes = tuple[int | str, ...]
+
+
 class Pair(Struct, frozen=True, kw_only=True):
-    """Two texts; `label` is graded relevance or a gold score, null for calibration."""
+    """Two texts; `label` is graded relevance or a gold score, or which of a model's labels apply, by index or name;
+    null for calibration."""
 
     query: str
     passage: str
-    label: float | None = None
+    label: float | Classes | None = None
 
 
 class DataFile(Struct, frozen=True):
@@ -159,7 +163,7 @@ def _from_columns(name: str, rows: Iterable[tuple[str, Any]], columns: Columns |
     for where, row in rows:
         if not isinstance(row, dict):
             raise DataError(f"{where}: expected a JSON object, found a {type(row).__name__}.")
-        for column in filter(None, (columns.query, columns.passage, columns.label)):
+        for column in filter(None, (columns.query, columns.passage, columns.label, columns.classes)):
             if column not in row:
                 raise DataError(f"{where}: no column {column!r}; it has: {', '.join(map(str, row))}.")
         query, passage = row[columns.query], row[columns.passage]
@@ -169,7 +173,23 @@ def _from_columns(name: str, rows: Iterable[tuple[str, Any]], columns: Columns |
         is_number = isinstance(label, int | float) and not isinstance(label, bool) and abs(label) < LARGEST_LABEL
         if columns.label and not is_number:
             raise DataError(f"{where}: {columns.label}: expected a number, found {label!r}.")
-        yield Pair(query=query, passage=passage, label=None if label is None else float(label))
+        gold = None if label is None else float(label)
+        yield Pair(query=query, passage=passage, label=_classes(where, row, columns) if columns.classes else gold)
+
+
+def _classes(where: str, row: dict[str, Any], columns: Columns) -> Classes:
+    """Which labels apply: one or a list of indices or names."""
+    value = row[columns.classes]
+    found = value if isinstance(value, list | tuple) else [value]
+    for one in found:
+        if isinstance(one, bool) or not (isinstance(one, str) or (isinstance(one, int) and 0 <= one < LARGEST_LABEL)):
+            raise DataError(
+                f"{where}: {columns.classes}: expected the index or the name of a label, or a list of them, "
+                f"found {value!r}."
+            )
+    if len(set(found)) != len(found):
+        raise DataError(f"{where}: {columns.classes}: one label is there twice: {value!r}.")
+    return tuple(found)
 
 
 def is_text(value: Any) -> bool:

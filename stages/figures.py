@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -89,55 +90,77 @@ def quality(
     relevant_from: float,
     reference: Quality | None,
 ) -> Quality:
-    """Quality of logits [pairs, labels] against gold labels; `ratio` is to `reference`, 1 without one. Raises DataError
-    when the labels say nothing about the reference.
+    """Quality of logits [pairs, 1] against gold numbers; `ratio` is to `reference`, 1 without one.
 
-    One label: NDCG@10 (linear gain, scikit-learn's ndcg_score) and MAP over queries with at least one relevant and one
-    other passage, and Spearman with the gold labels over all pairs. Several labels: accuracy of the highest.
+    NDCG@10 (linear gain, scikit-learn's ndcg_score) and MAP over queries with at least one relevant and one other
+    passage, and Spearman with the gold labels over all pairs. Raises DataError when the labels say nothing about the
+    reference.
     """
     gold = np.asarray(labels, dtype=np.float64)
-    _check_labels(gold, logits.shape[1])
-    ndcg = mean_precision = accuracy = None
-    if logits.shape[1] > 1:
-        accuracy = float(np.mean(logits.argmax(axis=1) == gold))
-        spearman = None
-    else:
-        scores = logits[:, 0].astype(np.float64)
-        judged = [g for g in rankings(groups) if len(set(gold[g])) > 1]
-        if any((gold[g] < 0).any() for g in judged):
-            raise DataError("evaluation: expected graded labels of at least 0, found a negative one.")
-        if judged:
-            ndcg = float(np.mean([ndcg_score([gold[g]], [scores[g]], k=NDCG_CUT) for g in judged]))
-        binary = [(gold[g] >= relevant_from, scores[g]) for g in judged]
-        useful = [(truth, score) for truth, score in binary if 0 < truth.sum() < len(truth)]
-        if useful:
-            mean_precision = float(np.mean([average_precision_score(truth, score) for truth, score in useful]))
-        spearman = _worst([_correlation(stats.spearmanr, scores, gold)])
-    name: Literal["ndcg_at_10", "spearman", "accuracy"] = "spearman"
-    if accuracy is not None:
-        name = "accuracy"
-    elif ndcg is not None:
-        name = "ndcg_at_10"
-    value = {"accuracy": accuracy, "ndcg_at_10": ndcg, "spearman": spearman}[name] or 0.0
-    if reference is None and value <= 0:
-        raise DataError(
-            f"evaluation: the reference itself has {name} {value:.3f} on these labels, so nothing can be compared with "
-            "it. Expected labels that differ and that the model has learnt to follow."
-        )
-    base = value if reference is None else main_value(reference)
-    return Quality(
-        main_metric=name,
-        ndcg_at_10=ndcg,
-        map=mean_precision,
-        spearman=spearman,
-        accuracy=accuracy,
-        ratio=value / base,
+    ndcg = mean_precision = None
+    scores = logits[:, 0].astype(np.float64)
+    judged = [g for g in rankings(groups) if len(set(gold[g])) > 1]
+    if any((gold[g] < 0).any() for g in judged):
+        raise DataError("evaluation: expected graded labels of at least 0, found a negative one.")
+    if judged:
+        ndcg = float(np.mean([ndcg_score([gold[g]], [scores[g]], k=NDCG_CUT) for g in judged]))
+    binary = [(gold[g] >= relevant_from, scores[g]) for g in judged]
+    useful = [(truth, score) for truth, score in binary if 0 < truth.sum() < len(truth)]
+    if useful:
+        mean_precision = float(np.mean([average_precision_score(truth, score) for truth, score in useful]))
+    spearman = _worst([_correlation(stats.spearmanr, scores, gold)])
+    return _with_ratio(
+        Quality(
+            main_metric="spearman" if ndcg is None else "ndcg_at_10",
+            ndcg_at_10=ndcg,
+            map=mean_precision,
+            spearman=spearman,
+            accuracy=None,
+            ratio=1.0,
+        ),
+        reference,
     )
 
 
-def _check_labels(gold: NDArray[np.float64], labels: int) -> None:
-    if labels > 1 and not np.isin(gold, np.arange(labels)).all():
-        raise DataError(f"evaluation: expected labels from 0 to {labels - 1}, the index of the right one.")
+def class_quality(logits: Logits, gold: Sequence[frozenset[int]], reference: Quality | None) -> Quality:
+    """Quality of logits [pairs, labels] against the labels that apply to each pair; `ratio` as in `quality`.
+
+    Exactly one each: accuracy of the highest logit. Any number: the mean over labels of the average precision of a
+    label's logits over the pairs, of the labels that some pairs have and some have not; unlike F1 it needs no
+    threshold. Raises DataError when the labels say nothing about the reference.
+    """
+    truth = np.zeros(logits.shape, dtype=bool)
+    for i, indices in enumerate(gold):
+        truth[i, sorted(indices)] = True
+    accuracy = precision = None
+    if all(len(indices) == 1 for indices in gold):
+        accuracy = float(np.mean(truth[np.arange(len(gold)), logits.argmax(axis=1)]))
+    else:
+        judged = [k for k in range(truth.shape[1]) if 0 < truth[:, k].sum() < len(truth)]
+        found = [float(average_precision_score(truth[:, k], logits[:, k])) for k in judged]
+        precision = float(np.mean(found)) if found else 0.0
+    return _with_ratio(
+        Quality(
+            main_metric="macro_average_precision" if accuracy is None else "accuracy",
+            ndcg_at_10=None,
+            map=None,
+            spearman=None,
+            accuracy=accuracy,
+            ratio=1.0,
+            macro_average_precision=precision,
+        ),
+        reference,
+    )
+
+
+def _with_ratio(found: Quality, reference: Quality | None) -> Quality:
+    value = main_value(found)
+    if reference is None and value <= 0:
+        raise DataError(
+            f"evaluation: the reference itself has {found.main_metric} {value:.3f} on these labels, so nothing can be "
+            "compared with it. Expected labels that differ and that the model has learnt to follow."
+        )
+    return msgspec.structs.replace(found, ratio=value / (value if reference is None else main_value(reference)))
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -27,6 +27,7 @@ def judge(measurement: Measurement, thresholds: Thresholds, quality: Quality | N
         thresholds=thresholds,
         verdict="failed" if reasons else "passed",
         reasons=tuple(reasons),
+        device=measurement.device,
     )
 
 

@@ -64,7 +64,7 @@ def run(slug: str) -> None:
         if plain.status != "passed":
             raise ParityError(f"{slug}: the plain ONNX export does not compute what torch computes: {plain.reason}.")
         plot.speed_against_quality([manifest], load_host().name, folder / plot.CARD_PLOT)
-        (folder / card.FILE).write_text(card.render(manifest, quality.reference, arguments), encoding="utf-8")
+        (folder / card.FILE).write_text(card.render(manifest, quality, arguments), encoding="utf-8")
         documents = tuple(describe_file(folder, path) for path in sorted((card.FILE, plot.CARD_PLOT)))
         manifest = msgspec.structs.replace(manifest, documents=documents)
         manifest.validate()

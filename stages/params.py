@@ -16,11 +16,13 @@ Seconds = Annotated[float, Meta(ge=0)]
 
 
 class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The names of a set's columns."""
+    """The names of a set's columns. `label` holds a number, for models with one label; `classes` holds which labels
+    apply, for models with several: one or a list, by index or by name."""
 
     query: str
     passage: str
     label: str | None = None
+    classes: str | None = None
 
 
 class DataSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -179,7 +181,10 @@ def _check_set(name: str, data_set: DataSet) -> None:
             _require(bool(data_set.splits), f"{where}.splits", "expected the names of NanoBEIR's splits")
             return
         _require(bool(data_set.split), f"{where}.split", "expected the split to read")
-    _require(data_set.columns is not None, f"{where}.columns", "expected `query` and `passage`")
+    columns = data_set.columns
+    _require(columns is not None, f"{where}.columns", "expected `query` and `passage`")
+    both = columns is not None and bool(columns.label and columns.classes)
+    _require(not both, f"{where}.columns", "expected one of `label` and `classes`")
 
 
 def _require_set(data: DataParams, name: str, where: str) -> None:

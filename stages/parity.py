@@ -9,8 +9,19 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from artificer import scoring
+from artificer.accelerators import cuda_problem
 from artificer.backends import Session, open_session
-from artificer.manifest import Activation, ExecutionPrecision, Figures, canonical_json, tree_digest
+from artificer.host import gpu_class
+from artificer.manifest import (
+    Activation,
+    Device,
+    ExecutionPrecision,
+    Figures,
+    Host,
+    canonical_json,
+    on_device,
+    tree_digest,
+)
 from artificer.tokenization import PairTokenizer
 from stages import figures, files, paths
 from stages.build import VariantRecord, load_record, published_files
@@ -21,6 +32,7 @@ from stages.host import current_host, load_host
 from stages.params import load_params
 from stages.reference import load_reference
 from stages.spec import ModelSpec, load_spec
+from stages.torch_model import rows_at_once
 from stages.variants import VariantRow, row
 
 RUNTIME_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
@@ -29,18 +41,21 @@ BATCH_SENSITIVITY_PAIRS = 64
 Pairs = list[tuple[str, str]]
 
 
-class Measurement(Struct, frozen=True, kw_only=True):
-    """A variant at one execution precision; `default_precision`: it is what the runtime uses when left alone."""
+class Measurement(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A variant at one execution precision; `default_precision`: it is what the runtime uses when left alone. On
+    `cuda`, `isa_class` is the GPU's class."""
 
     runtime_version: str
     isa_class: str
     execution_precision: ExecutionPrecision
     default_precision: bool
     figures: Figures
+    device: Device = "cpu"
 
 
 class VariantParity(Struct, frozen=True, kw_only=True):
-    """The first measurement is at float32, which decides; `error` says why there is none. Logits are those of it."""
+    """The first measurement is at float32 on the CPU, which decides; `error` says why there is none. Logits are those
+    of it."""
 
     id: str
     digest: str
@@ -79,13 +94,14 @@ def measure(slug: str, variant_id: str) -> VariantParity:
     tokenizer = open_tokenizer(spec, record.inputs)
     measured: list[Measurement] = []
     kept: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
-    for precision, is_default in _precisions(slug, table_row, host.cores):
+    for precision, is_default, device in _executions(slug, table_row, host):
         try:
             session = open_session(
                 table_row.runtime,
                 paths.variant(slug, table_row) / table_row.file_name,
                 threads=host.cores,
                 execution_precision=precision,
+                device=device,
             )
             logits = scoring.logits(session, tokenizer, pairs, batch_size=params.batch_size)
             if not np.isfinite(logits).all():
@@ -94,19 +110,20 @@ def measure(slug: str, variant_id: str) -> VariantParity:
             session.close()
         except Exception as problem:
             # A runtime may refuse a graph in any way it likes; that is this variant's outcome, not the build's,
-            # and at another precision than float32 it is that precision's alone.
-            print(f"{variant_id:24} {precision} cannot be run: {first_line(problem)}", flush=True)
-            if precision == "f32":
+            # and at another precision than float32, or on a GPU, it is that execution's alone.
+            print(f"{on_device(variant_id, device):24} {precision} cannot be run: {first_line(problem)}", flush=True)
+            if (precision, device) == ("f32", "cpu"):
                 return _result(record, first_line(problem))
             continue
         kept = kept if len(kept) else logits
         measured.append(
             Measurement(
                 runtime_version=host.runtimes[RUNTIME_PACKAGES[table_row.runtime]],
-                isa_class=host.isa_class,
+                isa_class=host.isa_class if device == "cpu" else gpu_class(host.accelerators),
                 execution_precision=precision,
                 default_precision=is_default,
                 figures=figures.differences(logits, expected, spec.activation, groups, params.top_k, moved),
+                device=device,
             )
         )
         _print_row(variant_id, measured[-1])
@@ -121,7 +138,7 @@ def measured_elsewhere(slug: str, variant_id: str, digest: str) -> tuple[Measure
         for result in msgspec.json.decode(path.read_bytes(), type=list[VariantParity]):
             if path.stem != own.name and (result.id, result.digest) == (variant_id, digest):
                 for measurement in result.measurements:
-                    if measurement.isa_class != own.isa_class:
+                    if measurement.isa_class not in (own.isa_class, gpu_class(own.accelerators)):
                         found.setdefault((measurement.isa_class, measurement.execution_precision), measurement)
     return tuple(found.values())
 
@@ -144,12 +161,22 @@ def batch_sensitivity(
     """The largest move of a score between being scored alone and in a padded batch of mixed lengths."""
     chosen = pairs[:BATCH_SENSITIVITY_PAIRS]
     encoded = tokenizer.encode(chosen)
-    starts = range(0, len(chosen), batch_size)
-    batches = [range(start, min(start + batch_size, len(chosen))) for start in starts]
+    rows = rows_at_once(int(encoded.lengths.max()), batch_size)
+    batches = [range(start, min(start + rows, len(chosen))) for start in range(0, len(chosen), rows)]
     together = np.concatenate([session.run(tokenizer.batch(encoded, batch)) for batch in batches])
     alone = np.concatenate([session.run(tokenizer.batch(encoded, [i])) for i in range(len(chosen))])
     gap = np.abs(scoring.activate(together, activation) - scoring.activate(alone, activation))
     return float(gap.max())
+
+
+def _executions(slug: str, table_row: VariantRow, host: Host) -> list[tuple[ExecutionPrecision, bool, Device]]:
+    """What to measure: the precisions on the CPU, then a GPU where this machine offers one for the graph."""
+    found: list[tuple[ExecutionPrecision, bool, Device]] = [
+        (precision, is_default, "cpu") for precision, is_default in _precisions(slug, table_row, host.cores)
+    ]
+    if cuda_problem(host, table_row.runtime, table_row.precision_class) is None:
+        found.append(("f32", True, "cuda"))
+    return found
 
 
 def _precisions(slug: str, table_row: VariantRow, threads: int) -> list[tuple[ExecutionPrecision, bool]]:
@@ -184,8 +211,9 @@ def _result(
 def _print_row(variant_id: str, found: Measurement) -> None:
     f = found.figures
     rank = "-" if f.spearman is None else f"{f.spearman:.5f}"
+    where = on_device(variant_id, found.device)
     print(
-        f"{variant_id:24} {found.execution_precision:4} scores max {f.score_max_abs:.1e} mean {f.score_mean_abs:.1e} "
+        f"{where:24} {found.execution_precision:4} scores max {f.score_max_abs:.1e} mean {f.score_mean_abs:.1e} "
         f"Spearman {rank} top-{f.top_k} {f.top_k_overlap:.3f} batch {f.batch_score_max_abs:.1e}",
         flush=True,
     )

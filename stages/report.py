@@ -55,9 +55,15 @@ def _heading(manifest: Manifest, benchmark: Benchmark | None) -> str:
     if benchmark is None:
         return "Not benchmarked."
     return (
-        f"{benchmark.host.name}, {benchmark.threads} threads, preset {benchmark.preset}; quality on "
-        f"{manifest.evaluation.name} ({manifest.evaluation.rows} pairs); published as {manifest.name}"
+        f"{benchmark.host.name}, {benchmark.threads} threads, preset {benchmark.preset}; {_quality(manifest)}; "
+        f"published as {manifest.name}"
     )
+
+
+def _quality(manifest: Manifest) -> str:
+    if not any(variant.quality for variant in manifest.variants):
+        return "quality not measured"
+    return f"quality on {manifest.evaluation.name} ({manifest.evaluation.rows} pairs)"
 
 
 def _print(manifest: Manifest, heading: str, found: list[Line]) -> None:

@@ -54,7 +54,11 @@ def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec
         model_type=found.model_type,
         labels=found.labels,
         activation=checkpoint.resolve_activation(
-            found.activation, entry.activation, len(found.labels), f"{paths.REGISTRY}: models.{slug}.activation"
+            found.activation,
+            entry.activation,
+            len(found.labels),
+            f"{paths.REGISTRY}: models.{slug}.activation",
+            found.problem_activation,
         ),
         declared_activation=declared or ("sigmoid" if len(found.labels) == 1 else "identity"),
         max_length=entry.max_length or found.max_length,

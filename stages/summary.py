@@ -4,7 +4,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from artificer.manifest import Benchmark, Manifest, Quality, Variant
+from artificer.host import gpu_class
+from artificer.manifest import Benchmark, Device, Manifest, Parity, Quality, Variant, on_device
 from stages.figures import geometric_mean, main_value
 
 BASELINE = "torch-fp32"
@@ -26,26 +27,30 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
-    """Torch's rows, then all variants in table order, with the speeds of one host."""
-    timed = {subject.id: subject for subject in benchmark.subjects} if benchmark else {}
+    """Torch's rows, then all variants in table order, with the speeds of one host; what was also timed on its GPU has a
+    second line."""
+    timed = {subject.label: subject for subject in benchmark.subjects} if benchmark else {}
     found = []
-    for subject_id in [*(s for s in timed if s.startswith("torch-")), *(v.id for v in manifest.variants)]:
+    devices: tuple[Device, ...] = ("cpu", "cuda") if any(s.device == "cuda" for s in timed.values()) else ("cpu",)
+    named: list[tuple[str, Device]] = [(s.id, s.device) for s in timed.values() if s.id.startswith("torch-")]
+    named += [(v.id, d) for v in manifest.variants for d in devices if d == "cpu" or on_device(v.id, d) in timed]
+    for subject_id, device in named:
         variant = next((v for v in manifest.variants if v.id == subject_id), None)
-        proof = variant.parity[0].figures if variant and variant.parity else None
-        subject = timed.get(subject_id)
+        subject = timed.get(on_device(subject_id, device))
+        proof = _proof(variant, device, benchmark)
         size = variant.size_bytes if variant else subject.size_bytes if subject else 0
         found.append(
             Line(
-                id=subject_id,
-                status=variant.status if variant else "reference",
+                id=on_device(subject_id, device),
+                status=_status(variant, device, proof),
                 size_megabytes=size / 1e6 if size else None,
-                score_max_abs=proof.score_max_abs if proof else None,
-                spearman=proof.spearman if proof else None,
-                quality_ratio=_quality_ratio(subject_id, variant),
+                score_max_abs=proof.figures.score_max_abs if proof else None,
+                spearman=proof.figures.spearman if proof else None,
+                quality_ratio=_quality_ratio(manifest, subject_id) if device == "cpu" else None,
                 speedup=geometric_mean([row.speedup for row in subject.rows]) if subject else None,
                 load_seconds=subject.load_seconds if subject else None,
                 peak_megabytes=subject.peak_memory_bytes / 1e6 if subject else None,
-                note=_note(variant),
+                note=_note(variant) if device == "cpu" else "; ".join(proof.reasons if proof else ()),
             )
         )
     return found
@@ -83,21 +88,21 @@ def cells(line: Line) -> list[str]:
     ]
 
 
-def metrics(manifest: Manifest, reference: Quality, host: str) -> dict[str, Any]:
+def metrics(manifest: Manifest, reference: Quality | None, host: str) -> dict[str, Any]:
     """What `dvc metrics show` prints of a model, one short row: rounded, so that a diff shows changes and not noise.
 
-    Speed and size are those of the fastest variant that passed, on this host. The leaderboard has every variant.
+    Speed and size are those of the fastest variant that passed, on this host's CPU. The leaderboard has every variant.
     """
     benchmark = next((b for b in manifest.benchmarks if b.host.name == host), None)
-    found = [line for line in lines(manifest, benchmark) if line.status != "reference"]
+    found = [line for line in lines(manifest, benchmark) if line.status != "reference" and " on " not in line.id]
     passed = [line for line in found if line.status == "passed"]
     fastest = max(passed, key=lambda line: (line.speedup or 0.0, line.id))
     differences = {
         name: [p.figures.score_max_abs for v in manifest.variants if v.precision_class == name for p in v.parity[:1]]
         for name in ("fp32", "int8")
     }
-    return {
-        reference.main_metric: _rounded(main_value(reference), 4),
+    quality = {reference.main_metric: _rounded(main_value(reference), 4)} if reference else {}
+    return quality | {
         "passed": len(passed),
         "failed": sum(line.status == "failed" for line in found),
         "unsupported": sum(line.status == "unsupported" for line in found),
@@ -110,11 +115,27 @@ def metrics(manifest: Manifest, reference: Quality, host: str) -> dict[str, Any]
     }
 
 
-def _quality_ratio(subject_id: str, variant: Variant | None) -> float | None:
+def _proof(variant: Variant | None, device: Device, benchmark: Benchmark | None) -> Parity | None:
+    """The first record on the CPU, which decides over the variant; on a GPU that of the benchmark's own host."""
+    if variant is None:
+        return None
+    gpu = gpu_class(benchmark.host.accelerators) if benchmark else ""
+    records = [p for p in variant.parity if p.device == device and (device == "cpu" or p.isa_class == gpu)]
+    return records[0] if records else None
+
+
+def _status(variant: Variant | None, device: Device, proof: Parity | None) -> str:
+    if variant is None:
+        return "reference"
+    if device == "cpu" or variant.status != "passed":
+        return variant.status
+    return proof.verdict if proof else "failed"
+
+
+def _quality_ratio(manifest: Manifest, subject_id: str) -> float | None:
     """The reference is torch fp32 itself; the quality of torch in other dtypes is not measured."""
-    if variant is not None:
-        return variant.quality.ratio if variant.quality else None
-    return 1.0 if subject_id == BASELINE else None
+    ratios = {variant.id: variant.quality.ratio for variant in manifest.variants if variant.quality}
+    return 1.0 if ratios and subject_id == BASELINE else ratios.get(subject_id)
 
 
 def _note(variant: Variant | None) -> str:

@@ -10,6 +10,8 @@ from stages.errors import SourceError, first_line
 if TYPE_CHECKING:
     import torch
 
+LONGEST_FULL_BATCH = 512  # tokens
+
 
 def load_model(folder: Path, dtype: torch.dtype | None = None) -> Any:
     """A transformers model in evaluation mode, eager attention, `dtype` (float32 by default, whatever is stored).
@@ -51,15 +53,17 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def torch_logits(model: Any, tokenizer: Any, pairs: list[tuple[str, str]], max_length: int, batch_size: int) -> Any:
-    """Logits as a float32 numpy array [pairs, labels], in input order; batches of similar length."""
+    """Logits as a float32 numpy array [pairs, labels], in input order; batches of similar length, at most `batch_size`
+    pairs and no more than `rows_at_once`. Computed where the model lies."""
     import numpy as np
     import torch
 
     order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0]) - len(pairs[i][1]))
     rows: list[Any] = [None] * len(pairs)
+    waiting = [order[start : start + batch_size] for start in range(0, len(order), batch_size)][::-1]
     with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
+        while waiting:
+            batch = waiting.pop()
             encoded = tokenizer(
                 [pairs[i][0] for i in batch],
                 [pairs[i][1] for i in batch],
@@ -67,8 +71,18 @@ def torch_logits(model: Any, tokenizer: Any, pairs: list[tuple[str, str]], max_l
                 truncation="longest_first",
                 max_length=max_length,
                 return_tensors="pt",
-            )
-            logits = model(**encoded).logits.float().numpy()
+            ).to(model.device)
+            most = rows_at_once(encoded["input_ids"].shape[1], batch_size)
+            if len(batch) > most:
+                waiting += [batch[start : start + most] for start in range(0, len(batch), most)][::-1]
+                continue
+            logits = model(**encoded).logits.float().cpu().numpy()
             for place, i in enumerate(batch):
                 rows[i] = logits[place]
     return np.stack(rows)
+
+
+def rows_at_once(length: int, batch_size: int) -> int:
+    """How many rows of `length` tokens to compute at once, at least one: attention takes memory by the square of the
+    length, so beyond 512 tokens a batch shrinks with it."""
+    return max(1, min(batch_size, batch_size * LONGEST_FULL_BATCH**2 // length**2))

@@ -87,7 +87,7 @@ def measure(
 
 
 def _name(candidate: Candidate) -> str:
-    return f"{candidate.variant.id} in {candidate.precision}"
+    return f"{candidate.label} in {candidate.precision}"
 
 
 def _read(place: Path) -> Timings | None:

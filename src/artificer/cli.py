@@ -72,13 +72,19 @@ def _bench(given: argparse.Namespace) -> int:
     from artificer.select import Policy, select
 
     manifest, _ = read_manifest(Path(given.source))
-    choice = select(manifest, host.detect(), Policy(allow_bf16=given.allow_bf16))
+    choice = select(manifest, host.detect(), Policy(allow_bf16=given.allow_bf16, device=given.device))
     pairs = [(each.query, each.passage) for each in manifest.golden] * (given.pairs // max(1, len(manifest.golden)) + 1)
     pairs = pairs[: given.pairs]
     if not pairs:
         raise ArtificerError("The manifest has no golden pairs to measure with.")
     loaded: dict[str, Any] = {
-        each.variant.id: load(given.source, variant=each.variant.id, threads=given.threads, allow_bf16=given.allow_bf16)
+        each.label: load(
+            given.source,
+            variant=each.variant.id,
+            device=each.device,
+            threads=given.threads,
+            allow_bf16=given.allow_bf16,
+        )
         for each in choice.candidates
     }
     many: dict[str, list[float]] = {name: [] for name in loaded}
@@ -113,6 +119,7 @@ def _load(given: argparse.Namespace) -> Any:
         objective=given.objective,
         exact=given.exact,
         allow_bf16=given.allow_bf16,
+        device=given.device,
         threads=given.threads,
         offline=given.offline or None,
     )
@@ -128,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument("source", help="a published folder, or a Hub repo id")
     source.add_argument("--allow-bf16", action="store_true", help="OpenVINO may compute in bfloat16 where that passed")
+    source.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where it is proven and the fastest")
     source.add_argument("--threads", type=int, help="compute threads (default: what the container allows)")
     choose = argparse.ArgumentParser(add_help=False)
     choose.add_argument("--variant", help="force this one")

@@ -24,6 +24,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
     runtime_version: str
     execution_precision: str
+    device: str
     parity: str
     activation: str
     max_length: int
@@ -43,7 +44,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         lines = [
-            f"{self.model}: {self.variant} on {self.runtime} {self.runtime_version} in {self.execution_precision}",
+            f"{self.model}: {self.variant} on {self.runtime} {self.runtime_version} in {self.execution_precision}"
+            + ("" if self.device == "cpu" else f" on {self.device}"),
             f"  why: {self.why}",
             f"  proof: {self.parity}",
             f"  then: {', '.join(self.alternatives) or 'nothing else is admissible'}",

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import exp, inf, log, log2
 
-from artificer.manifest import Benchmark, ExecutionPrecision, Host, Variant
+from artificer.host import gpu_class
+from artificer.manifest import Benchmark, Device, ExecutionPrecision, Host, Variant
 
 _FAR = 2.0  # in doublings of the cores: figures from 4 cores say something about 1 and about 16, not about 64
 
@@ -22,40 +23,48 @@ class Measured:
     peak_memory_bytes: int
 
 
-def distance(there: Host, here: Host) -> float | None:
+def distance(there: Host, here: Host, device: Device = "cpu") -> float | None:
     """How far two hosts are apart for the purpose of speed; None when figures do not carry over.
 
-    They carry over between equal architectures, ISA classes and accelerators. Then every doubling of the cores counts
-    1, another CPU model 0.5, other runtime versions 0.25.
+    On the CPU they carry over between equal architectures and ISA classes. Then every doubling of the cores counts 1,
+    another CPU model 0.5, other runtime versions 0.25, other GPUs 0.25. On a GPU they carry over between equal GPUs.
     """
+    if device == "cuda":
+        if not here.accelerators or gpu_class(there.accelerators) != gpu_class(here.accelerators):
+            return None
+        return 0.5 * (there.cpu_model != here.cpu_model) + 0.25 * (there.runtimes != here.runtimes)
     if (there.architecture, there.isa_class) != (here.architecture, here.isa_class):
-        return None
-    if bool(there.accelerators) != bool(here.accelerators):
         return None
     doublings = abs(log2(there.cores / here.cores))
     if doublings > _FAR:
         return None
-    return doublings + 0.5 * (there.cpu_model != here.cpu_model) + 0.25 * (there.runtimes != here.runtimes)
+    others = (there.runtimes != here.runtimes) + (there.accelerators != here.accelerators)
+    return doublings + 0.5 * (there.cpu_model != here.cpu_model) + 0.25 * others
 
 
-def nearest(benchmarks: Iterable[Benchmark], host: Host) -> Benchmark | None:
-    """The benchmark of the nearest host, the first of equals; None when none is near."""
-    found = [(far, i, each) for i, each in enumerate(benchmarks) if (far := distance(each.host, host)) is not None]
+def nearest(benchmarks: Iterable[Benchmark], host: Host, device: Device = "cpu") -> Benchmark | None:
+    """The benchmark of the nearest host with figures of that device, the first of equals; None when none is near."""
+    found = [
+        (far, i, each)
+        for i, each in enumerate(benchmarks)
+        if (far := distance(each.host, host, device)) is not None
+        and (device == "cpu" or any(subject.device == device for subject in each.subjects))
+    ]
     return min(found, key=lambda item: item[:2])[2] if found else None
 
 
 def measured(
-    benchmarks: Iterable[Benchmark], host: Host, variant: Variant, precision: ExecutionPrecision
+    benchmark: Benchmark | None, variant: Variant, precision: ExecutionPrecision, device: Device = "cpu"
 ) -> Measured | None:
-    """The figures of the variant's very bytes, in that precision, on the nearest host; None when there are none.
+    """The figures of the variant's very bytes, in that precision and on that device; None when there are none.
 
     An onnx graph computes in its own types whatever is asked, so its precision is not compared.
     """
-    benchmark = nearest(benchmarks, host)
     if benchmark is None:
         return None
     for subject in benchmark.subjects:
         same = subject.execution_precision == precision or variant.runtime == "onnx"
+        same = same and subject.device == device
         if subject.id == variant.id and subject.digest == variant.digest and same and subject.rows:
             smallest = min(row.batch_size for row in subject.rows)
             single = [row.p50_ms for row in subject.rows if row.batch_size == smallest]

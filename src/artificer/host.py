@@ -8,11 +8,13 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from math import floor, inf
 from pathlib import Path
+from typing import NamedTuple
 
+from artificer.accelerators import GPU_PACKAGE
 from artificer.manifest import Host
 
 ISA_CLASSES = ("avx512_vnni", "avx512", "avx2", "x86-64", "arm64")
@@ -35,20 +37,32 @@ _ARM_PARTS = {
     ("0x41", "0xd4f"): "neoverse-v2", ("0x41", "0xd08"): "cortex-a72", ("0x41", "0xd0b"): "cortex-a76",
 }  # fmt: skip
 _DISTRIBUTIONS = {
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml"),
+    "onnxruntime": ("onnxruntime", GPU_PACKAGE, "onnxruntime-openvino", "onnxruntime-directml"),
     "openvino": ("openvino",),
 }
 
 
-def detect(root: Path = Path("/")) -> Host:
-    """This machine's class, read without importing a runtime (a few milliseconds)."""
+class Gpu(NamedTuple):
+    """An NVIDIA GPU as its driver describes it; `uuid` is empty and `minor` None where it does not say."""
+
+    model: str
+    uuid: str
+    minor: int | None
+
+
+def detect(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) -> Host:
+    """This machine's class, read without importing a runtime (a few milliseconds).
+
+    `accelerators` are the NVIDIA GPUs that this process may use, by CUDA_VISIBLE_DEVICES and the device nodes there
+    are.
+    """
     architecture = normal_architecture(platform.machine())
     cpuinfo = _text(root / "proc/cpuinfo")
     sysctl = _sysctl() if sys.platform == "darwin" else ""
     isa = isa_names(cpu_features(cpuinfo) | sysctl_features(sysctl) | _numpy_features(), architecture)
     model = cpu_model(cpuinfo) or sysctl_model(sysctl) or platform.processor() or architecture
     cores, _ = available_cores(root)
-    accelerators = _accelerators(root)
+    accelerators = visible_gpus(_gpus(root, environment), environment)
     return Host(
         name=host_name(model, isa_class(isa, architecture), cores, accelerators),
         architecture=architecture,
@@ -57,7 +71,7 @@ def detect(root: Path = Path("/")) -> Host:
         isa_class=isa_class(isa, architecture),
         cores=cores,
         accelerators=accelerators,
-        runtimes=installed_runtimes(),
+        runtimes=installed_runtimes(with_gpu=bool(accelerators)),
     )
 
 
@@ -202,10 +216,11 @@ def physical_cores(siblings: Iterable[str]) -> int:
     return len(set(texts)) if all(texts) else 0
 
 
-def installed_runtimes() -> dict[str, str]:
-    """Name to version of the runtimes that are installed, from their metadata alone."""
+def installed_runtimes(with_gpu: bool = False) -> dict[str, str]:
+    """Name to version of the runtimes that are installed, from their metadata alone; on request onnxruntime-gpu too,
+    which provides the same module as onnxruntime."""
     found = {}
-    for runtime, distributions in _DISTRIBUTIONS.items():
+    for runtime, distributions in {**_DISTRIBUTIONS, **({GPU_PACKAGE: (GPU_PACKAGE,)} if with_gpu else {})}.items():
         for distribution in distributions:
             try:
                 found[runtime] = metadata.version(distribution)
@@ -215,22 +230,63 @@ def installed_runtimes() -> dict[str, str]:
     return found
 
 
-def gpu_models(information: Iterable[str]) -> tuple[str, ...]:
-    """The `Model:` lines of /proc/driver/nvidia/gpus/*/information texts, in their order."""
-    models = (re.search(r"^Model:\s*(.+?)\s*$", text, re.MULTILINE) for text in information)
-    return tuple(found.group(1) for found in models if found)
+def gpu_class(accelerators: Sequence[str]) -> str:
+    """The class that figures on CUDA belong to: the first GPU's model, path-safe; empty without a GPU."""
+    return _slug(accelerators[0]) if accelerators else ""
 
 
-def _accelerators(root: Path) -> tuple[str, ...]:
-    folder = root / "proc/driver/nvidia/gpus"
-    if models := gpu_models(_text(path) for path in sorted(folder.glob("*/information"))):
-        return models
+def gpus(information: Iterable[str]) -> tuple[Gpu, ...]:
+    """The GPUs of /proc/driver/nvidia/gpus/*/information texts, in their order."""
+    found = []
+    for text in information:
+        fields: dict[str, str] = dict(re.findall(r"^([^:\n]*?)[ \t]*:[ \t]*(.*?)[ \t]*$", text, re.MULTILINE))
+        minor = fields.get("Device Minor", "")
+        if model := fields.get("Model"):
+            number = int(minor) if re.fullmatch("[0-9]{1,4}", minor) else None
+            found.append(Gpu(model, fields.get("GPU UUID", ""), number))
+    return tuple(found)
+
+
+def visible_gpus(found: Sequence[Gpu], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The models of the GPUs that CUDA would offer a process with this environment, in its order.
+
+    CUDA_VISIBLE_DEVICES lists numbers or UUIDs; the first that fits no GPU ends the list, as in CUDA. Numbers count in
+    the driver's order, which is CUDA's where all GPUs are of one model. A part of a GPU (MIG) is a class of its own.
+    """
+    wish = environment.get("CUDA_VISIBLE_DEVICES")
+    if wish is None:
+        return tuple(gpu.model for gpu in found)
+    chosen: list[str] = []
+    for name in (part.strip() for part in wish.split(",")):
+        if name.startswith("MIG-") and found:
+            chosen.append(f"{found[0].model} MIG")
+            continue
+        if re.fullmatch("[0-9]{1,4}", name):
+            fitting = list(found[int(name) : int(name) + 1])
+        else:
+            fitting = [gpu for gpu in found if name.startswith("GPU-") and gpu.uuid.startswith(name)]
+        if len(fitting) != 1:
+            break
+        chosen.append(fitting[0].model)
+    return tuple(chosen)
+
+
+def _gpus(root: Path, environment: Mapping[str, str]) -> tuple[Gpu, ...]:
+    """The GPUs that the driver shows and that have a device node: a container may see the first without the second."""
+    if environment.get("NVIDIA_VISIBLE_DEVICES") in ("none", "void"):  # what the container toolkit calls no GPU
+        return ()
+    driver = root / "proc/driver/nvidia"
+    if driver.is_dir():
+        found = gpus(_text(path) for path in sorted(driver.glob("gpus/*/information")))
+        return tuple(gpu for gpu in found if gpu.minor is None or (root / f"dev/nvidia{gpu.minor}").exists())
     from shutil import which
 
-    tool = which("nvidia-smi") if root == Path("/") else None
+    tool = which("nvidia-smi") if root == Path("/") else None  # Windows, and Linux inside it, have no such folder
     if tool is None:
         return ()
-    return tuple(_output([tool, "--query-gpu=name", "--format=csv,noheader"]).splitlines())
+    lines = _output([tool, "--query-gpu=name,uuid", "--format=csv,noheader"])
+    # On failure it prints a sentence where the list should be.
+    return tuple(Gpu(model, uuid, None) for model, uuid in re.findall(r"^(.+), (GPU-[0-9a-f-]+)$", lines, re.MULTILINE))
 
 
 def _numpy_features() -> set[str]:

@@ -17,8 +17,8 @@ from typing import Literal
 import msgspec
 
 from artificer.errors import IntegrityError
-from artificer.manifest import FileEntry, Variant, unsafe_path_reason
-from artificer.onnx_file import external_locations
+from artificer.manifest import FileEntry, Runtime, Variant, unsafe_path_reason
+from artificer.onnx_file import external_data
 
 Verify = Literal["stamp", "full"]
 _RACY_NS = 100_000_000  # a file changed this recently could change again within its time stamp's granularity
@@ -73,31 +73,48 @@ def verify_files(
 
 
 def check_sidecars(root: Path, variant: Variant) -> None:
-    """Check that every file that a runtime would open beside the graph is one of the variant's own.
+    """Check that the files that a runtime would open beside the graph are exactly the variant's others, and long enough
+    for what the graph reads from them.
 
-    An ONNX graph names its external data; an OpenVINO IR's weights are the `.bin` of the same name.
+    An ONNX graph names its external data; an OpenVINO IR's weights are the `.bin` of the same name. Sizes are the
+    manifest's, which `verify_files` has compared with the files.
 
     Raises:
         IntegrityError: naming the location.
     """
     assert variant.graph is not None
-    graph = PurePosixPath(variant.graph)
-    listed = {entry.path for entry in variant.files}
-    if variant.runtime == "openvino":
-        wanted = {str(graph.with_suffix(".bin")): f"{graph.stem}.bin"}
-    else:
-        wanted = {}
-        for location in external_locations(root / variant.graph):
-            reason = unsafe_path_reason(location)
-            if reason:
-                raise IntegrityError(f"{variant.graph} refers to external data at {location!r}, refused: {reason}.")
-            wanted[str(graph.parent / location)] = location
-    for path, location in wanted.items():
-        if path not in listed:
+    sizes = {entry.path: entry.size for entry in variant.files if entry.path != variant.graph}
+    wanted = _sidecars(root, variant.graph, variant.runtime)
+    for path, (location, needed) in wanted.items():
+        if path not in sizes:
             raise IntegrityError(
                 f"{variant.graph} refers to external data at {location!r}, which the manifest does not list for"
                 f" {variant.id}."
             )
+        if sizes[path] < needed:
+            raise IntegrityError(
+                f"{variant.graph} reads {needed} bytes of {location!r}, which has {sizes[path]}: the sidecar is cut"
+                " off, or belongs to another graph. Publish the model again."
+            )
+    if unused := sorted(sizes.keys() - wanted.keys()):
+        raise IntegrityError(
+            f"{variant.graph} does not refer to {', '.join(unused)}, which the manifest lists for {variant.id}: graph"
+            " and sidecars do not belong together. Publish the model again."
+        )
+
+
+def _sidecars(root: Path, graph: str, runtime: Runtime) -> dict[str, tuple[str, int]]:
+    """Path below `root` of each file that the runtime opens beside the graph: the name in the graph, bytes needed."""
+    place = PurePosixPath(graph)
+    if runtime == "openvino":
+        return {str(place.with_suffix(".bin")): (f"{place.stem}.bin", 0)}
+    found: dict[str, tuple[str, int]] = {}
+    for location, needed in external_data(root / graph).items():
+        reason = unsafe_path_reason(location)
+        if reason:
+            raise IntegrityError(f"{graph} refers to external data at {location!r}, refused: {reason}.")
+        found[str(place.parent / location)] = location, needed
+    return found
 
 
 def extra_files(root: Path, paths: Iterable[str]) -> list[str]:

@@ -14,6 +14,7 @@ from artificer.errors import (
     ArtificerError,
     IntegrityError,
     ManifestError,
+    MissingRuntimeError,
     RegistryError,
     SelectionError,
     SelfTestError,
@@ -22,7 +23,7 @@ from artificer.explain import Explanation
 from artificer.golden import self_test as run_self_test
 from artificer.index import REGISTRY_VARIABLE, SLUG, Channel
 from artificer.integrity import Verify, check_sidecars, verify_files
-from artificer.manifest import MANIFEST_FILE, Host, Manifest, Runtime
+from artificer.manifest import MANIFEST_FILE, Device, Host, Manifest, Runtime
 from artificer.reranker import OnTruncate, Reranker
 from artificer.select import PACKAGES, Candidate, Choice, Objective, Policy, select
 from artificer.tokenization import PairTokenizer
@@ -43,6 +44,7 @@ def load(
     quality_floor: float | None = None,
     memory_ceiling_bytes: int | None = None,
     runtime: Runtime | None = None,
+    device: Device | None = None,
     threads: int | None = None,
     max_length: int | None = None,
     on_truncate: OnTruncate = "ok",
@@ -63,7 +65,7 @@ def load(
         source: a published folder, a Hub repo id such as `acme/minilm-l6-artifacts`, or a model's name in `registry`.
         revision: of a Hub repo; a branch or tag is resolved to its commit first. Refused for a folder.
         variant: force this one. It must be admissible: a variant without proof for this machine is refused.
-        objective, exact, allow_bf16, quality_floor, memory_ceiling_bytes, runtime: see `select.Policy`.
+        objective, exact, allow_bf16, quality_floor, memory_ceiling_bytes, runtime, device: see `select.Policy`.
         threads: compute threads; None honours the affinity mask and the cgroup's quota (`host.thread_count`).
         max_length: cut pairs at fewer tokens than the model allows.
         on_truncate: what to do about pairs that are cut: `ok`, `warn` or `error`.
@@ -83,7 +85,7 @@ def load(
         ManifestError: there is no manifest, or it is malformed.
         IntegrityError: a file is not what the manifest says.
         SelectionError: no variant is admissible here, or `variant` is not.
-        MissingRuntimeError: the forced variant's runtime is not installed.
+        MissingRuntimeError: the forced variant's runtime is not installed, or cannot use the forced device.
         SelfTestError: no admissible variant reproduces the golden logits.
     """
     kept = Path(cache) if cache is not None else cache_folder()
@@ -101,6 +103,7 @@ def load(
             quality_floor=quality_floor,
             memory_ceiling_bytes=memory_ceiling_bytes,
             runtime=runtime,
+            device=device,
             threads=threads,
             max_length=max_length,
             on_truncate=on_truncate,
@@ -120,6 +123,7 @@ def load(
         quality_floor=quality_floor,
         memory_ceiling_bytes=memory_ceiling_bytes,
         runtime=runtime,
+        device=device,
     )
     folder, fetch = locate(source, revision=revision, offline=offline, cache=kept)
     manifest, found_sha256 = read_manifest(folder)
@@ -228,6 +232,7 @@ class _Opener:
             self.folder / variant.graph,
             threads=self.threads,
             execution_precision=candidate.precision if variant.runtime == "openvino" else None,
+            device=candidate.device,
         )
         try:
             if missing := set(session.input_names) ^ set(self.manifest.inputs):
@@ -259,19 +264,24 @@ class _Opener:
 def _open_first(choice: Choice, opener: Callable[[Candidate], Opened]) -> tuple[Opened, list[str]]:
     """The best candidate that opens and passes; each one given up is logged. An integrity error ends it at once."""
     fallbacks: list[str] = []
+    missing: dict[Device, MissingRuntimeError] = {}
     last: Exception | None = None
     for candidate in choice.candidates:
+        if candidate.device != "cpu" and candidate.device in missing:
+            continue  # what keeps one graph from the GPU keeps the others
         try:
             return opener(candidate), fallbacks
         except (IntegrityError, ManifestError):
             raise
         except Exception as error:  # a runtime may raise anything of its own
             last = error
-            line = f"{candidate.variant.id}: {error}"
+            if isinstance(error, MissingRuntimeError):
+                missing[candidate.device] = error
+            line = f"{candidate.label}: {error}"
             fallbacks.append(line)
             logger.warning("gave up %s", line)
     assert last is not None
-    if len(choice.candidates) == 1 and isinstance(last, ArtificerError):
+    if len(fallbacks) == 1 and isinstance(last, ArtificerError):
         raise last
     raise SelfTestError("No admissible variant works on this machine:\n  " + "\n  ".join(fallbacks)) from last
 
@@ -290,7 +300,7 @@ def _reranker(
     from artificer import __version__
 
     manifest, candidate, session = opener.manifest, opened.candidate, opened.session
-    after = [each.variant.id for each in choice.candidates]
+    after = [each.label for each in choice.candidates]
     parity = candidate.parity
     explanation = Explanation(
         model=manifest.slug,
@@ -299,12 +309,13 @@ def _reranker(
         source=f"{manifest.source.location} at {manifest.source.revision}",
         variant=candidate.variant.id,
         why=choice.basis,
-        alternatives=tuple(after[after.index(candidate.variant.id) + 1 :]),
+        alternatives=tuple(after[after.index(candidate.label) + 1 :]),
         rejected=choice.rejected,
         fallbacks=tuple(fallbacks),
         runtime=session.runtime,
         runtime_version=here.runtimes.get(PACKAGES[session.runtime], "unknown"),
         execution_precision=session.execution_precision,
+        device=candidate.device,
         parity=f"passed on {parity.isa_class} in {parity.execution_precision} with {parity.runtime_version}: scores"
         f" within {parity.figures.score_max_abs:.2g} of torch",
         activation=manifest.activation,

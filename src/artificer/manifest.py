@@ -27,6 +27,7 @@ Activation = Literal["identity", "sigmoid", "softmax"]
 Task = Literal["text-ranking", "text-classification"]
 PrecisionClass = Literal["fp32", "gelu-approximation", "half", "int8"]
 ExecutionPrecision = Literal["f32", "bf16", "f16"]
+Device = Literal["cpu", "cuda"]
 
 
 class FileEntry(Struct, frozen=True, kw_only=True):
@@ -118,10 +119,11 @@ class Thresholds(Struct, frozen=True, kw_only=True):
     quality_ratio: float | None
 
 
-class Parity(Struct, frozen=True, kw_only=True):
-    """One measurement of a variant against the reference: on one ISA class, at one execution precision.
+class Parity(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One measurement of a variant against the reference: on one device and ISA class, at one execution precision.
 
-    `reasons` says which threshold was missed, empty when passed.
+    On `cuda`, `isa_class` is the GPU's class (`host.gpu_class`). `reasons` says which threshold was missed, empty when
+    passed.
     """
 
     runtime_version: str
@@ -132,19 +134,22 @@ class Parity(Struct, frozen=True, kw_only=True):
     thresholds: Thresholds
     verdict: Literal["passed", "failed"]
     reasons: tuple[str, ...]
+    device: Device = "cpu"
 
 
-class Quality(Struct, frozen=True, kw_only=True):
+class Quality(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Quality on the labelled pairs. NDCG@10 and MAP are means over queries (scikit-learn's ndcg_score and
-    average_precision_score); `accuracy` is that of the best label against gold class indices, for several labels; null
-    where the labels allow none. `ratio` is the main metric over the reference's."""
+    average_precision_score); for several labels, `accuracy` is how often the highest is the gold one, and
+    `macro_average_precision`, where several may apply to a pair, the mean of average_precision_score over the labels;
+    null where the gold labels allow none. `ratio` is the main metric over the reference's."""
 
-    main_metric: Literal["ndcg_at_10", "spearman", "accuracy"]
+    main_metric: Literal["ndcg_at_10", "spearman", "accuracy", "macro_average_precision"]
     ndcg_at_10: float | None
     map: float | None
     spearman: float | None
     accuracy: float | None
     ratio: float
+    macro_average_precision: float | None = None
 
 
 class Variant(Struct, frozen=True, kw_only=True):
@@ -200,9 +205,10 @@ class BenchmarkRow(Struct, frozen=True, kw_only=True):
     speedup: float
 
 
-class BenchmarkSubject(Struct, frozen=True, kw_only=True):
-    """One candidate of a benchmark: a variant's id, or torch-fp32, torch-bf16, torch-fp16. `digest` ties a variant's
-    figures to its bytes: figures of other bytes are ignored. Memory is the peak resident set of its own process."""
+class BenchmarkSubject(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One candidate of a benchmark: a variant's id, or torch-fp32, torch-bf16, torch-fp16, and the device that it ran
+    on. `digest` ties a variant's figures to its bytes: figures of other bytes are ignored. Memory is the peak resident
+    set of its own process; a GPU's own memory is not in it."""
 
     id: str
     digest: Sha256 | None
@@ -211,6 +217,12 @@ class BenchmarkSubject(Struct, frozen=True, kw_only=True):
     peak_memory_bytes: Count
     size_bytes: Count
     rows: tuple[BenchmarkRow, ...]
+    device: Device = "cpu"
+
+    @property
+    def label(self) -> str:
+        """The id, and the device where that is not the CPU: what tells the subjects of one benchmark apart."""
+        return on_device(self.id, self.device)
 
 
 class Benchmark(Struct, frozen=True, kw_only=True):
@@ -303,6 +315,11 @@ class Manifest(Struct, frozen=True, kw_only=True):
         _require(self.tokenizer.file in tokenizer_files, "tokenizer.file", f"{self.tokenizer.file!r} is not in files")
         for i, golden in enumerate(self.golden):
             _require(len(golden.logits) == len(self.labels), f"golden[{i}].logits", "expected one per label")
+
+
+def on_device(name: str, device: Device) -> str:
+    """`onnx-O4` on the CPU, `onnx-O4 on cuda` on a GPU."""
+    return name if device == "cpu" else f"{name} on {device}"
 
 
 def canonical_json(value: Any) -> bytes:

@@ -22,10 +22,12 @@ _FIELDS: dict[str, dict[int, str]] = {
     "tensor": {13: "entry"},
 }
 _DEPTH = 64  # nested graphs; real models have two or three
+_DIGITS = 19  # of the largest 64-bit number
 
 
-def external_locations(path: Path) -> set[str]:
-    """The `location` of every tensor that is stored outside of the graph, as written there.
+def external_data(path: Path) -> dict[str, int]:
+    """The `location` of every tensor that is stored outside of the graph, as written there; and how many bytes the file
+    there must have at least for the tensors that the graph reads from it.
 
     Raises:
         IntegrityError: the file is no ONNX graph.
@@ -43,24 +45,35 @@ def external_locations(path: Path) -> set[str]:
                 view.release()
 
 
-def locations(data: memoryview) -> set[str]:
-    """As `external_locations`, of the bytes of a ModelProto. Raises ValueError or IndexError on malformed bytes."""
-    found: set[str] = set()
+def locations(data: memoryview) -> dict[str, int]:
+    """As `external_data`, of the bytes of a ModelProto. Raises ValueError or IndexError on malformed bytes."""
+    found: dict[str, int] = {}
     stack: list[tuple[str, int, int, int]] = [("model", 0, len(data), 0)]
     while stack:
         message, start, end, depth = stack.pop()
         if depth > _DEPTH:
             raise ValueError("its graphs are nested too deeply")
         children = _FIELDS[message]
+        stored: dict[bytes, bytes] = {}
         for field, low, high in _fields(data, start, end):
             child = children.get(field)
             if child == "entry":
                 key, value = _entry(data, low, high)
-                if key == b"location":
-                    found.add(value.decode("utf-8"))
+                stored[key] = value
             elif child is not None:
                 stack.append((child, low, high, depth + 1))
+        if (location := stored.get(b"location")) is not None:
+            place = location.decode("utf-8")
+            needed = _number(stored.get(b"offset", b"0")) + _number(stored.get(b"length", b"0"))
+            found[place] = max(found.get(place, 0), needed)
     return found
+
+
+def _number(text: bytes) -> int:
+    """An offset or a length, which the format spells as decimal digits."""
+    if not text.isdigit() or len(text) > _DIGITS:
+        raise ValueError(f"{text[:32]!r} is no offset or length of external data")
+    return int(text)
 
 
 def _fields(data: memoryview, at: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -102,7 +102,8 @@ class Reranker:
             ScoreError: the model returned NaN.
             ClosedError: after `close`, or in a forked child.
         """
-        _refuse(prompt_name=prompt_name, device=device, pool=pool, chunk_size=chunk_size)
+        _refuse(prompt_name=prompt_name, pool=pool, chunk_size=chunk_size)
+        self._check_device(device)
         _refuse_tensors(convert_to_numpy, convert_to_tensor)
         limits = Limits.after(timeout, cancelled)
         pairs, single = check_pairs(inputs)
@@ -144,7 +145,8 @@ class Reranker:
         Raises:
             InputError: as for `predict`, and for a model with several labels.
         """
-        _refuse(prompt_name=prompt_name, device=device, pool=pool, chunk_size=chunk_size)
+        _refuse(prompt_name=prompt_name, pool=pool, chunk_size=chunk_size)
+        self._check_device(device)
         _refuse_tensors(convert_to_numpy, convert_to_tensor)
         if self.num_labels != 1:
             raise InputError(
@@ -259,6 +261,13 @@ class Reranker:
             progress=_print_progress if show_progress_bar else None,
         )
 
+    def _check_device(self, device: str | None) -> None:
+        own = self._explanation.device
+        if device not in (None, own):
+            raise InputError(
+                f"device: this model was loaded on {own}, a call cannot move it: load it again with device={device!r}."
+            )
+
     def _report_truncated(self, encoded: Encoded, action: OnTruncate) -> None:
         if action not in get_args(OnTruncate):
             raise InputError(f"on_truncate: expected one of {get_args(OnTruncate)}, found {action!r}.")
@@ -277,11 +286,9 @@ def _print_progress(done: int, total: int) -> None:
     sys.stderr.flush()
 
 
-def _refuse(*, prompt_name: object, device: object, pool: object, chunk_size: object) -> None:
+def _refuse(*, prompt_name: object, pool: object, chunk_size: object) -> None:
     if prompt_name is not None:
         raise InputError("prompt_name: a published model has no named prompts; pass the text itself as prompt.")
-    if device not in (None, "cpu"):
-        raise InputError(f"device: this runtime computes on the CPU, {device!r} cannot be had.")
     if pool is not None or chunk_size is not None:
         raise InputError("pool, chunk_size: one process uses all cores here; start several processes in your server.")
 

@@ -5,15 +5,29 @@ host of this class decides; without such figures, the order of sentence-transfor
 (https://sbert.net/docs/cross_encoder/usage/efficiency.html#recommendations).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from artificer.accelerators import GPU_PACKAGE, cuda_problem
 from artificer.errors import SelectionError
 from artificer.figures import Measured, measured, nearest
-from artificer.manifest import ExecutionPrecision, Host, Manifest, Parity, Runtime, Variant
+from artificer.host import gpu_class
+from artificer.manifest import (
+    Benchmark,
+    Device,
+    ExecutionPrecision,
+    Host,
+    Manifest,
+    Parity,
+    Runtime,
+    Variant,
+    on_device,
+)
 from artificer.versions import at_least
 
 Objective = Literal["latency", "throughput", "size"]
+Near = Mapping[Device, Benchmark | None]
 
 PACKAGES: dict[Runtime, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
 
@@ -36,7 +50,8 @@ class Policy:
         quality_floor: the least quality on the labelled pairs, as a ratio to the reference's; None trusts the verdict.
         memory_ceiling_bytes: the most resident memory, as measured by the builder, else the files' size.
         runtime: only this one.
-        accelerator: rank for a GPU.
+        device: `cpu` or `cuda` alone; None takes an NVIDIA GPU where a variant is proven on it and was measured as
+            the fastest there, else the CPU.
     """
 
     objective: Objective = "throughput"
@@ -45,17 +60,23 @@ class Policy:
     quality_floor: float | None = None
     memory_ceiling_bytes: int | None = None
     runtime: Runtime | None = None
-    accelerator: bool = False
+    device: Device | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An admissible variant: the precision it may compute in, and the parity record that proves it."""
+    """An admissible variant: the precision and device it may compute in, and the parity record that proves it."""
 
     variant: Variant
     precision: ExecutionPrecision
     parity: Parity
     measured: Measured | None
+    device: Device = "cpu"
+
+    @property
+    def label(self) -> str:
+        """The variant's id, and the device where that is not the CPU."""
+        return on_device(self.variant.id, self.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,38 +105,43 @@ def select(manifest: Manifest, host: Host, policy: Policy = Policy(), variant: s
     if variant is not None and variant not in {each.id for each in manifest.variants}:
         known = ", ".join(each.id for each in manifest.variants)
         raise SelectionError(f"{manifest.slug} has no variant {variant!r}; it has: {known}.")
-    near = nearest(manifest.benchmarks, host)
+    near = {device: nearest(manifest.benchmarks, host, device) for device in _devices(host, policy)}
     candidates: list[Candidate] = []
     rejected: dict[str, tuple[str, ...]] = {}
     for each in manifest.variants:
-        found = admit(manifest, each, host, policy)
-        if isinstance(found, Candidate):
-            candidates.append(found)
-        else:
-            rejected[each.id] = found
+        found = {device: admit(each, host, policy, near, device) for device in near}
+        admitted = [one for one in found.values() if isinstance(one, Candidate)]
+        candidates += admitted
+        rejected |= _rejections(each.id, found)
     if variant is not None:
-        if variant in rejected:
+        asked = [each for each in candidates if each.variant.id == variant]
+        if not asked:
             raise SelectionError(f"{manifest.slug}: {variant} was asked for, but {'; '.join(rejected[variant])}.")
         others = {each.variant.id: (f"{variant} was asked for",) for each in candidates if each.variant.id != variant}
-        asked = tuple(each for each in candidates if each.variant.id == variant)
-        return Choice(asked, "the caller asked for it", rejected | others)
+        ordered, _ = rank(asked, host, policy)
+        return Choice(tuple(ordered), "the caller asked for it", rejected | others)
     if not candidates:
         lines = "\n".join(f"  {key}: {'; '.join(reasons)}" for key, reasons in rejected.items())
         raise SelectionError(f"{manifest.slug}: no variant is admissible on {host.name}:\n{lines}")
-    ordered, basis = rank(candidates, near.host.name if near else None, host, policy)
+    ordered, basis = rank(candidates, host, policy)
     return Choice(tuple(ordered), basis, rejected)
 
 
-def admit(manifest: Manifest, variant: Variant, host: Host, policy: Policy) -> Candidate | tuple[str, ...]:
-    """The variant as a candidate, or every reason why it is none."""
+def admit(
+    variant: Variant, host: Host, policy: Policy, near: Near, device: Device = "cpu"
+) -> Candidate | tuple[str, ...]:
+    """The variant on that device as a candidate, or every reason why it is none. `near` has the figures by device."""
     if variant.status != "passed":
         return (f"the build recorded it as {variant.status}: {variant.reason}",)
-    reasons = [*_runtime_reasons(variant, host, policy)]
-    if missing := [name for name in variant.requires_isa if name not in host.isa]:
+    if device == "cuda" and (problem := cuda_problem(host, variant.runtime, variant.precision_class)):
+        return (problem,)
+    parity = proof(variant, host, policy, device)
+    reasons = [*_runtime_reasons(variant, host, policy, parity)]
+    missing = [name for name in variant.requires_isa if name not in host.isa]
+    if missing and device == "cpu":
         reasons.append(f"this CPU has no {', '.join(missing)}")
     if policy.exact and variant.precision_class != "fp32":
         reasons.append(f"its precision class is {variant.precision_class}, and exact scores were asked for")
-    parity = proof(variant, host, policy)
     if isinstance(parity, str):
         reasons.append(parity)
     if policy.quality_floor is not None:
@@ -124,62 +150,63 @@ def admit(manifest: Manifest, variant: Variant, host: Host, policy: Policy) -> C
         elif variant.quality.ratio < policy.quality_floor:
             reasons.append(f"its quality ratio {variant.quality.ratio:.4f} is below {policy.quality_floor:.4f}")
     precision = parity.execution_precision if isinstance(parity, Parity) else "f32"
-    figures = measured(manifest.benchmarks, host, variant, precision)
+    figures = measured(near.get(device), variant, precision, device)
+    if device == "cuda" and policy.device is None and not _comparable(figures, near):
+        reasons.append("its speed on this GPU was not measured beside the CPU's: pass device='cuda' to use it")
     if policy.memory_ceiling_bytes is not None:
         need = figures.peak_memory_bytes if figures else variant.size_bytes
         if need > policy.memory_ceiling_bytes:
             reasons.append(f"it needs {need} bytes of memory, more than {policy.memory_ceiling_bytes}")
     if reasons or isinstance(parity, str):
         return tuple(reasons)
-    return Candidate(variant, precision, parity, figures)
+    return Candidate(variant, precision, parity, figures, device)
 
 
-def proof(variant: Variant, host: Host, policy: Policy) -> Parity | str:
+def proof(variant: Variant, host: Host, policy: Policy, device: Device = "cpu") -> Parity | str:
     """The passed parity record to rely on here, or why there is none.
 
     The arithmetic of int8 depends on the CPU's instructions, so int8 needs a record of this very ISA class. The other
-    classes carry over between CPUs, unless they were measured on this class and failed.
+    classes carry over between CPUs, unless they were measured on this class and failed. On a GPU nothing carries over:
+    a record of this very GPU is needed.
     """
     wanted: tuple[ExecutionPrecision, ...] = ("f32",)
     if variant.runtime == "onnx":
         wanted = ("f32", "f16", "bf16")  # the graph's own types: nothing to choose
     elif policy.allow_bf16 and {"avx512_bf16", "amx_bf16"} & set(host.isa):
         wanted = ("bf16", "f32")
-    here = [record for record in variant.parity if record.isa_class == host.isa_class]
+    own_class = host.isa_class if device == "cpu" else gpu_class(host.accelerators)
+    known = [record for record in variant.parity if record.device == device]
+    here = [record for record in known if record.isa_class == own_class]
     for precision in wanted:
         records = [record for record in here if record.execution_precision == precision]
         if any(record.verdict == "failed" for record in records):
             continue
-        if not records and variant.precision_class != "int8":
+        if not records and variant.precision_class != "int8" and device == "cpu":
             records = [
-                record
-                for record in variant.parity
-                if record.execution_precision == precision and record.verdict == "passed"
+                record for record in known if record.execution_precision == precision and record.verdict == "passed"
             ]
         if records:
             return records[0]
     failed = [record for record in here if record.verdict == "failed" and record.execution_precision in wanted]
     if failed:
-        return (
-            f"it failed parity on {host.isa_class} in {failed[0].execution_precision}: {', '.join(failed[0].reasons)}"
-        )
-    proven = sorted({f"{r.isa_class} in {r.execution_precision}" for r in variant.parity if r.verdict == "passed"})
-    return f"no passed parity on {host.isa_class} in {' or '.join(wanted)} (passed: {', '.join(proven) or 'nowhere'})"
+        return f"it failed parity on {own_class} in {failed[0].execution_precision}: {', '.join(failed[0].reasons)}"
+    proven = sorted({f"{r.isa_class} in {r.execution_precision}" for r in known if r.verdict == "passed"})
+    return f"no passed parity on {own_class} in {' or '.join(wanted)} (passed: {', '.join(proven) or 'nowhere'})"
 
 
-def rank(candidates: list[Candidate], near: str | None, host: Host, policy: Policy) -> tuple[list[Candidate], str]:
+def rank(candidates: list[Candidate], host: Host, policy: Policy) -> tuple[list[Candidate], str]:
     """The candidates, best first, and a sentence on what decided. Ties fall back to the flowchart's order."""
     chart = _flowchart(host, policy)
-    place = {
-        each.variant.id: (chart.index(each.variant.id) if each.variant.id in chart else len(chart), i)
-        for i, each in enumerate(candidates)
-    }
+
+    def place(each: Candidate) -> tuple[int, int]:
+        return chart.index(each.variant.id) if each.variant.id in chart else len(chart), candidates.index(each)
+
     if policy.objective == "size":
-        ordered = sorted(candidates, key=lambda each: (each.variant.size_bytes, place[each.variant.id]))
+        ordered = sorted(candidates, key=lambda each: (each.variant.size_bytes, place(each)))
         return ordered, "the smallest files"
     known = [each for each in candidates if each.measured is not None]
-    if near is None or not known:
-        ordered = sorted(candidates, key=lambda each: place[each.variant.id])
+    if not known:
+        ordered = sorted(candidates, key=place)
         return ordered, f"no figures from a host like {host.name}: the order of sentence-transformers' flowchart"
 
     def cost(each: Candidate) -> float:
@@ -187,25 +214,51 @@ def rank(candidates: list[Candidate], near: str | None, host: Host, policy: Poli
         figures = each.measured
         return figures.latency_ms if policy.objective == "latency" else -figures.pairs_per_second
 
-    fast = sorted(known, key=lambda each: (cost(each), place[each.variant.id]))
-    rest = sorted((each for each in candidates if each.measured is None), key=lambda each: place[each.variant.id])
-    return [*fast, *rest], f"best measured {policy.objective} on {near}"
+    fast = sorted(known, key=lambda each: (cost(each), place(each)))
+    rest = sorted((each for each in candidates if each.measured is None), key=place)
+    assert fast[0].measured is not None
+    return [*fast, *rest], f"best measured {policy.objective} on {fast[0].measured.host}"
 
 
-def _runtime_reasons(variant: Variant, host: Host, policy: Policy) -> list[str]:
-    package = PACKAGES[variant.runtime]
+def _rejections(variant_id: str, found: Mapping[Device, Candidate | tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The reasons under the variant's id; the GPU's under a name of their own where the CPU was tried as well."""
+    reasons = {device: one for device, one in found.items() if isinstance(one, tuple)}
+    if len(reasons) == len(found):
+        first, *others = reasons.values()
+        return {variant_id: first} | {on_device(variant_id, "cuda"): one for one in others if one != first}
+    # It runs on one of them: that the CPU is not that one needs no line.
+    return {on_device(variant_id, device): one for device, one in reasons.items() if device != "cpu"}
+
+
+def _devices(host: Host, policy: Policy) -> tuple[Device, ...]:
+    if policy.device is not None:
+        return (policy.device,)
+    return ("cpu", "cuda") if host.accelerators else ("cpu",)
+
+
+def _comparable(figures: Measured | None, near: Near) -> bool:
+    """Whether the GPU's figures can be held against the CPU's: speeds of one preset are of the same texts."""
+    cpu, cuda = near.get("cpu"), near.get("cuda")
+    return figures is not None and cuda is not None and (cpu is None or cpu.preset == cuda.preset)
+
+
+def _runtime_reasons(variant: Variant, host: Host, policy: Policy, parity: Parity | str) -> list[str]:
+    package, minimum = PACKAGES[variant.runtime], variant.minimum_runtime_version
     if policy.runtime is not None and variant.runtime != policy.runtime:
         return [f"it runs on {variant.runtime}, and {policy.runtime} was asked for"]
+    if isinstance(parity, Parity) and parity.device == "cuda":
+        # onnxruntime-gpu is released later than onnxruntime: the version that proved it there is what counts.
+        package, minimum = GPU_PACKAGE, ".".join(parity.runtime_version.split(".")[:2])
     installed = host.runtimes.get(package)
     if installed is None:
         return [f"{package} is not installed: pip install 'artificer[{variant.runtime}]'"]
-    if not at_least(installed, variant.minimum_runtime_version):
-        return [f"it needs {package} {variant.minimum_runtime_version} or newer, found {installed}"]
+    if not at_least(installed, minimum):
+        return [f"it needs {package} {minimum} or newer, found {installed}"]
     return []
 
 
 def _flowchart(host: Host, policy: Policy) -> tuple[str, ...]:
-    if policy.accelerator and host.accelerators:
+    if policy.device == "cuda":
         return _ACCELERATED
     exact = _EXACT_INTEL if "intel" in host.cpu_model.lower() else _EXACT
     return (*_LOSSY, *exact)

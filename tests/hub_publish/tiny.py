@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import yaml
 from onnx import TensorProto, helper
 from tokenizers import Tokenizer
@@ -68,9 +69,11 @@ def build(
     seeds: Mapping[str, int] | None = None,
     size: int = 4096,
     keep_source: bool = False,
+    sidecars: bool = False,
 ) -> Manifest:
     """What `dvc repro pack` would leave in `root`; `seeds` changes the bytes of a variant or of the `source`.
 
+    With `sidecars`, the weights of each ONNX graph lie in a file `<graph>_data` beside it.
     `keep_source` takes the source that `fetch` left there instead of making one.
     """
     seeds = seeds or {}
@@ -85,7 +88,7 @@ def build(
         (source / "config.json").write_text(f'{{"seed": {seeds.get("source", 0)}}}\n')
         (source / "tokenizer.json").write_bytes(TOKENIZER.to_str().encode())
     (package / "README.md").write_text(CARD + "\n".join(variants) + "\n", encoding="utf-8")
-    made = tuple(_variant(models, name, seeds.get(name, 0), size) for name in variants)
+    made = tuple(_variant(models, name, seeds.get(name, 0), size, sidecars) for name in variants)
     parts = tuple(describe_file(source, name) for name in ("config.json", "tokenizer.json"))
     manifest = Manifest(
         schema_version="1.0",
@@ -135,7 +138,7 @@ def write_yaml(path: Path, value: Any) -> None:
     path.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
 
 
-def _variant(models: Path, variant_id: str, seed: int, size: int) -> Variant:
+def _variant(models: Path, variant_id: str, seed: int, size: int, sidecars: bool) -> Variant:
     line = row(variant_id)
     folder = models / line.step / variant_id
     folder.mkdir(parents=True)
@@ -145,6 +148,15 @@ def _variant(models: Path, variant_id: str, seed: int, size: int) -> Variant:
         names.append(line.file_name.replace(".xml", ".bin"))
     noise = random.Random(f"{variant_id} {seed}").randbytes(size)
     (folder / names[-1]).write_bytes(noise if line.runtime == "openvino" else _graph(seed, noise))
+    if sidecars and line.runtime == "onnx":
+        names.append(f"{line.file_name}_data")
+        onnx.save_model(
+            onnx.load(str(folder / names[0])),
+            str(folder / names[0]),
+            save_as_external_data=True,
+            location=names[1],
+            size_threshold=64,
+        )
     prefix = line.file.rpartition("/")[0]
     files: tuple[FileEntry, ...] = tuple(
         FileEntry(path=f"{prefix}/{name}", size=entry.size, sha256=entry.sha256)

@@ -10,6 +10,7 @@ from artificer.manifest import Benchmark, BenchmarkRow, BenchmarkSubject, Host, 
 from artificer.select import Policy
 
 replace = msgspec.structs.replace
+GPU = "nvidia-h100"
 ISA = ("avx2", "avx512", "avx512_vnni", "avx512_bf16", "arm64", "x86-64")
 
 
@@ -25,7 +26,7 @@ def hosts(draw: st.DrawFn) -> Host:
         isa_class=draw(st.sampled_from(ISA_CLASSES)),
         cores=draw(st.integers(1, 64)),
         accelerators=draw(st.sampled_from([(), ("NVIDIA H100",)])),
-        runtimes=draw(st.dictionaries(st.sampled_from(["onnxruntime", "openvino"]), versions)),
+        runtimes=draw(st.dictionaries(st.sampled_from(["onnxruntime", "openvino", "onnxruntime-gpu"]), versions)),
     )
 
 
@@ -39,7 +40,7 @@ def policies(draw: st.DrawFn) -> Policy:
         quality_floor=draw(st.none() | st.floats(0.9, 1.1)),
         memory_ceiling_bytes=draw(st.none() | st.integers(0, 400 << 20)),
         runtime=draw(st.sampled_from([None, None, "onnx", "openvino"])),
-        accelerator=draw(st.booleans()),
+        device=draw(st.sampled_from([None, None, "cpu", "cuda"])),
     )
 
 
@@ -58,10 +59,12 @@ def _variants(draw: st.DrawFn, base: Variant) -> Variant:
     drawn: list[Parity] = draw(
         st.lists(
             st.builds(
-                lambda isa, precision, verdict: replace(
-                    template, isa_class=isa, execution_precision=precision, verdict=verdict, reasons=("too far",)
+                lambda where, precision, verdict: replace(
+                    template, device=where[0], isa_class=where[1], execution_precision=precision, verdict=verdict,
+                    reasons=("too far",),
                 ),
-                st.sampled_from(ISA_CLASSES), st.sampled_from(["f32", "bf16"]), st.sampled_from(["passed", "failed"]),
+                st.sampled_from([*(("cpu", name) for name in ISA_CLASSES), ("cuda", GPU), ("cuda", "nvidia-l4")]),
+                st.sampled_from(["f32", "bf16"]), st.sampled_from(["passed", "failed"]),
             ),
             max_size=4,
         )
@@ -87,9 +90,9 @@ def _benchmarks(draw: st.DrawFn, base: Manifest) -> Benchmark:
     subjects = tuple(
         BenchmarkSubject(
             id=each.id, digest=each.digest, execution_precision="f32", load_seconds=1, peak_memory_bytes=100 << 20,
-            size_bytes=1, rows=(row(1), row(32)),
+            size_bytes=1, rows=(row(1), row(32)), device=device,
         )
         for each in base.variants
-        if draw(st.booleans())
+        for device in draw(st.sampled_from([(), ("cpu",), ("cpu", "cuda"), ("cuda",)]))
     )  # fmt: skip
     return Benchmark(host=draw(hosts()), preset="drawn", threads=1, rounds=1, subjects=subjects)

@@ -1,3 +1,4 @@
+from importlib import metadata
 from math import inf
 from pathlib import Path
 
@@ -128,11 +129,70 @@ def test_hyperthreads_count_once() -> None:
     assert host.physical_cores(["0,2", ""]) == 0
 
 
+def gpu(minor: int, model: str = "NVIDIA H100", uuid: str = "") -> dict[str, str]:
+    """What the driver shows of a GPU, and its device node."""
+    text = f"Model: \t\t {model}\nIRQ:   \t\t 16\nGPU UUID: \t {uuid}\nVideo BIOS: \t ??\nDevice Minor: \t {minor}\n"
+    return {f"proc/driver/nvidia/gpus/0000:0{minor}:00.0/information": text, f"dev/nvidia{minor}": ""}
+
+
 def test_gpus_are_read_from_the_driver(tmp_path: Path) -> None:
     """The NVIDIA driver lists its GPUs in /proc; their model is part of the host's name."""
-    root = machine(tmp_path, {"proc/driver/nvidia/gpus/0000:01:00.0/information": "Model: \t NVIDIA H100\nIRQ: 1\n"})
-    assert host.detect(root).accelerators == ("NVIDIA H100",)
-    assert host.detect(root).name.endswith("-nvidia-h100")
+    root = machine(tmp_path, gpu(0))
+    found = host.detect(root, {})
+    assert found.accelerators == ("NVIDIA H100",)
+    assert found.name.endswith("-nvidia-h100")
+    assert host.gpu_class(found.accelerators) == "nvidia-h100"
+
+
+def test_a_gpu_without_a_device_node_is_not_this_processs(tmp_path: Path) -> None:
+    """A container sees the host's driver in /proc, and only the devices that it was given."""
+    root = machine(tmp_path, {**gpu(0), **gpu(1, "NVIDIA L4")})
+    (root / "dev/nvidia0").unlink()
+    assert host.detect(root, {}).accelerators == ("NVIDIA L4",)
+    assert host.detect(root, {"NVIDIA_VISIBLE_DEVICES": "void"}).accelerators == ()
+    assert host.detect(root, {"NVIDIA_VISIBLE_DEVICES": "all"}).accelerators == ("NVIDIA L4",)
+
+
+@pytest.mark.parametrize(
+    ("visible", "models"),
+    [
+        ("", ()),
+        ("-1", ()),
+        ("1", ("B",)),
+        ("1,0", ("B", "A")),
+        ("0,9,1", ("A",)),
+        ("GPU-bb", ("B",)),
+        (" GPU-bb , 0", ("B", "A")),
+        ("GPU-", ()),
+        ("nonsense", ()),
+        ("MIG-c0ffee", ("A MIG",)),
+    ],
+)
+def test_cuda_visible_devices_chooses_as_cuda_does(visible: str, models: tuple[str, ...]) -> None:
+    """Numbers and UUIDs in the order given; the first that fits no GPU ends the list; a part of a GPU is no GPU."""
+    found = (host.Gpu("A", "GPU-aa11", 0), host.Gpu("B", "GPU-bb22", 1))
+    assert host.visible_gpus(found, {"CUDA_VISIBLE_DEVICES": visible}) == models
+    assert host.visible_gpus((), {"CUDA_VISIBLE_DEVICES": visible}) == ()
+    assert host.visible_gpus(found, {}) == ("A", "B")
+
+
+def test_onnxruntime_gpu_is_looked_for_only_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It provides onnxruntime's module; whether it is there decides about CUDA, and costs nothing without a GPU."""
+    asked: list[str] = []
+
+    def version(name: str) -> str:
+        asked.append(name)
+        if name == "onnxruntime-gpu":
+            return "1.31.1"
+        raise metadata.PackageNotFoundError
+
+    monkeypatch.setattr(host.metadata, "version", version)
+    assert host.installed_runtimes() == {"onnxruntime": "1.31.1"}
+    assert host.installed_runtimes(with_gpu=True) == {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
+    asked.clear()
+    monkeypatch.setattr(host.metadata, "version", lambda name: asked.append(name) or "1.0")
+    host.installed_runtimes()
+    assert "onnxruntime-gpu" not in asked
 
 
 def test_this_machine_is_detected_without_importing_a_runtime() -> None:
@@ -152,7 +212,8 @@ def test_no_text_breaks_the_parsers(text: str) -> None:
     host.quota_v2(text)
     host.quota_v1(text, text)
     host.sysctl_features(text)
-    host.gpu_models([text])
+    host.gpus([text])
+    host.visible_gpus([host.Gpu(text, text, 0)], {"CUDA_VISIBLE_DEVICES": text})
     name = host.host_name(text, "avx2", 1, (text,))
     assert name
     assert "/" not in name

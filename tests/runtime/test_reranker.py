@@ -144,7 +144,7 @@ def test_what_cannot_be_scored_is_an_input_error(reranker: Reranker, inputs: Any
     [
         ({"convert_to_tensor": True}, "from_numpy"),
         ({"convert_to_numpy": False}, "from_numpy"),
-        ({"device": "cuda"}, "computes on the CPU"),
+        ({"device": "cuda"}, "was loaded on cpu"),
         ({"prompt_name": "query"}, "no named prompts"),
         ({"pool": {}}, "several processes"),
         ({"batch_size": 0}, "positive"),

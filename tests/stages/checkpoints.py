@@ -8,6 +8,16 @@ from tests.stages.project import DEMO
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SIGMOID = "torch.nn.modules.activation.Sigmoid"
+_SMALL: dict[str, Any] = {
+    "vocab_size": 512,
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "num_labels": 1,
+    "initializer_range": 0.2,
+    "sentence_transformers": {"activation_fn": SIGMOID},
+}
 
 
 def tiny_bert(folder: Path, *, seed: int = 1, labels: int = 1, dtype: str = "float32", **config: Any) -> Path:
@@ -17,11 +27,11 @@ def tiny_bert(folder: Path, *, seed: int = 1, labels: int = 1, dtype: str = "flo
 
     folder.mkdir(parents=True)
     vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(_words()) + "\n", encoding="utf-8")
+    vocabulary.write_text("\n".join(words()) + "\n", encoding="utf-8")
     tokenizer = BertTokenizerFast(vocab_file=str(vocabulary), model_max_length=128)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(folder)
     settings: dict[str, Any] = {
-        "vocab_size": len(_words()),
+        "vocab_size": len(words()),
         "hidden_size": 32,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
@@ -39,6 +49,34 @@ def tiny_bert(folder: Path, *, seed: int = 1, labels: int = 1, dtype: str = "flo
     return folder
 
 
+def tiny_xlm_roberta(folder: Path, *, seed: int = 1, positions: int = 8194) -> Path:
+    """An XLM-R of one layer, 32 wide: no segment ids, and positions that begin behind the padding id, as bge-m3's."""
+    import torch
+    from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
+
+    _word_tokenizer(folder, ("<s>", "<pad>", "</s>", "<unk>"), "<s> $A </s> </s> $B </s>", positions - 2)
+    settings = {**_SMALL, "type_vocab_size": 1, "max_position_embeddings": positions, "pad_token_id": 1}
+    torch.manual_seed(seed)
+    model = XLMRobertaForSequenceClassification(XLMRobertaConfig(**settings, bos_token_id=0, eos_token_id=2))
+    model.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def tiny_modernbert(folder: Path, *, seed: int = 1, positions: int = 8192) -> Path:
+    """A ModernBERT of two layers, one that attends to all tokens and one to near ones; no segment ids."""
+    import torch
+    from transformers import ModernBertConfig, ModernBertForSequenceClassification
+
+    _word_tokenizer(folder, ("[CLS]", "[PAD]", "[SEP]", "[UNK]"), "[CLS] $A [SEP] $B [SEP]", positions)
+    ids = {"cls_token_id": 0, "bos_token_id": 0, "pad_token_id": 1, "sep_token_id": 2, "eos_token_id": 2}
+    settings = {**_SMALL, "num_hidden_layers": 2, "global_attn_every_n_layers": 2, "max_position_embeddings": positions}
+    torch.manual_seed(seed)
+    config = ModernBertConfig(**settings, **ids, initializer_cutoff_factor=2.0, reference_compile=False)
+    model = ModernBertForSequenceClassification(config)
+    model.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
 def edit_config(folder: Path, name: str = "config.json", **changes: Any) -> None:
     """Change keys of a JSON file of a checkpoint; None removes one."""
     path = folder / name
@@ -51,9 +89,35 @@ def edit_config(folder: Path, name: str = "config.json", **changes: Any) -> None
     path.write_text(json.dumps(config), encoding="utf-8")
 
 
-def _words() -> list[str]:
+def _word_tokenizer(folder: Path, special: tuple[str, ...], pair: str, max_length: int) -> None:
+    """A tokenizer of whole words; `special` are the first ids: beginning, padding, separator, unknown."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.normalizers import Lowercase
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    begin, pad, separator, unknown = special
+    vocabulary = dict.fromkeys([*special, *words()])
+    made = Tokenizer(WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token=unknown))
+    made.normalizer, made.pre_tokenizer = Lowercase(), Whitespace()
+    single = pair.partition("$A")[0] + f"$A {separator}"
+    tokens = [(begin, 0), (separator, 2)]
+    made.post_processor = TemplateProcessing(single=single, pair=pair, special_tokens=tokens)
+    names = {"cls_token": begin, "pad_token": pad, "sep_token": separator, "unk_token": unknown}
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=made,
+        model_max_length=max_length,
+        model_input_names=["input_ids", "attention_mask"],
+        **names,
+    )
+    tokenizer.save_pretrained(folder)
+
+
+def words() -> list[str]:
     """Special tokens, single characters as beginnings and continuations, and words of the demo's vocabulary."""
     demo = (DEMO / "reranker" / "vocab.txt").read_text(encoding="utf-8").split("\n")
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    words = [word for word in demo if word.isalpha() and len(word) > 3]
-    return [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), ".", ",", "?", *words[:400]]
+    common = [word for word in demo if word.isalpha() and len(word) > 3]
+    return [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), ".", ",", "?", *common[:400]]

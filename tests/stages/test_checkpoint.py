@@ -159,9 +159,9 @@ def test_several_labels_without_an_activation_need_one(root: Path, stages: Stage
     """Sigmoid and softmax score several labels differently, so neither is assumed."""
     tiny_bert(root / FOLDER, labels=3)
     message = (
-        "activation: the checkpoint has 3 labels and declares no activation. Say which applies: `activation: "
-        "sigmoid` (labels independent), `softmax` (exactly one applies) or `identity` (raw logits) in the entry, or "
-        "--activation of `add`."
+        "activation: the checkpoint has 3 labels and declares no activation and no problem_type. Say which applies: "
+        "`activation: sigmoid` (labels independent), `softmax` (exactly one applies) or `identity` (raw logits) in the "
+        "entry, or --activation of `add`."
     )
     assert_add_refuses(stages, f"models.{SLUG}.{message}")
     entry = {"source": {"path": FOLDER.as_posix()}, "task": "text-classification", "license": "mit"}
@@ -174,6 +174,29 @@ def test_several_labels_without_an_activation_need_one(root: Path, stages: Stage
     assert stages("fetch", SLUG)[0] == 0
     spec = project.read_json(root / "artifacts" / "models" / SLUG / "spec.json")
     assert (spec["activation"], spec["declared_activation"]) == ("softmax", "identity")
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "labels", "activation"),
+    [
+        ("multi_label_classification", 3, "sigmoid"),
+        ("single_label_classification", 3, "softmax"),
+        ("regression", 3, "identity"),
+        ("regression", 1, "sigmoid"),  # sentence-transformers' rule for one label, whatever the problem was called
+    ],
+)
+def test_the_problem_type_tells_the_activation_of_several_labels(
+    root: Path, stages: Stages, problem_type: str, labels: int, activation: str
+) -> None:
+    """transformers' own rule; sentence-transformers, which would return logits, is told so in the card."""
+    tiny_bert(root / FOLDER, labels=labels, problem_type=problem_type, sentence_transformers=None)
+    code, out, err = stages("add", FOLDER.as_posix(), "--slug", SLUG, "--license", "mit")
+    assert code == 0, err
+    assert f"{labels} label(s), {activation}, " in out
+    assert stages("fetch", SLUG)[0] == 0
+    spec = project.read_json(root / "artifacts" / "models" / SLUG / "spec.json")
+    declared = "sigmoid" if labels == 1 else "identity"
+    assert (spec["activation"], spec["declared_activation"]) == (activation, declared)
 
 
 @pytest.mark.usefixtures("pinned")

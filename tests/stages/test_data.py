@@ -340,3 +340,34 @@ def test_a_benchmark_without_texts_is_refused(root: Path, stages: Stages) -> Non
     assert code == DATA_ERROR, err
     assert err.startswith("error: data set 'empty': found 0 rows; workload 'none' needs ")
     assert not Path("artifacts").exists()
+
+
+def use_classes() -> None:
+    """Make the evaluation set one that says which labels apply."""
+    with edited(Path("params.yaml")) as params:
+        params["data"]["sets"]["demo-pairs"]["columns"] = {"query": "query", "passage": "passage", "classes": "gold"}
+
+
+def test_classes_are_kept_as_lists(stages: Stages) -> None:
+    """By index or by name, one or several or none."""
+    use_classes()
+    write_rows(PAIRS, *({**GOOD, "gold": gold} for gold in (2, "rude", [0, "rude"], [])))
+    assert stages("data", SLUG)[0] == 0
+    pairs = data.read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl")).pairs
+    assert [pair.label for pair in pairs] == [(2,), ("rude",), (0, "rude"), ()]
+
+
+@pytest.mark.parametrize("gold", [True, 1.5, None, -1, [[0]], [0, False], {"a": 1}])
+def test_classes_that_are_neither_indices_nor_names_are_refused(stages: Stages, gold: Any) -> None:
+    """With the row that holds them."""
+    use_classes()
+    write_rows(PAIRS, {**GOOD, "gold": 0}, {**GOOD, "gold": gold})
+    message = f"gold: expected the index or the name of a label, or a list of them, found {gold!r}."
+    assert_refused(stages, f"{PAIRS}:2: {message}")
+
+
+def test_a_label_twice_is_refused(stages: Stages) -> None:
+    """A list of ones and zeros, one a label, would be read as indices: it holds the same one twice."""
+    use_classes()
+    write_rows(PAIRS, {**GOOD, "gold": [0, 1, 0]})
+    assert_refused(stages, f"{PAIRS}:1: gold: one label is there twice: [0, 1, 0].")

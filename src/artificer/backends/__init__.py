@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artificer.errors import MissingRuntimeError
-from artificer.manifest import ExecutionPrecision, Runtime
+from artificer.manifest import Device, ExecutionPrecision, Runtime
 
 Inputs = Mapping[str, NDArray[np.int64]]
 
@@ -56,14 +56,19 @@ _BACKENDS: dict[Runtime, tuple[str, str, str]] = {
 
 
 def open_session(
-    runtime: Runtime, graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None = "f32"
+    runtime: Runtime,
+    graph: Path,
+    *,
+    threads: int,
+    execution_precision: ExecutionPrecision | None = "f32",
+    device: Device = "cpu",
 ) -> Session:
-    """Open `graph` with `threads` compute threads.
+    """Open `graph` with `threads` compute threads; of the runtimes, onnxruntime alone takes the device `cuda`.
 
     `execution_precision=None` leaves the precision to the runtime: the session then reports what it really uses.
 
     Raises:
-        MissingRuntimeError: the runtime's package is not installed.
+        MissingRuntimeError: the runtime's package is not installed, or cannot use the device.
     """
     module, package, extra = _BACKENDS[runtime]
     try:
@@ -74,4 +79,5 @@ def open_session(
         raise MissingRuntimeError(
             f"{graph.name} needs {package}, which is not installed: pip install 'artificer[{extra}]'"
         ) from None
-    return opener(graph, threads=threads, execution_precision=execution_precision)
+    options = {} if device == "cpu" else {"device": device}
+    return opener(graph, threads=threads, execution_precision=execution_precision, **options)

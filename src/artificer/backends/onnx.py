@@ -1,9 +1,12 @@
-"""ONNX graphs on onnxruntime's CPU provider."""
+"""ONNX graphs on onnxruntime's CPU and CUDA providers."""
 
+import contextlib
+import io
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -11,10 +14,18 @@ from numpy.typing import NDArray
 
 from artificer.backends import Inputs
 from artificer.backends.lanes import Lanes, pays
-from artificer.errors import ClosedError
-from artificer.manifest import ExecutionPrecision, Runtime
+from artificer.errors import ClosedError, MissingRuntimeError
+from artificer.manifest import Device, ExecutionPrecision, Runtime
 
 ort.set_default_logger_severity(3)  # errors only: warnings about optional fusions are noise for a service
+
+
+_CUDA = "CUDAExecutionProvider"
+# TensorFloat-32 keeps 10 bits of a float32's mantissa, and is the provider's default: fp32 variants are to be float32.
+_PROVIDERS: dict[Device, list[Any]] = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": [(_CUDA, {"use_tf32": "0"}), "CPUExecutionProvider"],
+}
 
 
 class OnnxSession:
@@ -28,13 +39,14 @@ class OnnxSession:
     execution_precision: ExecutionPrecision = "f32"
     new_shapes_are_dear = False
 
-    def __init__(self, graph: Path, *, threads: int):
-        self._session: ort.InferenceSession | None = _open(graph, threads)
+    def __init__(self, graph: Path, *, threads: int, device: Device = "cpu"):
+        self._session: ort.InferenceSession | None = _open(graph, threads, device)
         self.input_names = tuple(node.name for node in self._session.get_inputs())
         names = [node.name for node in self._session.get_outputs()]
         self._output = "logits" if "logits" in names else names[0]
         self._turn = threading.Lock()
-        self._lanes = Lanes(threads, lambda: partial(self._compute, _open(graph, 1))) if pays(graph, threads) else None
+        side_by_side = device == "cpu" and pays(graph, threads)
+        self._lanes = Lanes(threads, lambda: partial(self._compute, _open(graph, 1))) if side_by_side else None
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`; float16 ones (O4) are widened."""
@@ -64,8 +76,13 @@ class OnnxSession:
         return np.asarray(logits, dtype=np.float32)
 
 
-def _open(graph: Path, threads: int) -> ort.InferenceSession:
-    return ort.InferenceSession(str(graph), sess_options=session_options(threads), providers=["CPUExecutionProvider"])
+def _open(graph: Path, threads: int, device: Device = "cpu") -> ort.InferenceSession:
+    said = _load_cuda(graph) if device == "cuda" else ""
+    session = ort.InferenceSession(str(graph), sess_options=session_options(threads), providers=_PROVIDERS[device])
+    if device == "cuda":
+        check_cuda(graph, session.get_providers(), said)
+        session.disable_fallback()  # else a failed run would move to the CPU for good, and only print so
+    return session
 
 
 def session_options(threads: int) -> ort.SessionOptions:
@@ -84,8 +101,34 @@ def session_options(threads: int) -> ort.SessionOptions:
     return options
 
 
-def open_session(graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None) -> OnnxSession:
+def check_cuda(graph: Path, providers: Sequence[str], said: str = "") -> None:
+    """Raise MissingRuntimeError unless CUDA is among `providers`, with what onnxruntime `said` about its libraries.
+
+    Asked for CUDA where it cannot be had, onnxruntime opens a graph on the CPU and returns as if nothing had happened.
+    """
+    if _CUDA not in providers:
+        more = f" It said: {said}." if said else ""
+        raise MissingRuntimeError(
+            f"{graph.name} was to run on CUDA, and onnxruntime {ort.__version__} offers {', '.join(providers)}."
+            f"{more} Install onnxruntime-gpu with CUDA and cuDNN (pip install 'artificer[cuda]'), and remove"
+            " onnxruntime, whose module it replaces."
+        )
+
+
+def _load_cuda(graph: Path) -> str:
+    """Load the CUDA libraries that pip installed, if any; what onnxruntime prints about them."""
+    check_cuda(graph, ort.get_available_providers())
+    said = io.StringIO()
+    if hasattr(ort, "preload_dlls"):
+        with contextlib.redirect_stdout(said):
+            ort.preload_dlls()
+    return " ".join(said.getvalue().split())[:300]
+
+
+def open_session(
+    graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None, device: Device = "cpu"
+) -> OnnxSession:
     """See `artificer.backends.open_session`."""
     if execution_precision not in (None, "f32"):
         raise ValueError(f"onnxruntime computes in the graph's own types: {execution_precision} cannot be asked for.")
-    return OnnxSession(graph, threads=threads)
+    return OnnxSession(graph, threads=threads, device=device)
