@@ -1,10 +1,12 @@
-"""Stage `optimize`: O1 to O4, by optimum's ORTOptimizer."""
+"""Stage `optimize`: O1 to O4, optimum's levels."""
 
 from pathlib import Path
 from typing import Any
 
 from stages import onnx_graph, paths
 from stages.build import Built, build_step, check_recipe, parent_graph, plain
+from stages.child import in_child
+from stages.optimize_graph import optimize_graph
 from stages.variants import PLAIN_EXPORT, VariantRow
 
 NO_GPU_NOTE = "optimised without a GPU: fp16 conversion and fusions, no GPU-specific graph pass"
@@ -16,26 +18,30 @@ def run(slug: str) -> None:
     """Write the variants onnx-O1 … onnx-O4."""
 
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
-        from optimum.onnxruntime import AutoOptimizationConfig, ORTOptimizer
-        from transformers import AutoConfig
-
-        parent = parent_graph(slug, PLAIN_EXPORT)
-        config = AutoConfig.from_pretrained(paths.source(slug), trust_remote_code=False)
         check_recipe(row.id, overrides, recipe_defaults())
-        settings = AutoOptimizationConfig.with_optimization_level(row.base, for_gpu=row.base == "O4", **overrides)
-        # from_ortmodel=True is what keeps the optimiser from deleting the parent's sidecar (FIELD-NOTES).
-        optimizer = ORTOptimizer([parent], config=config, from_ortmodel=True)
-        optimizer.optimize(settings, save_dir=folder, file_suffix=row.base)
-        onnx_graph.keep_only(folder, row.file_name)
+        parent = parent_graph(slug, PLAIN_EXPORT)
+        settings = in_child(
+            write_level, parent, folder / row.file_name, paths.source(slug), row.base, overrides, weights=parent
+        )
         graph = onnx_graph.load_graph(folder / row.file_name)
         return Built(
-            recipe={"base": row.base, "overrides": plain(overrides), "settings": plain(vars(settings))},
+            recipe={"base": row.base, "overrides": plain(overrides), "settings": settings},
             opset=onnx_graph.opset(graph),
             inputs=onnx_graph.input_names(graph),
-            notes=(NO_GPU_NOTE,) if settings.fp16 else (),
+            notes=(NO_GPU_NOTE,) if settings["fp16"] else (),
         )
 
     build_step(slug, "optimize", make)
+
+
+def write_level(parent: Path, target: Path, source: Path, level: str, overrides: dict[str, Any]) -> Any:
+    """Write one level of `parent` to `target`; optimum's settings for it, as JSON values."""
+    from optimum.onnxruntime import AutoOptimizationConfig
+    from transformers import AutoConfig
+
+    settings = AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4", **overrides)
+    optimize_graph(parent, target, AutoConfig.from_pretrained(source, trust_remote_code=False), settings)
+    return plain(vars(settings))
 
 
 def recipe_defaults() -> dict[str, Any]:

@@ -70,11 +70,12 @@ def normalise_sidecars(folder: Path, file_name: str) -> Path | None:
         else:
             places = _gather(folder, spans, wanted)
         for span, (offset, length) in zip(spans, places, strict=True):
-            _point(span.tensor, wanted, offset, length)
+            point(span.tensor, wanted, offset, length)
         partial = graph.with_name(f".{file_name}.partial")
         partial.write_bytes(model.SerializeToString(deterministic=True))
         partial.replace(graph)
     _remove_all_but(folder, {file_name, wanted})
+    (folder / wanted).chmod(graph.stat().st_mode)  # onnx creates it for its owner alone
     return folder / wanted
 
 
@@ -97,6 +98,34 @@ def check_sidecars(graph: Path, *, beside: Iterable[str] = ()) -> tuple[Path, ..
     if stray:
         raise SidecarError(f"{graph.name}: {', '.join(stray)} lies beside it, and nothing refers to it")
     return (graph, *(graph.parent / name for name in sorted(locations)))
+
+
+def spill(model: Any, data: Path) -> None:
+    """Move the initializers of a model that are longer than a page into the new file `data`, beside where the graph
+    will be saved."""
+    import onnx
+
+    with data.open("wb") as out:
+        for tensor in tensors(model, attributes=False):
+            if tensor.data_location == onnx.TensorProto.EXTERNAL or len(tensor.raw_data) < ALIGNMENT:
+                continue
+            out.write(b"\0" * (-out.tell() % ALIGNMENT))
+            offset = out.tell()
+            out.write(tensor.raw_data)
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            point(tensor, data.name, offset, out.tell() - offset)
+
+
+def load(span: Span, folder: Path) -> None:
+    """Put a tensor's data into the graph."""
+    with (folder / span.location).open("rb") as data:
+        data.seek(span.offset)
+        span.tensor.raw_data = data.read(span.length)
+    del span.tensor.external_data[:]
+    span.tensor.ClearField("data_location")
+    if not span.tensor.doc_string:
+        span.tensor.ClearField("doc_string")  # onnxruntime writes an empty one beside external data
 
 
 def check_spans(folder: Path, file_name: str, model: Any) -> list[Span]:
@@ -130,7 +159,7 @@ def check_spans(folder: Path, file_name: str, model: Any) -> list[Span]:
     return spans
 
 
-def tensors(model: Any) -> Iterator[Any]:
+def tensors(model: Any, *, attributes: bool = True) -> Iterator[Any]:
     """Every TensorProto of a model: initializers, attributes, and those of nested graphs and of functions."""
     pending: list[Any] = [model.graph, *model.functions]
     while pending:
@@ -140,12 +169,21 @@ def tensors(model: Any) -> Iterator[Any]:
             yield from (sparse.values, sparse.indices)
         for node in scope.node:
             for attribute in node.attribute:
-                if attribute.HasField("t"):
+                if attributes and attribute.HasField("t"):
                     yield attribute.t
-                yield from attribute.tensors
+                if attributes:
+                    yield from attribute.tensors
                 if attribute.HasField("g"):
                     pending.append(attribute.g)
                 pending.extend(attribute.graphs)
+
+
+def point(tensor: Any, location: str, offset: int, length: int) -> None:
+    """Say where a tensor that is stored outside lies."""
+    del tensor.external_data[:]
+    for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
 
 
 def _locations(graph: Path) -> set[str]:
@@ -221,13 +259,6 @@ def _gather(folder: Path, spans: list[Span], wanted: str) -> list[tuple[int, int
                     left -= len(piece)
     partial.replace(folder / wanted)
     return [(offsets[span.location, span.offset, span.length], span.length) for span in spans]
-
-
-def _point(tensor: Any, location: str, offset: int, length: int) -> None:
-    del tensor.external_data[:]
-    for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, value
 
 
 def _remove_all_but(folder: Path, names: set[str]) -> None:

@@ -1,0 +1,68 @@
+"""Run a function in a process of its own, so that all its memory is given back, and a crash of C code is one failure.
+
+Allocators keep what a library has freed; only the end of a process returns it for sure. Importing the toolchain again
+costs seconds, which a small model does not pay.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeVar
+
+from stages import environment
+
+SMALL_BYTES = 256 * 10**6
+ALWAYS = "ARTIFICER_CHILDREN"  # set to run every variant in a child: for tests
+
+T = TypeVar("T")
+
+
+def in_child(function: Callable[..., T], *arguments: Any, weights: Path) -> T:
+    """`function(*arguments)`, in a child process if `weights` and what lies beside it are more than SMALL_BYTES.
+
+    Function, arguments and result must be picklable, and are a module's own. What it raises is raised here.
+
+    Raises:
+        RuntimeError: the child was killed, which is what a system short of memory does.
+    """
+    size = sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file())
+    if size < SMALL_BYTES and not os.environ.get(ALWAYS):
+        return function(*arguments)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_serve, args=(theirs, function, arguments), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        found, error = ours.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"its process was killed ({_how(process.exitcode)})") from None
+    finally:
+        ours.close()
+        process.terminate()
+        process.join()
+    if error is not None:
+        raise error
+    return found  # type: ignore[no-any-return]
+
+
+def _serve(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    environment.prepare(online=False)
+    try:
+        answer = (function(*arguments), None)
+    except Exception as error:
+        # The parent records it; what cannot be pickled goes as its text.
+        answer = (None, error)
+    try:
+        connection.send(answer)
+    except Exception:
+        connection.send((None, RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")))
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"signal {-exit_code}" + (", which is what a system short of memory sends" if exit_code == -9 else "")
+    return f"exit code {exit_code}"
