@@ -82,7 +82,8 @@ def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
 
 
 def candidates(slug: str, spec: ModelSpec) -> list[Candidate]:
-    """Torch in three dtypes, then every built variant at float32; OpenVINO's default precision is `parity`'s matter."""
+    """Torch in three dtypes, then every built variant at its own precision; what OpenVINO would choose by itself is
+    `parity`'s matter."""
     weights = sum(entry.size for entry in spec.source.files if entry.path.endswith(".safetensors"))
     found = [
         Candidate(
@@ -101,7 +102,7 @@ def candidates(slug: str, spec: ModelSpec) -> list[Candidate]:
                     runtime=table_row.runtime,
                     path=paths.variant(slug, table_row) / table_row.file_name,
                     inputs=record.inputs,
-                    execution_precision="f32",
+                    execution_precision=table_row.execution_precision,
                     size_bytes=sum(entry.size for entry in record.files),
                 )
             )

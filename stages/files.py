@@ -1,6 +1,5 @@
 """Write files and folders so that a reader, or a rerun after a kill, sees the old ones or the new ones, whole."""
 
-import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from artificer.manifest import FileEntry, describe_file
-
-FICLONE = 0x40049409  # linux/fs.h
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -24,17 +21,6 @@ def write_file(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def clone(source: Path, target: Path) -> None:
-    """A file of its own with the same bytes, sharing its blocks where the file system can: never a link."""
-    with source.open("rb") as reader, target.open("wb") as writer:
-        with contextlib.suppress(OSError, ImportError):
-            import fcntl
-
-            fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
-            return
-    shutil.copyfile(source, target)
 
 
 @contextmanager

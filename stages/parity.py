@@ -39,7 +39,8 @@ class Measurement(Struct, frozen=True, kw_only=True):
 
 
 class VariantParity(Struct, frozen=True, kw_only=True):
-    """The first measurement is at float32, which decides; `error` says why there is none. Logits are those of it."""
+    """The first measurement is at the variant's own precision (float32 but for bf16), which decides; `error` says why
+    there is none. Logits are those of it."""
 
     id: str
     digest: str
@@ -73,6 +74,8 @@ def run(slug: str) -> None:
                     threads=host.cores,
                     execution_precision=precision,
                 )
+                if session.execution_precision != precision:
+                    raise RuntimeError(f"this machine's CPU does not compute in {precision}")
                 logits = scoring.logits(session, tokenizer, pairs, batch_size=params.batch_size)
                 if not np.isfinite(logits).all():
                     raise OverflowError("it returns infinite logits")
@@ -80,9 +83,9 @@ def run(slug: str) -> None:
                 session.close()
             except Exception as problem:
                 # A runtime may refuse a graph in any way it likes; that is this variant's outcome, not the build's,
-                # and at another precision than float32 it is that precision's alone.
+                # and at another precision than its own it is that precision's alone.
                 print(f"{variant_id:24} {precision} cannot be run: {first_line(problem)}", flush=True)
-                if precision == "f32":
+                if precision == table_row.execution_precision:
                     error = first_line(problem)
                     break
                 continue
@@ -151,16 +154,19 @@ def batch_sensitivity(
 
 
 def _precisions(slug: str, table_row: VariantRow, threads: int) -> list[tuple[ExecutionPrecision, bool]]:
-    """float32 first; then the runtime's own default where that is another one. The flag says which is the default."""
+    """The variant's own first; then, for float32, the runtime's default where that is another one. The flag says which
+    is the default."""
     if table_row.runtime != "openvino":
         return [("f32", True)]
     graph = paths.variant(slug, table_row) / table_row.file_name
     try:
         session = open_session(table_row.runtime, graph, threads=threads, execution_precision=None)
-    except Exception:  # what float32 says about it is recorded
-        return [("f32", False)]
+    except Exception:  # what its own precision says about it is recorded
+        return [(table_row.execution_precision, False)]
     default = session.execution_precision
     session.close()
+    if table_row.execution_precision != "f32":
+        return [(table_row.execution_precision, default == table_row.execution_precision)]
     return [("f32", True)] if default == "f32" else [("f32", False), (default, True)]
 
 

@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 
 from artificer.manifest import canonical_json
-from stages import child, files, onnx_int8, paths, recovery, sensitivity, sidecars
+from stages import onnx_int8, paths, recovery, sensitivity, sidecars
 from stages.build import Built, build_step, check_recipe, parent_graph, plain
+from stages.child import in_child
+from stages.copying import copy_file
 from stages.errors import RegistryError
 from stages.recovery import PLAIN, Cost, Gate, Outcome, Recipe
 from stages.variants import PLAIN_EXPORT, VariantRow
 
-# From here on each quantisation has a process of its own, since Python keeps what it once took.
-LARGE_BYTES = 500e6
 SENSITIVITY_PAIRS = 8
 
 
@@ -36,9 +36,8 @@ def run(slug: str) -> None:
         recipe = {"base": row.base, "overrides": plain(overrides)}
 
         def build(tried: Recipe, place: Path) -> Built:
-            opset, inputs = _in_own_process(parent)(
-                quantise, parent, preset, tried.changes, place / row.file_name
-            )
+            target = place / row.file_name
+            opset, inputs = in_child(quantise, parent, preset, tried.changes, target, weights=parent)
             name = {} if tried.name == PLAIN else {"recovery": tried.name}
             return Built(recipe={**recipe, **name, "settings": tried.settings}, opset=opset, inputs=inputs)
 
@@ -86,7 +85,7 @@ def gentler_recipes(parent: Path, preset: Any, gate: Gate | None) -> Iterator[Re
     assert gate is not None  # without one nobody asks for a second recipe
     with tempfile.TemporaryDirectory() as scratch:
         batches = gate.batches(SENSITIVITY_PAIRS)
-        ranked = _in_own_process(parent)(sensitivity.ranked_onnx, parent, batches, Path(scratch))
+        ranked = in_child(sensitivity.ranked_onnx, parent, batches, Path(scratch), weights=parent)
     ranked = [name for name in ranked if name not in kept]
     for count, names in sensitivity.steps(ranked):
         excluded = sorted({*kept, *names})
@@ -118,22 +117,13 @@ def apply_overrides(settings: Any, overrides: dict[str, Any], variant_id: str) -
         setattr(settings, name, kind[value] if kind is not None else value)
 
 
-def _in_own_process(parent: Path) -> Any:
-    size = sum(path.stat().st_size for path in parent.parent.iterdir())
-    return child.call if size > LARGE_BYTES else _here
-
-
-def _here(function: Any, *arguments: Any) -> Any:
-    return function(*arguments)
-
-
 def _copied(source: tuple[VariantRow, Path, Outcome], row: VariantRow, folder: Path, recipe: dict[str, Any]) -> Outcome:
     """The same graph under another name. A sidecar's name stands in the graph, which is written anew then."""
     other, there, outcome = source
-    files.clone(there / other.file_name, folder / row.file_name)
+    copy_file(there / other.file_name, folder / row.file_name)
     sidecar = sidecars.sidecar_name(other.file_name)
     if (there / sidecar).exists():
-        files.clone(there / sidecar, folder / sidecar)
+        copy_file(there / sidecar, folder / sidecar)
         sidecars.normalise_sidecars(folder, row.file_name)
     built = msgspec.structs.replace(outcome.built, recipe={**outcome.built.recipe, **recipe})
     return Outcome(built=built, cost=outcome.cost)

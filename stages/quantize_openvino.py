@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from stages import child, openvino_int8, openvino_weights, paths, recovery, sensitivity, torch_model
+from stages import openvino_int8, openvino_weights, paths, recovery, sensitivity, torch_model
 from stages.build import Built, build_step, check_recipe, load_record, parent_graph, plain
+from stages.child import in_child
 from stages.data import read_pairs
 from stages.openvino_int8 import WEIGHTS_ONLY, Rows
 from stages.params import load_params
@@ -41,7 +42,7 @@ def run(slug: str) -> None:
         inputs = load_record(slug, PARENT).inputs
         if row.base in ("fp16", "bf16"):
             check_recipe(row.id, overrides, {})
-            child.call(openvino_weights.halve, parent, folder / row.file_name, row.base)
+            in_child(openvino_weights.halve, parent, folder / row.file_name, row.base, weights=None)
             return Built(recipe={"base": row.base, "dtype": row.base}, inputs=inputs)
         static = row.base == "static"
         quantise = partial(
@@ -57,7 +58,7 @@ def run(slug: str) -> None:
             target = place / row.file_name
             # The fields of static int8 mean nothing to int8 weights.
             used = {} if static and tried.changes.get(WEIGHTS_ONLY) else overrides
-            built = child.call(quantise, target=target, overrides=used, changes=tried.changes)
+            built = in_child(partial(quantise, target=target, overrides=used, changes=tried.changes), weights=None)
             for suffix in (".xml", ".bin"):
                 (place / "openvino_model").with_suffix(suffix).rename(target.with_suffix(suffix))
             name = {} if tried.name == PLAIN else {"recovery": tried.name}
@@ -90,7 +91,7 @@ def gentler_recipes(parent: Path, overrides: dict[str, Any], gate: Gate | None) 
     yield recipe("no-smooth-quant", ignored_scope=EMBEDDINGS_AND_HEAD, smooth_quant_alpha=-1)
     yield recipe("reduced-range", ignored_scope=EMBEDDINGS_AND_HEAD, overflow_fix="enable")
     assert gate is not None  # without one nobody asks for a second recipe
-    ranked = child.call(sensitivity.ranked_openvino, parent, gate.batches(SENSITIVITY_PAIRS))
+    ranked = in_child(sensitivity.ranked_openvino, parent, gate.batches(SENSITIVITY_PAIRS), weights=None)
     for count, names in sensitivity.steps(ranked):
         yield recipe(f"float-{count}-most-sensitive", ignored_scope={**EMBEDDINGS_AND_HEAD, "names": names})
     yield recipe("full-bias-correction", ignored_scope=EMBEDDINGS_AND_HEAD, fast_bias_correction=False)

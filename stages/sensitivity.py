@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import files, onnx_graph, sidecars
+from stages import onnx_graph, sidecars
+from stages.copying import copy_file
 from stages.onnx_int8 import quantised_name
 
 Array = NDArray[np.float32]
@@ -45,7 +46,7 @@ def ranked_onnx(parent: Path, batches: Sequence[Batch], scratch: Path) -> list[s
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in known)
     # onnxruntime opens sidecars beside the graph only.
     for sidecar in sidecars.check_sidecars(parent, beside=("variant.json",))[1:]:
-        files.clone(sidecar, scratch / sidecar.name)
+        copy_file(sidecar, scratch / sidecar.name)
     path = scratch / parent.name
     onnx.save_model(model, str(path))
     options = ort.SessionOptions()

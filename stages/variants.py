@@ -62,9 +62,7 @@ VARIANTS: tuple[VariantRow, ...] = (
     ),
     VariantRow("openvino", "export_openvino", "openvino/openvino_model.xml", "fp32", "export"),
     VariantRow("openvino-qint8", "quantize_openvino", "openvino/openvino_model_qint8_quantized.xml", "int8", "static"),
-    VariantRow(
-        "openvino-fp16", "quantize_openvino", "openvino/openvino_model_fp16.xml", "half", "fp16", optional=True
-    ),
+    VariantRow("openvino-fp16", "quantize_openvino", "openvino/openvino_model_fp16.xml", "half", "fp16", optional=True),
     VariantRow(
         "openvino-bf16",
         "quantize_openvino",

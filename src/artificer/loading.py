@@ -230,6 +230,11 @@ class _Opener:
             execution_precision=candidate.precision if variant.runtime == "openvino" else None,
         )
         try:
+            if variant.runtime == "openvino" and session.execution_precision != candidate.precision:
+                raise SelfTestError(
+                    f"{variant.id} is proven in {candidate.precision}, and computes in {session.execution_precision}"
+                    " on this machine."
+                )
             if missing := set(session.input_names) ^ set(self.manifest.inputs):
                 raise SelfTestError(f"{variant.id}: graph and manifest disagree on the inputs {sorted(missing)}.")
             full = self._tokenizer(self.manifest.max_length) if self._max_length else self.tokenizer

@@ -138,11 +138,14 @@ def proof(variant: Variant, host: Host, policy: Policy) -> Parity | str:
     """The passed parity record to rely on here, or why there is none.
 
     The arithmetic of int8 depends on the CPU's instructions, so int8 needs a record of this very ISA class. The other
-    classes carry over between CPUs, unless they were measured on this class and failed.
+    classes carry over between CPUs, unless they were measured on this class and failed. A variant's first record says
+    which precision it is meant for: an OpenVINO variant that was built for bf16 is proven, and executed, in bf16 alone.
     """
     wanted: tuple[ExecutionPrecision, ...] = ("f32",)
     if variant.runtime == "onnx":
         wanted = ("f32", "f16", "bf16")  # the graph's own types: nothing to choose
+    elif variant.parity and variant.parity[0].execution_precision != "f32":
+        wanted = (variant.parity[0].execution_precision,)
     elif policy.allow_bf16 and {"avx512_bf16", "amx_bf16"} & set(host.isa):
         wanted = ("bf16", "f32")
     here = [record for record in variant.parity if record.isa_class == host.isa_class]
