@@ -296,7 +296,7 @@ def _reranker(
 
     manifest, candidate, session = opener.manifest, opened.candidate, opened.session
     after = [each.variant.id for each in choice.candidates]
-    parity = candidate.parity
+    parity, recovery = candidate.parity, candidate.variant.recovery
     explanation = Explanation(
         model=manifest.slug,
         folder=str(opener.folder),
@@ -311,7 +311,8 @@ def _reranker(
         runtime_version=here.runtimes.get(PACKAGES[session.runtime], "unknown"),
         execution_precision=session.execution_precision,
         parity=f"passed on {parity.isa_class} in {parity.execution_precision} with {parity.runtime_version}: scores"
-        f" within {parity.figures.score_max_abs:.2g} of torch",
+        f" within {parity.figures.score_max_abs:.2g} of torch"
+        + (f"; recipe {recovery.won} in place of the plain one" if recovery and recovery.won else ""),
         activation=manifest.activation,
         max_length=opener.tokenizer.max_length,
         threads=opener.threads,
