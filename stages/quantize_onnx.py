@@ -77,19 +77,21 @@ def gentler_recipes(parent: Path, preset: Any, gate: Gate | None) -> Iterator[Re
     yield recipe(PLAIN)
     attention = {onnx_int8.CONST_B_ONLY: True}  # products of two activations stay in float
     yield recipe("float-attention", **attention)
-    kept = onnx_int8.embeddings_and_head(parent)
-    yield recipe("float-embeddings-and-head", **attention, nodes_to_exclude=kept)
-    yield recipe("per-channel", **attention, nodes_to_exclude=kept, per_channel=True)
-    yield recipe("reduced-range", **attention, nodes_to_exclude=kept, reduce_range=True)
-    yield recipe("per-channel-reduced-range", **attention, nodes_to_exclude=kept, per_channel=True, reduce_range=True)
+    ends = onnx_int8.embeddings_and_head(parent)
+    yield recipe("float-embeddings-and-head", **attention, nodes_to_exclude=ends)
+    # Embeddings are most of the bytes of a multilingual model: what follows keeps them int8.
+    yield recipe("per-channel", **attention, per_channel=True)
+    yield recipe("reduced-range", **attention, reduce_range=True)
+    yield recipe("per-channel-reduced-range", **attention, per_channel=True, reduce_range=True)
     assert gate is not None  # without one nobody asks for a second recipe
     with tempfile.TemporaryDirectory() as scratch:
         batches = gate.batches(SENSITIVITY_PAIRS)
         ranked = in_child(sensitivity.ranked_onnx, parent, batches, Path(scratch), weights=parent)
-    ranked = [name for name in ranked if name not in kept]
+    names: list[str] = []
     for count, names in sensitivity.steps(ranked):
-        excluded = sorted({*kept, *names})
-        yield recipe(f"float-{count}-most-sensitive", **attention, nodes_to_exclude=excluded, per_channel=True)
+        yield recipe(f"float-{count}-most-sensitive", **attention, nodes_to_exclude=names, per_channel=True)
+    both = sorted({*ends, *names})
+    yield recipe("float-most-sensitive-embeddings-and-head", **attention, nodes_to_exclude=both, per_channel=True)
 
 
 def quantise(parent: Path, preset: Any, changes: dict[str, Any], target: Path) -> tuple[int, tuple[str, ...]]:
