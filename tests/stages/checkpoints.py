@@ -39,19 +39,23 @@ def tiny_bert(folder: Path, *, seed: int = 1, labels: int = 1, dtype: str = "flo
     return folder
 
 
-def add_outliers(folder: Path, factor: float, channels: int) -> Path:
-    """Make the first channels of every attention's values `factor` times larger, and what reads them so much smaller.
+def add_outliers(folder: Path, factor: float, channels: int, *, of: str = "values") -> Path:
+    """Make the first channels of every attention `factor` times larger, and what they meet so much smaller.
 
-    torch's logits stay what they were, up to float rounding. int8 with one scale a tensor loses the other channels.
+    `of="values"`: what the output's weights read; `of="queries"`: what the keys are multiplied with. torch's logits
+    stay what they were, up to float rounding. int8 with one scale a tensor loses the other channels.
     """
     from safetensors.torch import load_file, save_file
 
     path = folder / "model.safetensors"
     weights = load_file(path)
-    for name in [name for name in weights if ".attention.self.value." in name]:
-        weights[name][:channels] *= factor
-    for name in [name for name in weights if name.endswith(".attention.output.dense.weight")]:
-        weights[name][:, :channels] /= factor
+    for name, weight in weights.items():
+        if {"values": ".attention.self.value.", "queries": ".attention.self.query."}[of] in name:
+            weight[:channels] *= factor
+        elif of == "values" and name.endswith(".attention.output.dense.weight"):
+            weight[:, :channels] /= factor
+        elif of == "queries" and ".attention.self.key." in name:
+            weight[:channels] /= factor
     save_file(weights, path, metadata={"format": "pt"})
     return folder
 
