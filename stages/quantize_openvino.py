@@ -4,7 +4,7 @@ an entry lists them, weight-only int8, fp16 and bf16.
 An int8 variant that misses its thresholds is built again with gentler recipes (stages/recovery.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,10 @@ from stages.variants import VariantRow
 LENGTH_STEP = 16
 SENSITIVITY_PAIRS = 8
 PARENT = "openvino"
-# By type and by pattern, since names of nodes differ between architectures and exporters (FIELD-NOTES).
-EMBEDDINGS_AND_HEAD = {
-    "types": ["Gather"],
-    "patterns": [r".*\.(classifier|pooler|score|head)[./].*"],
-    "validate": False,
-}
+# By type and by pattern, since names of nodes differ between architectures and exporters (FIELD-NOTES). Linear layers are
+# `aten::linear`: what else multiplies matrices multiplies two activations.
+ATTENTION = r".*/aten::(matmul|bmm|scaled_dot_product_attention)/.*"
+HEAD = r".*\.(classifier|pooler|score|head)[./].*"
 
 
 def run(slug: str) -> None:
@@ -85,16 +83,18 @@ def gentler_recipes(parent: Path, overrides: dict[str, Any], gate: Gate | None) 
     def recipe(name: str, **changes: Any) -> Recipe:
         return Recipe(name=name, changes=changes, settings={**plain(overrides), **plain(changes)})
 
+    attention = _scope()
     yield recipe(PLAIN)
-    yield recipe("float-embeddings-and-head", ignored_scope=EMBEDDINGS_AND_HEAD)
-    yield recipe("smooth-quant-0.5", ignored_scope=EMBEDDINGS_AND_HEAD, smooth_quant_alpha=0.5)
-    yield recipe("no-smooth-quant", ignored_scope=EMBEDDINGS_AND_HEAD, smooth_quant_alpha=-1)
-    yield recipe("reduced-range", ignored_scope=EMBEDDINGS_AND_HEAD, overflow_fix="enable")
+    yield recipe("float-attention", ignored_scope=attention)
+    yield recipe("float-embeddings-and-head", ignored_scope=_scope(ends=True))
+    yield recipe("smooth-quant-0.5", ignored_scope=attention, smooth_quant_alpha=0.5)
+    yield recipe("no-smooth-quant", ignored_scope=attention, smooth_quant_alpha=-1)
+    yield recipe("reduced-range", ignored_scope=attention, overflow_fix="enable")
     assert gate is not None  # without one nobody asks for a second recipe
     ranked = in_child(sensitivity.ranked_openvino, parent, gate.batches(SENSITIVITY_PAIRS), weights=None)
     for count, names in sensitivity.steps(ranked):
-        yield recipe(f"float-{count}-most-sensitive", ignored_scope={**EMBEDDINGS_AND_HEAD, "names": names})
-    yield recipe("full-bias-correction", ignored_scope=EMBEDDINGS_AND_HEAD, fast_bias_correction=False)
+        yield recipe(f"float-{count}-most-sensitive", ignored_scope=_scope(names=names))
+    yield recipe("full-bias-correction", ignored_scope=_scope(ends=True), fast_bias_correction=False)
     yield recipe("int8-weights", **{WEIGHTS_ONLY: True, "bits": 8, "sym": True})
 
 
@@ -107,7 +107,13 @@ def weight_recipes(overrides: dict[str, Any]) -> Iterator[Recipe]:
 
     yield recipe(PLAIN, sym=True)
     yield recipe("asymmetric", sym=False)
-    yield recipe("float-embeddings-and-head", sym=False, ignored_scope=EMBEDDINGS_AND_HEAD)
+    yield recipe("float-embeddings-and-head", sym=False, ignored_scope=_scope(ends=True))
+
+
+def _scope(*, ends: bool = False, names: Sequence[str] = ()) -> dict[str, Any]:
+    """nncf's ignored scope: products of two activations; with `ends`, embeddings and head; and `names`."""
+    scope: dict[str, Any] = {"patterns": [ATTENTION, *([HEAD] if ends else [])], "validate": False}
+    return scope | ({"types": ["Gather"]} if ends else {}) | ({"names": list(names)} if names else {})
 
 
 def calibration_rows(slug: str, inputs: tuple[str, ...]) -> Rows:
