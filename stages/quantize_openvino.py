@@ -24,8 +24,8 @@ from stages.variants import VariantRow
 LENGTH_STEP = 16
 SENSITIVITY_PAIRS = 8
 PARENT = "openvino"
-# By type and by pattern, since names of nodes differ between architectures and exporters (FIELD-NOTES). Linear layers are
-# `aten::linear`: what else multiplies matrices multiplies two activations.
+# By type and by pattern, since names of nodes differ between architectures and exporters (FIELD-NOTES). Linear layers
+# are `aten::linear`: what else multiplies matrices multiplies two activations.
 ATTENTION = r".*/aten::(matmul|bmm|scaled_dot_product_attention)/.*"
 HEAD = r".*\.(classifier|pooler|score|head)[./].*"
 
