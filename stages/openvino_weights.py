@@ -16,11 +16,13 @@ def halve(parent: Path, target: Path, kind: Literal["fp16", "bf16"]) -> None:
     import openvino as ov
 
     model = ov.Core().read_model(parent)
+    stored = []  # a constant may share its tensor's memory: all stay alive until they are written
     if kind == "bf16":
-        for node in model.get_ops():
+        for node in list(model.get_ops()):
             if node.get_type_name() == "Constant" and node.get_element_type() == ov.Type.f32:
-                _store_as_bf16(ov, node)
+                stored.append(_store_as_bf16(ov, node))
     ov.save_model(model, target, compress_to_fp16=kind == "fp16")
+    del stored
 
 
 def bf16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -30,14 +32,17 @@ def bf16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.where(np.isnan(values), (bits >> 16) | 0x40, rounded).astype(np.uint16)
 
 
-def _store_as_bf16(ov: Any, node: Any) -> None:
+def _store_as_bf16(ov: Any, node: Any) -> Any:
+    """Put a bf16 constant in the place of a float32 one; what must outlive the graph."""
     values = np.array(node.data, dtype=np.float32)
     if values.size < LEAST_ELEMENTS:
-        return
-    tensor = ov.Tensor(bf16_bits(values), ov.Shape(list(values.shape)), ov.Type.bf16)
+        return None
+    tensor = ov.Tensor(ov.Type.bf16, ov.Shape(list(values.shape)))
+    tensor.data.view(np.uint16)[...] = bf16_bits(values)
     constant = ov.op.Constant(tensor)
     constant.set_friendly_name(f"{node.get_friendly_name()}_bf16")
     decompressed = ov.opset13.convert(constant, "f32")
     decompressed.set_friendly_name(node.get_friendly_name())
     for reader in node.output(0).get_target_inputs():
         reader.replace_source_output(decompressed.output(0))
+    return tensor, constant
