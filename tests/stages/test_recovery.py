@@ -174,7 +174,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
     """A project with outliers in its checkpoint, up to the exports; thresholds that int8 of it misses."""
     checkpoint = tmp_path_factory.mktemp("outliers") / "tiny"
     shutil.copytree(tiny, checkpoint)
-    add_outliers(checkpoint, 200, 4)
+    add_outliers(add_outliers(checkpoint, 200, 4), 200, 4, of="queries")
     entry = {"variants": {"optional": ["openvino-fp16", "openvino-bf16", "openvino-int8-weights"]}}
     root = project.make_project(tmp_path_factory.mktemp("recovery") / "project", {SLUG: checkpoint}, **{SLUG: entry})
     with edited(root / "params.yaml") as params:
