@@ -91,8 +91,8 @@ class Fabricated:
             paths.quality(slug), canonical_json(QualityReport(reference=_quality(1.0), variants=qualities))
         )
         files.write_file(paths.benchmark(slug), canonical_json(self.benchmark(HOST, built)))
-        for name in ("onnx", "openvino"):
-            write_costs(paths.recovery(slug, name), {})
+        write_costs(paths.recovery(slug, "onnx"), {})
+        write_costs(paths.recovery(slug, "openvino"), {})
 
     def benchmark(self, host: Host, records: list[VariantRecord]) -> Benchmark:
         """Made-up speeds: the same row for every candidate, scaled."""
