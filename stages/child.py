@@ -56,7 +56,7 @@ def _serve(connection: Connection, function: Callable[..., Any], arguments: tupl
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     environment.prepare(online=False)
     try:
-        answer = (function(*arguments), None)
+        answer: tuple[Any, Exception | None] = (function(*arguments), None)
     except Exception as error:
         # The parent records it; what cannot be pickled goes as its text.
         answer = (None, error)
