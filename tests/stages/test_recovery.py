@@ -178,7 +178,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
     entry = {"variants": {"optional": ["openvino-fp16", "openvino-bf16", "openvino-int8-weights"]}}
     root = project.make_project(tmp_path_factory.mktemp("recovery") / "project", {SLUG: checkpoint}, **{SLUG: entry})
     with edited(root / "params.yaml") as params:
-        params["thresholds"]["int8"].update(score_max_abs=0.006, score_mean_abs=0.002)
+        params["thresholds"]["int8"].update(score_max_abs=0.01, score_mean_abs=0.002)
     project.run_here(root, "fetch", "data", "reference", "export_onnx", "export_openvino")
     return root
 
@@ -202,7 +202,7 @@ def test_a_model_with_outliers_gets_a_recipe_that_passes(copy: Path, stages: Sta
     assert attempts[0]["missed"]
     assert found["recovery"]["won"] == attempts[-1]["recipe"] == found["recipe"]["recovery"]
     assert attempts[-1]["missed"] == []
-    assert attempts[-1]["score_max_abs"] <= 0.006 < attempts[0]["score_max_abs"]
+    assert attempts[-1]["score_max_abs"] <= 0.01 < attempts[0]["score_max_abs"]
     costs = read_json(copy / MODEL / "recovery_onnx.json")
     assert costs["variants"][ROW.id]["speed_ratio"] > 0
     before = snapshot(copy / MODEL / "quantize_onnx")
