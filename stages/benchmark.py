@@ -129,8 +129,8 @@ def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
 
 
 def candidates(slug: str, spec: ModelSpec, host: Host) -> list[Candidate]:
-    """Torch in three dtypes, then every built variant at float32; OpenVINO's default precision is `parity`'s matter. On
-    a host with an NVIDIA GPU, torch and the graphs that can run there on that as well."""
+    """Torch in three dtypes, then every built variant at its own precision; what OpenVINO would choose by itself is
+    `parity`'s matter. On a host with an NVIDIA GPU, torch and the graphs that can run there on that as well."""
     weights = sum(entry.size for entry in spec.source.files if entry.path.endswith(".safetensors"))
     devices: tuple[Device, ...] = ("cpu", "cuda") if host.accelerators else ("cpu",)
     found = [
@@ -151,7 +151,7 @@ def candidates(slug: str, spec: ModelSpec, host: Host) -> list[Candidate]:
                     runtime=table_row.runtime,
                     path=paths.variant(slug, table_row) / table_row.file_name,
                     inputs=record.inputs,
-                    execution_precision="f32",
+                    execution_precision=table_row.execution_precision,
                     size_bytes=sum(entry.size for entry in record.files),
                 )
             )

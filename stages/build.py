@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from artificer.manifest import FileEntry, canonical_json
+from artificer.manifest import FileEntry, Recovery, canonical_json
 from stages import files, paths
 from stages.child import ChildKilledError
 from stages.errors import BuildError, RegistryError, ToolchainError
@@ -41,6 +41,7 @@ class Built(Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...]
     opset: int | None = None
     notes: tuple[str, ...] = ()
+    recovery: Recovery | None = None
 
 
 class VariantRecord(Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class VariantRecord(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     tools: dict[str, str]
     files: tuple[FileEntry, ...]
+    recovery: Recovery | None = None
 
 
 Maker = Callable[[VariantRow, Path, dict[str, Any]], Built]
@@ -161,6 +163,7 @@ def _attempt(row: VariantRow, folder: Path, overrides: dict[str, Any], make: Mak
         notes=built.notes,
         tools={name: version(name).partition("+")[0] for name in TOOLS[row.step]},
         files=files.describe_folder(folder),
+        recovery=built.recovery,
     )
 
 

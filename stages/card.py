@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
-from artificer.manifest import Manifest
+from artificer.manifest import Manifest, Variant
 from stages.evaluate import QualityReport
 from stages.figures import main_value
 from stages.plot import CARD_PLOT
@@ -35,6 +35,7 @@ def render(manifest: Manifest, quality: QualityReport, arguments: Sequence[str])
             )
         tables.append(markdown_table(lines(manifest, benchmark)) + "\n")
     not_shipped = [f"`{v.id}`: {v.reason}" for v in manifest.variants if v.status != "passed"]
+    recovered = [recovery_line(v) for v in manifest.variants if v.recovery is not None]
     graphs = [v.graph for v in manifest.variants if v.graph and v.runtime == "onnx" and v.precision_class == "fp32"]
     text = Template(TEMPLATE.read_text(encoding="utf-8"))
     return text.substitute(
@@ -59,6 +60,7 @@ def render(manifest: Manifest, quality: QualityReport, arguments: Sequence[str])
         quality=_quality(manifest, quality),
         calibration=manifest.calibration.name,
         not_shipped="; ".join(not_shipped) or "nothing: every variant passed",
+        recovered="".join(f"\n| recovered | {line} |" for line in recovered),
     )
 
 
@@ -74,3 +76,18 @@ def _quality(manifest: Manifest, found: QualityReport) -> str:
         return f"not measured: {found.reason}"
     value = f"{found.reference.main_metric} {main_value(found.reference):.4f}"
     return f"{value} on `{manifest.evaluation.name}` ({manifest.evaluation.rows} pairs)"
+
+
+def recovery_line(variant: Variant) -> str:
+    """Which recipe a variant needed in place of the plain one, and what that costs; or that none helped."""
+    found = variant.recovery
+    assert found is not None
+    missed = [f"{each.recipe} ({each.missed[0]})" for each in found.attempts if each.missed]
+    if found.won is None:
+        return f"`{variant.id}`: no recipe passed: {'; '.join(missed)}"
+    cost = []
+    if found.speed_ratio is not None:
+        cost.append(f"{found.speed_ratio:.2f}x the plain recipe's speed on {found.host}")
+    if found.size_ratio is not None:
+        cost.append(f"{found.size_ratio:.2f}x its size")
+    return f"`{variant.id}`: recipe {found.won}, {', '.join(cost)}; missed before: {'; '.join(missed)}"

@@ -6,8 +6,9 @@ costs seconds, which a small model does not pay.
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,17 +24,19 @@ class ChildKilledError(RuntimeError):
     """The process ended without an answer."""
 
 
-def in_child(function: Callable[..., T], *arguments: Any, weights: Path) -> T:
-    """`function(*arguments)`, in a child process if `weights` and what lies beside it are more than SMALL_BYTES.
+def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None) -> T:
+    """`function(*arguments)`, in a child process if `weights` and what lies beside it are more than SMALL_BYTES; always
+    if it is None.
 
     Function, arguments and result must be picklable, and are a module's own. What it raises is raised here.
 
     Raises:
         ChildKilledError: the child was killed, which is what a system short of memory does.
     """
-    size = sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file())
-    if size < SMALL_BYTES and not os.environ.get(ALWAYS):
-        return function(*arguments)
+    if weights is not None and not os.environ.get(ALWAYS):
+        size = sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file())
+        if size < SMALL_BYTES:
+            return function(*arguments)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_serve, args=(theirs, function, arguments), daemon=True)
@@ -54,6 +57,7 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path) -> T:
 
 
 def _serve(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     environment.prepare(online=False)
     try:
         answer: tuple[Any, Exception | None] = (function(*arguments), None)
@@ -64,6 +68,14 @@ def _serve(connection: Connection, function: Callable[..., Any], arguments: tupl
         connection.send(answer)
     except Exception:
         connection.send((None, RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")))
+
+
+def _end_with_the_parent() -> None:
+    """A parent that is killed must not leave a process that writes into its folders."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _how(exit_code: int | None) -> str:

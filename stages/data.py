@@ -46,14 +46,17 @@ class DataFile(Struct, frozen=True):
 
 
 def run(slug: str) -> None:
-    """Write the files of a model. Raises DataError when a set is unreadable, too small, or has no usable labels."""
+    """Write the files of a model. Raises DataError when a set is unreadable or too small. An evaluation set may lack
+    labels: then parity is proven, and quality is not measured."""
     build_params = load_params()
     params = build_params.data
     names = set_names(slug, load_entry(slug), params)
     evaluation = load_pairs(names[0], params.sets[names[0]])
     calibration = load_pairs(names[1], params.sets[names[1]])
-    if len(evaluation) < MINIMUM_EVALUATION_ROWS or any(pair.label is None for pair in evaluation):
-        raise DataError(f"data set {names[0]!r}: evaluation needs labelled rows, at least {MINIMUM_EVALUATION_ROWS}.")
+    if len(evaluation) < MINIMUM_EVALUATION_ROWS:
+        raise DataError(
+            f"data set {names[0]!r}: found {len(evaluation)} rows; evaluation needs at least {MINIMUM_EVALUATION_ROWS}."
+        )
     if len(calibration) < MINIMUM_CALIBRATION_ROWS:
         raise DataError(
             f"data set {names[1]!r}: found {len(calibration)} rows; calibration needs at least "
@@ -174,21 +177,22 @@ def _from_columns(name: str, rows: Iterable[tuple[str, Any]], columns: Columns |
         if columns.label and not is_number:
             raise DataError(f"{where}: {columns.label}: expected a number, found {label!r}.")
         gold = None if label is None else float(label)
-        yield Pair(query=query, passage=passage, label=_classes(where, row, columns) if columns.classes else gold)
+        yield Pair(
+            query=query, passage=passage, label=_classes(where, row, columns.classes) if columns.classes else gold
+        )
 
 
-def _classes(where: str, row: dict[str, Any], columns: Columns) -> Classes:
+def _classes(where: str, row: dict[str, Any], column: str) -> Classes:
     """Which labels apply: one or a list of indices or names."""
-    value = row[columns.classes]
+    value = row[column]
     found = value if isinstance(value, list | tuple) else [value]
     for one in found:
         if isinstance(one, bool) or not (isinstance(one, str) or (isinstance(one, int) and 0 <= one < LARGEST_LABEL)):
             raise DataError(
-                f"{where}: {columns.classes}: expected the index or the name of a label, or a list of them, "
-                f"found {value!r}."
+                f"{where}: {column}: expected the index or the name of a label, or a list of them, found {value!r}."
             )
     if len(set(found)) != len(found):
-        raise DataError(f"{where}: {columns.classes}: one label is there twice: {value!r}.")
+        raise DataError(f"{where}: {column}: one label is there twice: {value!r}.")
     return tuple(found)
 
 

@@ -13,11 +13,7 @@ def thresholds_class(precision_class: PrecisionClass, measurement: Measurement) 
 
 def judge(measurement: Measurement, thresholds: Thresholds, quality: Quality | None) -> Parity:
     """The measurement with its verdict. `quality` is given where it was measured at this execution precision."""
-    reasons = missed(measurement.figures, thresholds)
-    if quality is not None and thresholds.quality_ratio is not None and quality.ratio < thresholds.quality_ratio:
-        reasons.append(
-            f"{quality.main_metric} is {quality.ratio:.4f} of the reference's, at least {thresholds.quality_ratio}"
-        )
+    reasons = missed(measurement.figures, thresholds, quality)
     return Parity(
         runtime_version=measurement.runtime_version,
         isa_class=measurement.isa_class,
@@ -31,7 +27,7 @@ def judge(measurement: Measurement, thresholds: Thresholds, quality: Quality | N
     )
 
 
-def missed(figures: Figures, thresholds: Thresholds) -> list[str]:
+def missed(figures: Figures, thresholds: Thresholds, quality: Quality | None) -> list[str]:
     """One sentence for each threshold that is missed. An undefined correlation misses none: there is no order."""
     reasons = []
     for name in ("score_max_abs", "score_mean_abs"):
@@ -42,4 +38,8 @@ def missed(figures: Figures, thresholds: Thresholds) -> list[str]:
         found, limit = getattr(figures, name), getattr(thresholds, name)
         if limit is not None and found is not None and not found >= limit:
             reasons.append(f"{name} is {found:.5f}, at least {limit:g}")
+    if quality is not None and thresholds.quality_ratio is not None and quality.ratio < thresholds.quality_ratio:
+        reasons.append(
+            f"{quality.main_metric} is {quality.ratio:.4f} of the reference's, at least {thresholds.quality_ratio}"
+        )
     return reasons

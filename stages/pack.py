@@ -10,12 +10,13 @@ from artificer.manifest import (
     Manifest,
     Parity,
     Quality,
+    Recovery,
     Variant,
     canonical_json,
     describe_file,
     tree_digest,
 )
-from stages import card, data, files, paths, plot
+from stages import card, data, files, paths, plot, recovery
 from stages.benchmark import load_benchmarks
 from stages.build import VariantRecord, load_record, published_files
 from stages.errors import ParityError, ToolchainError
@@ -119,7 +120,19 @@ def _variant(
         notes=record.notes,
         parity=proofs,
         quality=quality,
+        recovery=_recovery(slug, table_row, record.recovery),
     )
+
+
+def _recovery(slug: str, table_row: VariantRow, found: Recovery | None) -> Recovery | None:
+    """With what the kept recipe costs in speed, where one was kept and timed."""
+    if found is None or found.won is None:
+        return found
+    costs = recovery.load_costs(paths.recovery(slug, table_row.runtime))
+    cost = costs.variants.get(table_row.id)
+    if cost is None:
+        return found
+    return msgspec.structs.replace(found, host=costs.host, speed_ratio=round(cost.speed_ratio, 3))
 
 
 def _of_these_bytes(benchmarks: tuple[Benchmark, ...], variants: tuple[Variant, ...]) -> tuple[Benchmark, ...]:

@@ -55,6 +55,13 @@ class QuantizeOpenvinoParams(Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_length: Positive
 
 
+class RecoveryParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an int8 variant that misses its thresholds may cost: gentler recipes a variant, pairs each is judged on."""
+
+    attempts: Annotated[int, Meta(ge=0)]
+    rows: Positive
+
+
 class ParityParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How variants are compared with the reference."""
 
@@ -139,6 +146,7 @@ class BuildParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     data: DataParams
     recipes: dict[str, dict[str, Any]]
     quantize_openvino: QuantizeOpenvinoParams
+    recovery: RecoveryParams
     parity: ParityParams
     thresholds: dict[PrecisionClass, ClassThresholds]
     benchmark: BenchmarkParams

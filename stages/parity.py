@@ -54,8 +54,8 @@ class Measurement(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class VariantParity(Struct, frozen=True, kw_only=True):
-    """The first measurement is at float32 on the CPU, which decides; `error` says why there is none. Logits are those
-    of it."""
+    """The first measurement is at the variant's own precision (float32 but for bf16) on the CPU, which decides; `error`
+    says why there is none. Logits are those of it."""
 
     id: str
     digest: str
@@ -103,6 +103,8 @@ def measure(slug: str, variant_id: str) -> VariantParity:
                 execution_precision=precision,
                 device=device,
             )
+            if device == "cpu" and session.execution_precision != precision:
+                raise RuntimeError(f"this machine's CPU does not compute in {precision}")
             logits = scoring.logits(session, tokenizer, pairs, batch_size=params.batch_size)
             if not np.isfinite(logits).all():
                 raise OverflowError("it returns infinite logits")
@@ -110,9 +112,9 @@ def measure(slug: str, variant_id: str) -> VariantParity:
             session.close()
         except Exception as problem:
             # A runtime may refuse a graph in any way it likes; that is this variant's outcome, not the build's,
-            # and at another precision than float32, or on a GPU, it is that execution's alone.
+            # and at another precision than its own, or on a GPU, it is that execution's alone.
             print(f"{on_device(variant_id, device):24} {precision} cannot be run: {first_line(problem)}", flush=True)
-            if (precision, device) == ("f32", "cpu"):
+            if (precision, device) == (table_row.execution_precision, "cpu"):
                 return _result(record, first_line(problem))
             continue
         kept = kept if len(kept) else logits
@@ -180,16 +182,19 @@ def _executions(slug: str, table_row: VariantRow, host: Host) -> list[tuple[Exec
 
 
 def _precisions(slug: str, table_row: VariantRow, threads: int) -> list[tuple[ExecutionPrecision, bool]]:
-    """float32 first; then the runtime's own default where that is another one. The flag says which is the default."""
+    """The variant's own first; then, for float32, the runtime's default where that is another one. The flag says which
+    is the default."""
     if table_row.runtime != "openvino":
         return [("f32", True)]
     graph = paths.variant(slug, table_row) / table_row.file_name
     try:
         session = open_session(table_row.runtime, graph, threads=threads, execution_precision=None)
-    except Exception:  # what float32 says about it is recorded
-        return [("f32", False)]
+    except Exception:  # what its own precision says about it is recorded
+        return [(table_row.execution_precision, False)]
     default = session.execution_precision
     session.close()
+    if table_row.execution_precision != "f32":
+        return [(table_row.execution_precision, default == table_row.execution_precision)]
     return [("f32", True)] if default == "f32" else [("f32", False), (default, True)]
 
 

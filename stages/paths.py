@@ -4,6 +4,7 @@ All are relative to the repository's root, which is where DVC runs every command
 """
 
 from pathlib import Path
+from typing import Literal
 
 from stages.variants import VARIANTS, Step, VariantRow
 
@@ -101,6 +102,12 @@ def variant(slug: str, row: VariantRow) -> Path:
 def variants(slug: str) -> dict[str, Path]:
     """All variants' folders by id, in table order, whether they were built or not."""
     return {row.id: variant(slug, row) for row in VARIANTS}
+
+
+def recovery(slug: str, name: Literal["onnx", "openvino"]) -> Path:
+    """What recovered recipes of one runtime cost in speed on the building host; no part of a variant, since it is
+    never twice the same."""
+    return model(slug) / f"recovery_{name}.json"
 
 
 def parity(slug: str) -> Path:

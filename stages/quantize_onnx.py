@@ -1,39 +1,103 @@
-"""Stage `quantize_onnx`: dynamic int8, by optimum's ORTQuantizer, one preset per instruction set."""
+"""Stage `quantize_onnx`: dynamic int8, one preset of optimum per instruction set, by onnxruntime's quantiser.
 
+A variant that misses its thresholds is built again with gentler recipes (`gentler_recipes`, stages/recovery.py).
+Presets that resolve to the same settings are quantised once.
+"""
+
+import tempfile
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from stages import onnx_graph
+import msgspec
+
+from artificer.manifest import canonical_json
+from stages import onnx_int8, paths, recovery, sensitivity, sidecars
 from stages.build import Built, build_step, check_recipe, parent_graph, plain
+from stages.child import in_child
+from stages.copying import copy_file
 from stages.errors import RegistryError
+from stages.recovery import PLAIN, Cost, Gate, Outcome, Recipe
 from stages.variants import PLAIN_EXPORT, VariantRow
 
-INTEGER_OPERATORS = ("MatMulInteger", "QLinearMatMul", "ConvInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")
+SENSITIVITY_PAIRS = 8
 
 
 def run(slug: str) -> None:
-    """Write the variants onnx-qint8-… and onnx-quint8-avx2."""
+    """Write the variants onnx-qint8-… and onnx-quint8-avx2, and what recovered ones cost in speed."""
+    gate = recovery.open_gate(slug)
+    costs: dict[str, Cost] = {}
+    done: dict[bytes, tuple[VariantRow, Path, Outcome]] = {}
 
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
-        from optimum.onnxruntime import AutoQuantizationConfig, ORTQuantizer
+        parent = parent_graph(slug, PLAIN_EXPORT)
+        preset = preset_settings(row, overrides)
+        recipe = {"base": row.base, "overrides": plain(overrides)}
 
-        settings = getattr(AutoQuantizationConfig, row.base)(is_static=False)
-        apply_overrides(settings, overrides, row.id)
-        quantizer = ORTQuantizer(parent_graph(slug, PLAIN_EXPORT))
-        suffix = row.file_name.removeprefix("model_").removesuffix(".onnx")
-        quantizer.quantize(settings, save_dir=folder, file_suffix=suffix)
-        onnx_graph.keep_only(folder, row.file_name)
-        graph = onnx_graph.load_graph(folder / row.file_name)
-        if not any(node.op_type in INTEGER_OPERATORS for node in graph.graph.node):
-            raise RuntimeError("nothing was quantised: no node of the graph computes with integers")
-        return Built(
-            recipe={"base": row.base, "overrides": plain(overrides), "settings": plain(vars(settings))},
-            opset=onnx_graph.opset(graph),
-            inputs=onnx_graph.input_names(graph),
-        )
+        def build(tried: Recipe, place: Path) -> Built:
+            target = place / row.file_name
+            opset, inputs = in_child(quantise, parent, preset, tried.changes, target, weights=parent)
+            name = {} if tried.name == PLAIN else {"recovery": tried.name}
+            return Built(recipe={**recipe, **name, "settings": tried.settings}, opset=opset, inputs=inputs)
+
+        key = canonical_json(onnx_int8.described(preset, {}))
+        if key in done:
+            outcome = _copied(done[key], row, folder, recipe)
+        else:
+            outcome = recovery.search(gate, row, folder, gentler_recipes(parent, preset, gate), build)
+        done.setdefault(key, (row, folder, outcome))
+        if outcome.cost:
+            costs[row.id] = outcome.cost
+        return outcome.built
 
     build_step(slug, "quantize_onnx", make)
+    recovery.write_costs(paths.recovery(slug, "onnx"), costs)
+
+
+def preset_settings(row: VariantRow, overrides: dict[str, Any]) -> Any:
+    """optimum's QuantizationConfig of a variant."""
+    from optimum.onnxruntime import AutoQuantizationConfig
+
+    settings = getattr(AutoQuantizationConfig, row.base)(is_static=False)
+    apply_overrides(settings, overrides, row.id)
+    return settings
+
+
+def gentler_recipes(parent: Path, preset: Any, gate: Gate | None) -> Iterator[Recipe]:
+    """The plain recipe, then gentler ones: the cheap in speed first, what has to be measured last.
+
+    optimum's presets are per channel already, so that step is one only where a recipe of params.yaml says otherwise.
+    """
+
+    def recipe(name: str, **changes: Any) -> Recipe:
+        settings = onnx_int8.described(onnx_int8.settings_with(preset, changes), changes)
+        return Recipe(name=name, changes=changes, settings=settings)
+
+    yield recipe(PLAIN)
+    attention = {onnx_int8.CONST_B_ONLY: True}  # products of two activations stay in float
+    yield recipe("float-attention", **attention)
+    ends = onnx_int8.embeddings_and_head(parent)
+    yield recipe("float-embeddings-and-head", **attention, nodes_to_exclude=ends)
+    # Embeddings are most of the bytes of a multilingual model: what follows keeps them int8.
+    yield recipe("per-channel", **attention, per_channel=True)
+    yield recipe("reduced-range", **attention, reduce_range=True)
+    yield recipe("per-channel-reduced-range", **attention, per_channel=True, reduce_range=True)
+    assert gate is not None  # without one nobody asks for a second recipe
+    with tempfile.TemporaryDirectory() as scratch:
+        batches = gate.batches(SENSITIVITY_PAIRS)
+        ranked = in_child(sensitivity.ranked_onnx, parent, batches, Path(scratch), weights=parent)
+    names: list[str] = []
+    for count, names in sensitivity.steps(ranked):
+        yield recipe(f"float-{count}-most-sensitive", **attention, nodes_to_exclude=names, per_channel=True)
+    both = sorted({*ends, *names})
+    yield recipe("float-most-sensitive-embeddings-and-head", **attention, nodes_to_exclude=both, per_channel=True)
+
+
+def quantise(parent: Path, preset: Any, changes: dict[str, Any], target: Path) -> tuple[int, tuple[str, ...]]:
+    """`onnx_int8.quantise` with changes of a preset applied."""
+    settings = onnx_int8.settings_with(preset, changes)
+    return onnx_int8.quantise(parent, settings, target, bool(changes.get(onnx_int8.CONST_B_ONLY)))
 
 
 def apply_overrides(settings: Any, overrides: dict[str, Any], variant_id: str) -> None:
@@ -53,3 +117,15 @@ def apply_overrides(settings: Any, overrides: dict[str, Any], variant_id: str) -
         if kind is not None and value not in kind.__members__:
             raise RegistryError(f"recipes.{variant_id}.{name}: expected one of {', '.join(kind.__members__)}.")
         setattr(settings, name, kind[value] if kind is not None else value)
+
+
+def _copied(source: tuple[VariantRow, Path, Outcome], row: VariantRow, folder: Path, recipe: dict[str, Any]) -> Outcome:
+    """The same graph under another name. A sidecar's name stands in the graph, which is written anew then."""
+    other, there, outcome = source
+    copy_file(there / other.file_name, folder / row.file_name)
+    sidecar = sidecars.sidecar_name(other.file_name)
+    if (there / sidecar).exists():
+        copy_file(there / sidecar, folder / sidecar)
+        sidecars.normalise_sidecars(folder, row.file_name)
+    built = msgspec.structs.replace(outcome.built, recipe={**outcome.built.recipe, **recipe})
+    return Outcome(built=built, cost=outcome.cost)

@@ -1,74 +1,126 @@
-"""Stage `quantize_openvino`: static int8, by optimum-intel's OVQuantizer (nncf), calibrated on query-passage pairs."""
+"""Stage `quantize_openvino`: what is made from the fp32 IR: static int8, calibrated on query-passage pairs, and, where
+an entry lists them, weight-only int8, fp16 and bf16.
 
-from inspect import signature
+An int8 variant that misses its thresholds is built again with gentler recipes (stages/recovery.py).
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages import onnx_graph, paths, torch_model
-from stages.build import Built, build_step, check_recipe, parent_graph, plain
+import msgspec
+
+from stages import openvino_int8, openvino_weights, paths, recovery, sensitivity, torch_model
+from stages.build import Built, build_step, check_recipe, load_record, parent_graph, plain
+from stages.child import in_child
 from stages.data import read_pairs
-from stages.export_openvino import openvino_input_names
+from stages.openvino_int8 import WEIGHTS_ONLY, Rows
 from stages.params import load_params
+from stages.recovery import PLAIN, Cost, Gate, Recipe
 from stages.spec import load_spec
 from stages.variants import VariantRow
 
 LENGTH_STEP = 16
-# Set here, from the calibration set.
-NOT_IN_RECIPES = ("self", "kwargs", "dataset", "tokenizer", "processor")
+SENSITIVITY_PAIRS = 8
+PARENT = "openvino"
+# By type and by pattern, since names of nodes differ between architectures and exporters (FIELD-NOTES). Linear layers
+# are `aten::linear`: what else multiplies matrices multiplies two activations.
+ATTENTION = r".*/aten::(matmul|bmm|scaled_dot_product_attention)/.*"
+HEAD = r".*\.(classifier|pooler|score|head)[./].*"
 
 
 def run(slug: str) -> None:
-    """Write the variant `openvino-qint8`."""
+    """Write the variants made from `openvino`, and what recovered ones cost in speed."""
+    gate = recovery.open_gate(slug)
+    costs: dict[str, Cost] = {}
 
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
-        import openvino
-        from optimum.intel.openvino import (
-            OVConfig,
-            OVModelForSequenceClassification,
-            OVQuantizationConfig,
-            OVQuantizer,
+        parent = parent_graph(slug, PARENT)
+        inputs = load_record(slug, PARENT).inputs
+        if row.base in ("fp16", "bf16"):
+            check_recipe(row.id, overrides, {})
+            in_child(openvino_weights.halve, parent, folder / row.file_name, row.base, weights=None)
+            return Built(recipe={"base": row.base, "dtype": row.base}, inputs=inputs)
+        static = row.base == "static"
+        quantise = partial(
+            openvino_int8.quantise,
+            parent=parent,
+            source=paths.source(slug),
+            variant_id=row.id,
+            base=row.base,
+            calibration=calibration_rows(slug, inputs) if static else [],
         )
-        from transformers import AutoConfig
 
-        parent = parent_graph(slug, "openvino")
-        calibration = calibration_rows(slug, openvino_input_names(parent))
-        parameters = signature(OVQuantizationConfig).parameters
-        check_recipe(row.id, overrides, {n: p.default for n, p in parameters.items() if n not in NOT_IN_RECIPES})
-        settings = OVQuantizationConfig(**{"num_samples": len(calibration), **overrides})
-        model = OVModelForSequenceClassification(
-            openvino.Core().read_model(parent),
-            config=AutoConfig.from_pretrained(paths.source(slug), trust_remote_code=False),
-            compile=False,
-            ov_config={"INFERENCE_PRECISION_HINT": "f32"},
-        )
-        OVQuantizer.from_pretrained(model).quantize(
-            calibration_dataset=calibration,
-            save_directory=folder,
-            ov_config=OVConfig(quantization_config=settings),
-        )
-        onnx_graph.keep_only(folder, "openvino_model.")
-        for suffix in (".xml", ".bin"):
-            (folder / "openvino_model").with_suffix(suffix).rename((folder / row.file_name).with_suffix(suffix))
-        return Built(
-            recipe={
-                "base": row.base,
-                "overrides": plain(overrides),
-                "settings": plain(settings.to_dict()),
-                "calibration_rows": len(calibration),
-            },
-            inputs=openvino_input_names(folder / row.file_name),
-        )
+        def build(tried: Recipe, place: Path) -> Built:
+            target = place / row.file_name
+            # The fields of static int8 mean nothing to int8 weights.
+            used = {} if static and tried.changes.get(WEIGHTS_ONLY) else overrides
+            built = in_child(partial(quantise, target=target, overrides=used, changes=tried.changes), weights=None)
+            for suffix in (".xml", ".bin"):
+                (place / "openvino_model").with_suffix(suffix).rename(target.with_suffix(suffix))
+            name = {} if tried.name == PLAIN else {"recovery": tried.name}
+            return msgspec.structs.replace(built, recipe={**built.recipe, **name})
+
+        recipes = gentler_recipes(parent, overrides, gate) if static else weight_recipes(overrides)
+        outcome = recovery.search(gate, row, folder, recipes, build)
+        if outcome.cost:
+            costs[row.id] = outcome.cost
+        return outcome.built
 
     build_step(slug, "quantize_openvino", make)
+    recovery.write_costs(paths.recovery(slug, "openvino"), costs)
 
 
-def calibration_rows(slug: str, inputs: tuple[str, ...]) -> Any:
-    """A datasets.Dataset of tokenised pairs, each padded to a multiple of 16 tokens.
+def gentler_recipes(parent: Path, overrides: dict[str, Any], gate: Gate | None) -> Iterator[Recipe]:
+    """The plain static recipe, then gentler ones: the cheap in speed first, what has to be measured after them, full
+    bias correction, which takes long to build, and at last int8 weights with float activations.
+
+    optimum-intel's preset is `mixed` already. nncf's accuracy control is not among them: it ranks layers by running the
+    validation set once a layer, where `sensitivity` needs one pass for all.
+    """
+
+    def recipe(name: str, **changes: Any) -> Recipe:
+        return Recipe(name=name, changes=changes, settings={**plain(overrides), **plain(changes)})
+
+    attention = _scope()
+    yield recipe(PLAIN)
+    yield recipe("float-attention", ignored_scope=attention)
+    yield recipe("float-embeddings-and-head", ignored_scope=_scope(ends=True))
+    yield recipe("smooth-quant-0.5", ignored_scope=attention, smooth_quant_alpha=0.5)
+    yield recipe("no-smooth-quant", ignored_scope=attention, smooth_quant_alpha=-1)
+    yield recipe("reduced-range", ignored_scope=attention, overflow_fix="enable")
+    assert gate is not None  # without one nobody asks for a second recipe
+    ranked = in_child(sensitivity.ranked_openvino, parent, gate.batches(SENSITIVITY_PAIRS), weights=None)
+    for count, names in sensitivity.steps(ranked):
+        yield recipe(f"float-{count}-most-sensitive", ignored_scope=_scope(names=names))
+    yield recipe("full-bias-correction", ignored_scope=_scope(ends=True), fast_bias_correction=False)
+    yield recipe("int8-weights", **{WEIGHTS_ONLY: True, "bits": 8, "sym": True})
+
+
+def weight_recipes(overrides: dict[str, Any]) -> Iterator[Recipe]:
+    """int8 weights, per channel; then asymmetric ones; then with float embeddings and head."""
+
+    def recipe(name: str, **changes: Any) -> Recipe:
+        changes = {WEIGHTS_ONLY: True, "bits": 8, **changes}
+        return Recipe(name=name, changes=changes, settings={**plain(overrides), **plain(changes)})
+
+    yield recipe(PLAIN, sym=True)
+    yield recipe("asymmetric", sym=False)
+    yield recipe("float-embeddings-and-head", sym=False, ignored_scope=_scope(ends=True))
+
+
+def _scope(*, ends: bool = False, names: Sequence[str] = ()) -> dict[str, Any]:
+    """nncf's ignored scope: products of two activations; with `ends`, embeddings and head; and `names`."""
+    scope: dict[str, Any] = {"patterns": [ATTENTION, *([HEAD] if ends else [])], "validate": False}
+    return scope | ({"types": ["Gather"]} if ends else {}) | ({"names": list(names)} if names else {})
+
+
+def calibration_rows(slug: str, inputs: tuple[str, ...]) -> Rows:
+    """Tokenised pairs, each padded to a multiple of 16 tokens.
 
     Little padding is what the runtime sees as well, and OpenVINO compiles anew for every length that it meets.
     """
-    from datasets import Dataset
-
     params = load_params().quantize_openvino
     spec = load_spec(slug)
     tokenizer = torch_model.load_tokenizer(paths.source(slug))
@@ -85,4 +137,4 @@ def calibration_rows(slug: str, inputs: tuple[str, ...]) -> Any:
         )
         for pair in pairs
     ]
-    return Dataset.from_dict({name: [row[name] for row in rows] for name in inputs})
+    return [{name: row[name] for name in inputs} for row in rows]

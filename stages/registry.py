@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from artificer.manifest import Activation, FileEntry, Task, canonical_json, tree_digest, unsafe_path_reason
 from stages import paths
 from stages.errors import RegistryError
-from stages.variants import VARIANT_IDS
+from stages.variants import DEFAULT_VARIANT_IDS, VARIANT_IDS, row
 from stages.yaml_files import convert, parse_yaml, read_yaml
 
 SLUG_PATTERN = "^[a-z0-9][a-z0-9-]{0,63}$"
@@ -57,10 +57,12 @@ class PublishEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class VariantsEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which variants to build (all, when both are omitted), and fields of their recipes to override."""
+    """Which variants to build, and fields of their recipes to override. Without `include`, the default ones; `optional`
+    adds some that are not built by default."""
 
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     recipes: dict[str, dict[str, Any]] = {}
 
 
@@ -85,7 +87,8 @@ class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def selected_variants(self) -> tuple[str, ...]:
         """Ids of the variants to build, in table order."""
-        wanted = VARIANT_IDS if self.variants.include is None else self.variants.include
+        base = DEFAULT_VARIANT_IDS if self.variants.include is None else self.variants.include
+        wanted = (*base, *self.variants.optional)
         return tuple(v for v in VARIANT_IDS if v in wanted and v not in self.variants.exclude)
 
 
@@ -149,6 +152,7 @@ def check_entry(slug: str, raw: Any, path: Path) -> ModelEntry:
     for key, ids in (
         ("include", options.include or ()),
         ("exclude", options.exclude),
+        ("optional", options.optional),
         ("recipes", tuple(options.recipes)),
     ):
         for variant_id in ids:
@@ -157,8 +161,10 @@ def check_entry(slug: str, raw: Any, path: Path) -> ModelEntry:
                 raise RegistryError(f"{path}: {where}.variants.{key}: no variant {variant_id!r}; known: {known}.")
     if "onnx" not in entry.selected_variants():
         raise RegistryError(f"{path}: {where}.variants: `onnx` cannot be left out: other variants are made from it.")
-    if "openvino-qint8" in entry.selected_variants() and "openvino" not in entry.selected_variants():
-        raise RegistryError(f"{path}: {where}.variants: `openvino-qint8` is made from `openvino`; leave out both.")
+    selected = entry.selected_variants()
+    for variant_id in selected:
+        if row(variant_id).step == "quantize_openvino" and "openvino" not in selected:
+            raise RegistryError(f"{path}: {where}.variants: `{variant_id}` is made from `openvino`; leave out both.")
     return entry
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from artificer.errors import IntegrityError
 from artificer.manifest import unsafe_path_reason
-from artificer.onnx_file import external_locations
+from artificer.onnx_file import external_data
 
 ALIGNMENT = 4096  # onnx's ExternalData.md: offsets at multiples of a page can be mapped into memory
 PIECE_BYTES = 8 * 2**20
@@ -188,7 +188,7 @@ def point(tensor: Any, location: str, offset: int, length: int) -> None:
 
 def _locations(graph: Path) -> set[str]:
     try:
-        return external_locations(graph)
+        return set(external_data(graph))
     except FileNotFoundError:
         raise SidecarError(f"{graph.name}: missing") from None
     except IntegrityError as error:

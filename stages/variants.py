@@ -7,7 +7,7 @@ the library that builds the variant; params.yaml and registry entries override i
 from dataclasses import dataclass
 from typing import Literal
 
-from artificer.manifest import PrecisionClass, Runtime
+from artificer.manifest import ExecutionPrecision, PrecisionClass, Runtime
 
 Step = Literal["export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino"]
 
@@ -18,6 +18,8 @@ class VariantRow:
 
     `file` is its place in the published folder. `requires_isa` are the instruction sets without which its figures would
     mean nothing: saturating int8 kernels give other scores elsewhere (FIELD-NOTES, onnxruntime#6004).
+    `execution_precision` is what the runtime is told to compute in, and what decides (docs/decisions/0072). An
+    `optional` variant is built only where a registry entry lists it.
     """
 
     id: str
@@ -26,6 +28,8 @@ class VariantRow:
     precision_class: PrecisionClass
     base: str
     requires_isa: tuple[str, ...] = ()
+    execution_precision: ExecutionPrecision = "f32"
+    optional: bool = False
 
     @property
     def runtime(self) -> Runtime:
@@ -58,8 +62,28 @@ VARIANTS: tuple[VariantRow, ...] = (
     ),
     VariantRow("openvino", "export_openvino", "openvino/openvino_model.xml", "fp32", "export"),
     VariantRow("openvino-qint8", "quantize_openvino", "openvino/openvino_model_qint8_quantized.xml", "int8", "static"),
+    VariantRow("openvino-fp16", "quantize_openvino", "openvino/openvino_model_fp16.xml", "half", "fp16", optional=True),
+    VariantRow(
+        "openvino-bf16",
+        "quantize_openvino",
+        "openvino/openvino_model_bf16.xml",
+        "half",
+        "bf16",
+        ("avx512_bf16",),
+        execution_precision="bf16",
+        optional=True,
+    ),
+    VariantRow(
+        "openvino-int8-weights",
+        "quantize_openvino",
+        "openvino/openvino_model_int8_weights.xml",
+        "int8",
+        "int8_sym",
+        optional=True,
+    ),
 )
 VARIANT_IDS = tuple(row.id for row in VARIANTS)
+DEFAULT_VARIANT_IDS = tuple(row.id for row in VARIANTS if not row.optional)
 PLAIN_EXPORT = "onnx"
 
 

@@ -235,6 +235,11 @@ class _Opener:
             device=candidate.device,
         )
         try:
+            if variant.runtime == "openvino" and session.execution_precision != candidate.precision:
+                raise SelfTestError(
+                    f"{variant.id} is proven in {candidate.precision}, and computes in {session.execution_precision}"
+                    " on this machine."
+                )
             if missing := set(session.input_names) ^ set(self.manifest.inputs):
                 raise SelfTestError(f"{variant.id}: graph and manifest disagree on the inputs {sorted(missing)}.")
             full = self._tokenizer(self.manifest.max_length) if self._max_length else self.tokenizer
@@ -301,7 +306,7 @@ def _reranker(
 
     manifest, candidate, session = opener.manifest, opened.candidate, opened.session
     after = [each.label for each in choice.candidates]
-    parity = candidate.parity
+    parity, recovery = candidate.parity, candidate.variant.recovery
     explanation = Explanation(
         model=manifest.slug,
         folder=str(opener.folder),
@@ -317,7 +322,8 @@ def _reranker(
         execution_precision=session.execution_precision,
         device=candidate.device,
         parity=f"passed on {parity.isa_class} in {parity.execution_precision} with {parity.runtime_version}: scores"
-        f" within {parity.figures.score_max_abs:.2g} of torch",
+        f" within {parity.figures.score_max_abs:.2g} of torch"
+        + (f"; recipe {recovery.won} in place of the plain one" if recovery and recovery.won else ""),
         activation=manifest.activation,
         max_length=opener.tokenizer.max_length,
         threads=opener.threads,

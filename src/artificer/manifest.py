@@ -152,6 +152,38 @@ class Quality(Struct, frozen=True, kw_only=True, omit_defaults=True):
     macro_average_precision: float | None = None
 
 
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One recipe that was tried for a variant: what it changes of the plain one, and how far it was from the reference
+    (see `Figures`; null where it could not be run). `missed` has a sentence for each threshold, none when it passed."""
+
+    recipe: str
+    changes: dict[str, Any]
+    score_max_abs: float | None
+    score_mean_abs: float | None
+    spearman: float | None
+    top_k_overlap: float | None
+    quality_ratio: float | None
+    size_bytes: Count
+    missed: tuple[str, ...]
+
+
+class Recovery(Struct, frozen=True, kw_only=True):
+    """What was tried when a variant's plain recipe missed its thresholds, in that order, the plain one first.
+
+    Judged on the first `rows` evaluation pairs, on the building host's ISA class. `won` is the recipe that passed and
+    was kept; null: none did, and the plain one stands. `size_ratio` is its size over the plain one's, `speed_ratio` its
+    pairs/s over the plain one's, interleaved on `host`; null where nothing was timed.
+    """
+
+    rows: Count
+    isa_class: str
+    attempts: tuple[Attempt, ...]
+    won: str | None
+    size_ratio: float | None = None
+    host: str | None = None
+    speed_ratio: float | None = None
+
+
 class Variant(Struct, frozen=True, kw_only=True):
     """One way to run the model, with the proof that it may be run.
 
@@ -177,6 +209,7 @@ class Variant(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     parity: tuple[Parity, ...]
     quality: Quality | None
+    recovery: Recovery | None = None
 
 
 class Host(Struct, frozen=True, kw_only=True):

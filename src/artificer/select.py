@@ -167,11 +167,14 @@ def proof(variant: Variant, host: Host, policy: Policy, device: Device = "cpu") 
 
     The arithmetic of int8 depends on the CPU's instructions, so int8 needs a record of this very ISA class. The other
     classes carry over between CPUs, unless they were measured on this class and failed. On a GPU nothing carries over:
-    a record of this very GPU is needed.
+    a record of this very GPU is needed. A variant's first record says which precision it is meant for: an OpenVINO
+    variant that was built for bf16 is proven, and executed, in bf16 alone.
     """
     wanted: tuple[ExecutionPrecision, ...] = ("f32",)
     if variant.runtime == "onnx":
         wanted = ("f32", "f16", "bf16")  # the graph's own types: nothing to choose
+    elif variant.parity and variant.parity[0].execution_precision != "f32":
+        wanted = (variant.parity[0].execution_precision,)
     elif policy.allow_bf16 and {"avx512_bf16", "amx_bf16"} & set(host.isa):
         wanted = ("bf16", "f32")
     own_class = host.isa_class if device == "cpu" else gpu_class(host.accelerators)

@@ -79,6 +79,26 @@ def test_openvino_computes_in_the_precision_that_was_proven(published: Path, man
             assert reranker.explain().execution_precision == "bf16"
 
 
+def test_a_variant_proven_in_bf16_is_not_executed_in_another_precision(copied: Copy) -> None:
+    """It computes in bf16 without being asked to; where OpenVINO does otherwise, its scores are not those proven."""
+    folder = copied("openvino")
+    found = Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
+    (first, *_) = found.variant("openvino").parity
+    figures = replace(first.figures, logit_max_abs=0.1)
+    made = replace(
+        found.variant("openvino"),
+        precision_class="half",
+        parity=(replace(first, execution_precision="bf16", figures=figures),),
+    )
+    rewrite(folder, variants=tuple(made if v.id == "openvino" else v for v in found.variants))
+    if {"avx512_bf16", "amx_bf16"} & set(host.detect().isa):
+        with load(folder, variant="openvino") as reranker:
+            assert reranker.explain().execution_precision == "bf16"
+    else:
+        with pytest.raises(SelfTestError, match="is proven in bf16, and computes in f32"):
+            load(folder, variant="openvino")
+
+
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     """The error says what was expected."""
     with pytest.raises(ManifestError, match=r"holds no readable manifest\.json"):

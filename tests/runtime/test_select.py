@@ -185,6 +185,25 @@ def test_a_failed_proof_here_outweighs_a_passed_one_elsewhere(proven: Manifest, 
     assert choice.rejected["onnx"] == ("it failed parity on avx512_vnni in f32: score_max_abs 0.2 above 0.01",)
 
 
+def test_a_variant_made_for_bf16_is_executed_in_bf16_or_not_at_all(proven: Manifest, here: Host) -> None:
+    """Its first record says so: no policy is needed, a CPU without bf16 rejects it, and exact scores exclude it."""
+    (first, *_) = proven.variant("openvino").parity
+    made = replace(
+        proven.variant("openvino"),
+        precision_class="half",
+        requires_isa=("avx512_bf16",),
+        parity=(replace(first, execution_precision="bf16"),),
+    )
+    manifest = replace(proven, variants=tuple(made if v.id == "openvino" else v for v in proven.variants))
+    for policy in (Policy(), Policy(allow_bf16=True)):
+        assert select(manifest, here, policy, "openvino").best.precision == "bf16"
+    old = replace(here, isa=("avx2", "avx512", "avx512_vnni"))
+    with pytest.raises(SelectionError, match="this CPU has no avx512_bf16"):
+        select(manifest, old, Policy(), "openvino")
+    with pytest.raises(SelectionError, match="exact scores were asked for"):
+        select(manifest, here, Policy(exact=True), "openvino")
+
+
 def test_bf16_is_used_only_where_it_is_proven_allowed_and_there(proven: Manifest, here: Host) -> None:
     """OpenVINO's precision is f32 unless the caller allows bf16, its record passed, and the CPU has it."""
 

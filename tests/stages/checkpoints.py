@@ -77,6 +77,27 @@ def tiny_modernbert(folder: Path, *, seed: int = 1, positions: int = 8192) -> Pa
     return folder
 
 
+def add_outliers(folder: Path, factor: float, channels: int, *, of: str = "values") -> Path:
+    """Make the first channels of every attention `factor` times larger, and what they meet so much smaller.
+
+    `of="values"`: what the output's weights read; `of="queries"`: what the keys are multiplied with. torch's logits
+    stay what they were, up to float rounding. int8 with one scale a tensor loses the other channels.
+    """
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    for name, weight in weights.items():
+        if {"values": ".attention.self.value.", "queries": ".attention.self.query."}[of] in name:
+            weight[:channels] *= factor
+        elif of == "values" and name.endswith(".attention.output.dense.weight"):
+            weight[:, :channels] /= factor
+        elif of == "queries" and ".attention.self.key." in name:
+            weight[:channels] /= factor
+    save_file(weights, path, metadata={"format": "pt"})
+    return folder
+
+
 def edit_config(folder: Path, name: str = "config.json", **changes: Any) -> None:
     """Change keys of a JSON file of a checkpoint; None removes one."""
     path = folder / name

@@ -17,6 +17,7 @@ from artificer.manifest import (
     Figures,
     Host,
     Quality,
+    Recovery,
     Reference,
     canonical_json,
     tree_digest,
@@ -25,6 +26,7 @@ from stages import data, files, paths, registry, spec
 from stages.build import RECORD, VariantRecord, published_files
 from stages.evaluate import QualityReport
 from stages.parity import Measurement, VariantParity
+from stages.recovery import write_costs
 from stages.reference import ReferenceLogits
 from stages.variants import VARIANTS, VariantRow
 from tests.stages import project
@@ -53,6 +55,7 @@ class Fabricated:
     errors: dict[str, str] = field(default_factory=dict)
     default_bf16: tuple[str, ...] = ()
     speedups: dict[str, float] = field(default_factory=dict)
+    recoveries: dict[str, Recovery] = field(default_factory=dict)
 
     def write(self, root: Path, checkpoint: Path, slug: str = SLUG) -> None:
         """Write it into the project at `root`, which must be the working directory."""
@@ -88,6 +91,8 @@ class Fabricated:
             paths.quality(slug), canonical_json(QualityReport(reference=_quality(1.0), variants=qualities))
         )
         files.write_file(paths.benchmark(slug), canonical_json(self.benchmark(HOST, built)))
+        write_costs(paths.recovery(slug, "onnx"), {})
+        write_costs(paths.recovery(slug, "openvino"), {})
 
     def benchmark(self, host: Host, records: list[VariantRecord]) -> Benchmark:
         """Made-up speeds: the same row for every candidate, scaled."""
@@ -117,6 +122,7 @@ class Fabricated:
             notes=("a note of O4",) if row.id == "onnx-O4" else (),
             tools={"onnxruntime": "1.32.0"},
             files=files.describe_folder(folder),
+            recovery=self.recoveries.get(row.id),
         )
         (folder / RECORD).write_bytes(canonical_json(record))
         return record

@@ -65,7 +65,7 @@ KILLS = [
     ("optimize", "open", ".optimize.partial/onnx-O3/variant.json", ("optimize",)),
     ("quantize_onnx", "os.rename", ".quantize_onnx.partial", ("quantize_onnx",)),
     ("export_openvino", "open", ".export_openvino.partial/openvino/variant.json", ("export_openvino",)),
-    ("quantize_openvino", "os.rename", "openvino-qint8/openvino_model.bin", ("quantize_openvino",)),
+    ("quantize_openvino", "os.rename", "openvino-qint8/attempts/0/openvino_model.bin", ("quantize_openvino",)),
     ("parity", "os.rename", "parity.json*", ("parity.json",)),
     ("evaluate", "os.rename", "quality.json*", ("quality.json",)),
 ]

@@ -95,9 +95,9 @@ OUTS: dict[str, Callable[[], set[Path]]] = {
     "reference": lambda: {paths.reference(KEY)},
     "export_onnx": lambda: {paths.step(KEY, "export_onnx")},
     "optimize": lambda: {paths.step(KEY, "optimize")},
-    "quantize_onnx": lambda: {paths.step(KEY, "quantize_onnx")},
+    "quantize_onnx": lambda: {paths.step(KEY, "quantize_onnx"), paths.recovery(KEY, "onnx")},
     "export_openvino": lambda: {paths.step(KEY, "export_openvino")},
-    "quantize_openvino": lambda: {paths.step(KEY, "quantize_openvino")},
+    "quantize_openvino": lambda: {paths.step(KEY, "quantize_openvino"), paths.recovery(KEY, "openvino")},
     "parity": lambda: {paths.parity(KEY)},
     "evaluate": lambda: {paths.quality(KEY)},
     "benchmark": lambda: {paths.benchmark(KEY)},
@@ -151,7 +151,17 @@ def test_building_stages_depend_on_what_all_of_them_share(name: str) -> None:
     deps = set(body(name)["deps"])
     assert {"stages/build.py", "constraints.txt", f"artifacts/models/{KEY}/spec.json"} <= deps
     assert "recipes" in body(name)["params"]
-    assert ("stages/sidecars.py" in deps) == ("openvino" not in name)
+    assert "stages/sidecars.py" in deps or "openvino" in name
+
+
+@pytest.mark.parametrize("name", ["quantize_onnx", "quantize_openvino"])
+def test_what_recovers_accuracy_depends_on_the_gate(name: str) -> None:
+    """Thresholds of int8, the reference, the pairs, and the modules that judge decide which recipe is kept."""
+    read = {"recovery", "thresholds.int8", "parity.batch_size", "parity.rows", "parity.top_k", "data.relevant_from"}
+    assert read <= set(body(name)["params"])
+    made = {f"artifacts/models/{KEY}/reference.json", f"artifacts/models/{KEY}/evaluation.jsonl"}
+    code = {f"stages/{module}.py" for module in ("recovery", "judge", "figures", "sensitivity")}
+    assert made | code <= set(body(name)["deps"])
 
 
 @pytest.mark.parametrize("name", ["reference", "parity", "benchmark", "evaluate", "pack"])

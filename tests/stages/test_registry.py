@@ -22,7 +22,7 @@ SHA = "a" * 64
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 VARIANTS = (
     "onnx, onnx-O1, onnx-O2, onnx-O3, onnx-O4, onnx-qint8-arm64, onnx-quint8-avx2, onnx-qint8-avx512, "
-    "onnx-qint8-avx512_vnni, openvino, openvino-qint8"
+    "onnx-qint8-avx512_vnni, openvino, openvino-qint8, openvino-fp16, openvino-bf16, openvino-int8-weights"
 )
 ENTRY: dict[str, Any] = {"source": {"path": "checkpoints/m"}, "task": "text-ranking", "license": "mit"}
 HUB_ENTRY: dict[str, Any] = {**ENTRY, "source": {"repo": "acme/m", "revision": "main"}}
