@@ -174,21 +174,18 @@ def _from_columns(name: str, rows: Iterable[tuple[str, Any]], columns: Columns |
         if columns.label and not is_number:
             raise DataError(f"{where}: {columns.label}: expected a number, found {label!r}.")
         gold = None if label is None else float(label)
-        yield Pair(query=query, passage=passage, label=_classes(where, row, columns) if columns.classes else gold)
+        classes = _classes(f"{where}: {columns.classes}", row[columns.classes]) if columns.classes else None
+        yield Pair(query=query, passage=passage, label=gold if classes is None else classes)
 
 
-def _classes(where: str, row: dict[str, Any], columns: Columns) -> Classes:
+def _classes(where: str, value: Any) -> Classes:
     """Which labels apply: one or a list of indices or names."""
-    value = row[columns.classes]
     found = value if isinstance(value, list | tuple) else [value]
     for one in found:
         if isinstance(one, bool) or not (isinstance(one, str) or (isinstance(one, int) and 0 <= one < LARGEST_LABEL)):
-            raise DataError(
-                f"{where}: {columns.classes}: expected the index or the name of a label, or a list of them, "
-                f"found {value!r}."
-            )
+            raise DataError(f"{where}: expected the index or the name of a label, or a list of them, found {value!r}.")
     if len(set(found)) != len(found):
-        raise DataError(f"{where}: {columns.classes}: one label is there twice: {value!r}.")
+        raise DataError(f"{where}: one label is there twice: {value!r}.")
     return tuple(found)
 
 

@@ -136,7 +136,7 @@ def class_quality(logits: Logits, gold: Sequence[frozenset[int]], reference: Qua
     if all(len(indices) == 1 for indices in gold):
         accuracy = float(np.mean(truth[np.arange(len(gold)), logits.argmax(axis=1)]))
     else:
-        judged = [k for k in range(truth.shape[1]) if 0 < truth[:, k].sum() < len(truth)]
+        judged = [k for k in range(logits.shape[1]) if 0 < truth[:, k].sum() < len(truth)]
         found = [float(average_precision_score(truth[:, k], logits[:, k])) for k in judged]
         precision = float(np.mean(found)) if found else 0.0
     return _with_ratio(
