@@ -1,0 +1,169 @@
+"""Build, prove, benchmark and publish checkpoints of any size, one by one, and tell what became of each variant.
+
+    python benchmarks/at_size.py WORK CHECKPOINT [CHECKPOINT …] [--rows 40] [--attempts 1] [--calibration-rows 50]
+
+WORK is a folder with room for a few times the published files of one model. For each checkpoint this repository is
+cloned there, the checkpoint is added to its registry, and `dvc repro --no-commit` runs. Random weights follow no
+labels, so parity is proven on the demo's texts without theirs, and quality is not measured. Few rows, attempts and
+rounds keep a 568 M model within an hour on two cores; they do not change how much memory a variant takes.
+
+WORK/<slug>.json holds every figure; the tables of all models there are printed at the end. --keep leaves the files.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = (
+    "fetch",
+    "data",
+    "reference",
+    "export_onnx",
+    "optimize",
+    "quantize_onnx",
+    "export_openvino",
+    "quantize_openvino",
+    "parity",
+    "evaluate",
+    "benchmark",
+)
+
+
+def build(checkpoint: Path, work: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Run the pipeline for one checkpoint in a clone; its figures."""
+    project = work / "project"
+    shutil.rmtree(project, ignore_errors=True)
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
+    environment = {**os.environ, "PYTHONPATH": f"{project}/src{os.pathsep}{project}"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+
+    def run(*command: str) -> int:
+        return subprocess.run(command, cwd=project, env=environment, check=False).returncode
+
+    slug = checkpoint.name.lower().replace("_", "-").replace(".", "-")
+    registry = project / "registry/models.yaml"
+    registry.write_text("models: {}\n")
+    python = [sys.executable, "-m", "stages"]
+    add = [*python, "add", str(checkpoint), "--slug", slug, "--license", "mit", "--activation", "sigmoid"]
+    if run(*add):
+        raise SystemExit(f"{checkpoint}: it cannot be added")
+    narrow(project / "params.yaml", given)
+    if run(*python, "host"):
+        raise SystemExit("host failed")
+    started = time.perf_counter()
+    code = run("dvc", "repro", "--no-commit", f"publish@{slug}")
+    found = figures(project, slug) | {"exit_code": code, "seconds": time.perf_counter() - started}
+    (work / f"{slug}.json").write_text(json.dumps(found, indent=1, sort_keys=True))
+    if not given.keep:
+        shutil.rmtree(project)
+    return found
+
+
+def narrow(params: Path, given: argparse.Namespace) -> None:
+    """Fewer rows, attempts, and rounds."""
+    found = yaml.safe_load(params.read_text())
+    found["data"]["sets"]["unlabelled"] = {
+        "path": found["data"]["sets"]["demo-pairs"]["path"],
+        "columns": {"query": "query", "passage": "passage"},
+    }
+    found["data"]["evaluation"] = "unlabelled"
+    found["parity"]["rows"] = given.rows
+    found["recovery"] = {"attempts": given.attempts, "rows": given.rows}
+    found["quantize_openvino"]["calibration_rows"] = given.calibration_rows
+    found["benchmark"]["max_minutes"] = given.benchmark_minutes
+    for workload in found["benchmark"]["presets"]["embedded"]["workloads"].values():
+        workload["pairs"] = 8
+    params.write_text(yaml.safe_dump(found, allow_unicode=True, sort_keys=False))
+
+
+def figures(project: Path, slug: str) -> dict[str, Any]:
+    """What the pipeline itself recorded."""
+    resources = {
+        stage: json.loads(path.read_text())
+        for stage in STAGES
+        if (path := project / f"reports/resources/{slug}/{stage}.json").is_file()
+    }
+    manifest = next(project.glob("dist/*/*/manifest.json"), project / f"artifacts/packages/{slug}/manifest.json")
+    variants = json.loads(manifest.read_text())["variants"] if manifest.is_file() else []
+    benchmarks = [json.loads(path.read_text()) for path in project.glob(f"registry/benchmarks/{slug}/*.json")]
+    used = {name: size(project / name) for name in ("artifacts", "dist")}
+    return {"slug": slug, "resources": resources, "variants": variants, "benchmarks": benchmarks, "bytes": used}
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def tables(results: list[dict[str, Any]]) -> None:
+    """Markdown: time and memory by stage, disk, and what became of each variant."""
+    print("\n| stage: seconds, peak GB | " + " | ".join(result["slug"] for result in results) + " |")
+    print("|---|" + "---:|" * len(results))
+    for stage in STAGES:
+        cells = []
+        for result in results:
+            usage = result["resources"].get(stage)
+            cells.append("-" if usage is None else f"{usage['seconds']:.0f} s, {usage['peak_memory_mb'] / 1e3:.1f}")
+        print(f"| {stage} | " + " | ".join(cells) + " |")
+    print("| all, wall | " + " | ".join(f"{result['seconds']:.0f} s" for result in results) + " |")
+    print("| published, GB | " + " | ".join(f"{result['bytes']['dist'] / 1e9:.2f}" for result in results) + " |")
+    print("| artifacts, GB | " + " | ".join(f"{result['bytes']['artifacts'] / 1e9:.2f}" for result in results) + " |")
+    print("\n| model | variant | status | MB | scores max | mean | Spearman | speed | peak GB | recovery, reasons |")
+    print("|---|---|---|---:|---:|---:|---:|---:|---:|---|")
+    for result in results:
+        for variant in result["variants"]:
+            print(variant_line(result, variant))
+
+
+def variant_line(result: dict[str, Any], variant: dict[str, Any]) -> str:
+    """One row of the second table."""
+    proof = next(iter(variant.get("parity") or []), None)
+    f = proof["figures"] if proof else {}
+    subjects = [s for b in result["benchmarks"] for s in b["subjects"] if s["id"] == variant["id"]]
+    speed = peak = "-"
+    if subjects:
+        ratios = [row["speedup"] for row in subjects[0]["rows"]]
+        product = 1.0
+        for ratio in ratios:
+            product *= ratio
+        speed, peak = f"{product ** (1 / len(ratios)):.2f}x", f"{subjects[0]['peak_memory_bytes'] / 1e9:.1f}"
+    recovery = variant.get("recovery") or {}
+    tried = ", ".join(f"{a['recipe']} {a['score_mean_abs']}" for a in recovery.get("attempts", []))
+    reasons = "; ".join([variant.get("reason") or "", *(proof["reasons"] if proof else []), tried]).strip("; ")
+    megabytes = sum(entry["size"] for entry in variant.get("files") or []) / 1e6
+    cells = (f"{f[name]:.1e}" if name in f else "-" for name in ("score_max_abs", "score_mean_abs"))
+    rank = f"{f['spearman']:.5f}" if f.get("spearman") is not None else "-"
+    return (
+        f"| {result['slug']} | {variant['id']} | {variant['status']} | {megabytes:.0f} | {' | '.join(cells)} | {rank}"
+        f" | {speed} | {peak} | {reasons} |"
+    )
+
+
+def main() -> None:
+    """Build each, then print the tables of all that WORK holds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="*")
+    parser.add_argument("--rows", type=int, default=40)
+    parser.add_argument("--attempts", type=int, default=1)
+    parser.add_argument("--calibration-rows", type=int, default=50)
+    parser.add_argument("--benchmark-minutes", type=int, default=6)
+    parser.add_argument("--keep", action="store_true")
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    for checkpoint in given.checkpoints:
+        build(checkpoint.resolve(), given.work, given)
+    tables([json.loads(path.read_text()) for path in sorted(given.work.glob("*.json"))])
+
+
+if __name__ == "__main__":
+    main()
