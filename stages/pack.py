@@ -1,5 +1,7 @@
 """Stage `pack`: judge what was measured; write what goes beside the variants: manifest, model card, plot."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from artificer.manifest import (
@@ -19,6 +21,7 @@ from artificer.manifest import (
 from stages import card, data, files, paths, plot, recovery
 from stages.benchmark import load_benchmarks
 from stages.build import VariantRecord, load_record, published_files
+from stages.data import Pair
 from stages.errors import ParityError, ToolchainError
 from stages.evaluate import load_quality
 from stages.host import load_host
@@ -174,16 +177,21 @@ def _manifest(
         calibration=data.describe(paths.calibration(slug), params.quantize_openvino.calibration_rows),
         golden=tuple(
             Golden(query=pairs[i].query, passage=pairs[i].passage, logits=reference.logits[i])
-            for i in golden_rows(reference.logits, params.parity.golden_pairs)
+            for i in golden_rows(reference.logits, pairs, params.parity.golden_pairs)
         ),
         variants=variants,
         benchmarks=benchmarks,
     )
 
 
-def golden_rows(logits: tuple[tuple[float, ...], ...], count: int) -> list[int]:
-    """Rows spread evenly over the range of the first logit, lowest and highest included: a self-test must see both."""
-    order = sorted(range(len(logits)), key=lambda i: (logits[i][0], i))
+def golden_rows(logits: tuple[tuple[float, ...], ...], pairs: Sequence[Pair], count: int) -> list[int]:
+    """Rows spread evenly over the range of the first logit, lowest and highest included: a self-test must see both.
+
+    Only the shorter half of the pairs is looked at, since every load scores them.
+    """
+    sizes = [len(pair.query) + len(pair.passage) for pair in pairs]
+    short = sorted(range(len(logits)), key=lambda i: (sizes[i], i))[: max(count, len(logits) // 2)]
+    order = sorted(short, key=lambda i: (logits[i][0], i))
     count = min(count, len(order))
     return [order[round(step * (len(order) - 1) / max(1, count - 1))] for step in range(count)]
 
