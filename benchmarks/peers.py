@@ -185,10 +185,10 @@ def main() -> None:
         for variant in variants[row]:
             if given.variants and variant not in given.variants:
                 continue
-            sides = [Side(name, given, variant, given.threads) for name in ("ours", "peer")]
-            ratios, seconds, gap = measure(row, *sides, given.rounds)
-            for side in sides:
-                side.close()
+            mine, other = (Side(name, given, variant, given.threads) for name in ("ours", "peer"))
+            ratios, seconds, gap = measure(row, mine, other, given.rounds)
+            mine.close()
+            other.close()
             fp32 = manifest.variant(variant).precision_class == "fp32"
             counts = "int8" if not fp32 else "yes" if gap <= 1e-5 else "NO"
             middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
