@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from artificer import scoring
+from stages import optimize
 from stages.build import UnsupportedError
 from tests.stages import project
 from tests.stages.conftest import Stages
@@ -156,20 +157,18 @@ def test_a_variant_that_breaks_is_recorded_and_the_others_go_on(
     copy: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One level that raises is `failed`, one that says it cannot is `unsupported`; both with their reason."""
-    from optimum.onnxruntime import ORTOptimizer
+    optimize_graph = optimize.optimize_graph
 
-    optimize = ORTOptimizer.optimize
-
-    def break_some(self: Any, settings: Any, save_dir: Path, **options: Any) -> Any:
+    def break_some(parent: Path, target: Path, config: Any, settings: Any) -> None:
         if settings.optimization_level == 2 and not settings.enable_gelu_approximation:
-            raise ValueError(f"cannot fuse {save_dir.resolve()}/model.onnx\nsecond line")
+            raise ValueError(f"cannot fuse {target.parent.resolve()}/model.onnx\nsecond line")
         if settings.fp16:
             raise NotImplementedError("fp16 is not for bert")
         if settings.enable_gelu_approximation:
             raise UnsupportedError("no gelu here")
-        return optimize(self, settings, save_dir, **options)
+        optimize_graph(parent, target, config, settings)
 
-    monkeypatch.setattr(ORTOptimizer, "optimize", break_some)
+    monkeypatch.setattr(optimize, "optimize_graph", break_some)
     code, out, _ = stages("optimize", SLUG)
     assert code == 0
     outcomes = {v: record(copy, "optimize", v) for v in ("onnx-O1", "onnx-O2", "onnx-O3", "onnx-O4")}
@@ -182,7 +181,8 @@ def test_a_variant_that_breaks_is_recorded_and_the_others_go_on(
     for variant in ("onnx-O2", "onnx-O3", "onnx-O4"):
         assert [p.name for p in (copy / MODEL / "optimize" / variant).iterdir()] == ["variant.json"]
         assert outcomes[variant]["files"] == []
-    assert [line.split()[1] for line in out.splitlines() if line.startswith("onnx-O")] == [
+    done = [line.split()[1] for line in out.splitlines() if line.startswith("onnx-O") and not line.endswith("…")]
+    assert done == [
         "built",
         "failed",
         "unsupported",

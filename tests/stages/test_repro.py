@@ -181,7 +181,7 @@ def test_two_builds_from_nothing_give_the_same_model_files(built: Built, tmp_pat
     """Another folder, other processes, an empty cache: every file of every variant has the same bytes."""
     again = project.make_project(tmp_path / "elsewhere", {SLUG: tiny})
     steps = ("export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino")
-    project.run_here(again, "fetch", "data", *steps[:3])
+    project.run_here(again, "fetch", "data", "reference", *steps[:3])
     for name in steps[3:]:
         done = project.stage(again, name, SLUG)
         assert done.returncode == 0, done.stdout + done.stderr
