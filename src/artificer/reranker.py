@@ -193,17 +193,20 @@ class Reranker:
         return self._tokenizer.encode(pairs).truncated if pairs else np.zeros(0, dtype=np.bool_)
 
     def warm(self, rows: Sequence[int] = (1,)) -> None:
-        """Run every width that padding may give, for each number of rows: later calls find their shapes compiled.
-
-        Does nothing where the runtime does not compile per shape. Costs about one scoring per width.
+        """Open and compile now what the first calls would: what many batches need, and, where the runtime compiles per
+        shape, every width that padding may give, for each number of rows. Costs about one scoring per width.
         """
         session = self._open_session()
-        if not session.new_shapes_are_dear:
-            return
-        names = self._tokenizer.inputs
-        for width in reversed(buckets(min(self.max_length, 512))):
-            for count in rows:
-                session.run({name: np.ones((count, width), dtype=np.int64) for name in names})
+        widths = list(reversed(buckets(min(self.max_length, 512)))) if session.new_shapes_are_dear else [1]
+        batches = [
+            {name: np.ones((count, width), dtype=np.int64) for name in self._tokenizer.inputs}
+            for width in widths
+            for count in rows
+        ]
+        for batch in batches:
+            session.run(batch)
+        for _ in session.run_many(batches[-1:]):
+            pass
 
     def close(self) -> None:
         """Give the runtime's memory back; later calls raise ClosedError. Calling it twice is fine."""

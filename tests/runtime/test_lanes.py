@@ -1,7 +1,8 @@
 """Batches side by side: the same scores as one after the other, in order, and nothing after an end."""
 
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,19 @@ import pytest
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs, open_session
-from artificer.backends.lanes import SMALL_GRAPH_BYTES, Lanes, pays
+from artificer.backends.lanes import SMALL_GRAPH_BYTES, Lanes, Run, pays
 from artificer.errors import ClosedError
 from artificer.manifest import Manifest
 from artificer.scoring import MANY_BATCHES, score_encoded
 from artificer.tokenization import PairTokenizer
+
+
+def started(folder: Path, opener: Callable[[], Run]) -> Lanes:
+    """Two lanes that are open."""
+    lanes = Lanes(2, folder / "model.onnx", opener)
+    assert lanes.start()
+    return lanes
+
 
 PAIRS = [(f"how deep is lake {i}?", f"Lake number {i} is {i * 7} metres deep. " * (1 + i % 5)) for i in range(60)]
 
@@ -23,7 +32,7 @@ def numbered(value: int) -> dict[str, NDArray[np.int64]]:
     return {"input_ids": np.array([[value]])}
 
 
-def test_results_come_in_the_order_of_the_batches() -> None:
+def test_results_come_in_the_order_of_the_batches(tmp_path: Path) -> None:
     """Results come in the order of the batches, whichever is done first."""
     release = threading.Event()
 
@@ -35,12 +44,12 @@ def test_results_come_in_the_order_of_the_batches() -> None:
             release.set()
         return np.array([[value]], dtype=np.float32)
 
-    lanes = Lanes(2, lambda: run)
+    lanes = started(tmp_path, lambda: run)
     assert [float(rows[0, 0]) for rows in lanes.map(map(numbered, range(20)))] == list(range(20))
     lanes.close()
 
 
-def test_a_caller_that_stops_early_leaves_nothing_running() -> None:
+def test_a_caller_that_stops_early_leaves_nothing_running(tmp_path: Path) -> None:
     """When the caller stops early, what was not begun never is."""
     begun: list[int] = []
 
@@ -51,7 +60,7 @@ def test_a_caller_that_stops_early_leaves_nothing_running() -> None:
     def batches() -> Iterator[Inputs]:
         yield from map(numbered, range(1000))
 
-    lanes = Lanes(2, lambda: run)
+    lanes = started(tmp_path, lambda: run)
     results = lanes.map(batches())
     next(results)
     results.close()  # type: ignore[attr-defined]
@@ -59,7 +68,7 @@ def test_a_caller_that_stops_early_leaves_nothing_running() -> None:
     assert len(begun) < 10
 
 
-def test_lanes_open_the_graph_once_and_only_when_they_are_needed() -> None:
+def test_lanes_open_the_graph_once_and_only_when_they_are_needed(tmp_path: Path) -> None:
     """The graph is opened for lanes once, and only when they are needed."""
     opened: list[int] = []
 
@@ -67,20 +76,52 @@ def test_lanes_open_the_graph_once_and_only_when_they_are_needed() -> None:
         opened.append(1)
         return lambda _: np.zeros((1, 1), dtype=np.float32)
 
-    lanes = Lanes(2, opener)  # type: ignore[arg-type]
+    lanes = Lanes(2, tmp_path / "model.onnx", opener)  # type: ignore[arg-type]
     assert not opened
     for _ in range(3):
+        assert lanes.start()
         list(lanes.map(map(numbered, range(4))))
     lanes.close()
     assert opened == [1]
 
 
-def test_closed_lanes_refuse() -> None:
+def test_closed_lanes_refuse(tmp_path: Path) -> None:
     """Closed lanes refuse."""
-    lanes = Lanes(2, lambda: lambda _: np.zeros((1, 1), dtype=np.float32))
+    lanes = started(tmp_path, lambda: lambda _: np.zeros((1, 1), dtype=np.float32))
     lanes.close()
     with pytest.raises(ClosedError):
         lanes.run(numbered(1))
+    with pytest.raises(ClosedError):
+        lanes.start()
+
+
+def test_a_graph_that_was_replaced_since_it_was_verified_is_not_opened_again(tmp_path: Path, published: Path) -> None:
+    """A folder that is published anew under a running service: its calls go on with what was verified."""
+    graph = tmp_path / "model.onnx"
+    shutil.copy(published / "onnx/model.onnx", graph)
+    session = open_session("onnx", graph, threads=2)
+    batch = {name: np.ones((1, 8), dtype=np.int64) for name in session.input_names}
+    expected = session.run(batch)
+    other = tmp_path / "other"
+    other.write_bytes(b"not what was verified")
+    other.replace(graph)
+    for found in session.run_many([batch] * 3):
+        np.testing.assert_array_equal(found, expected)
+    session.close()
+
+
+def test_a_second_opening_that_fails_leaves_the_session_to_itself(tmp_path: Path) -> None:
+    """Not enough memory for a second copy is no reason to fail a request; it is not tried again."""
+    tries: list[int] = []
+
+    def opener() -> Run:
+        tries.append(1)
+        raise MemoryError("no room")
+
+    lanes = Lanes(2, tmp_path / "model.onnx", opener)
+    assert not lanes.start()
+    assert not lanes.start()
+    assert tries == [1]
 
 
 @pytest.mark.parametrize(

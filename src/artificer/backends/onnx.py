@@ -2,8 +2,7 @@
 
 import contextlib
 import io
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
-from artificer.backends.lanes import Lanes, pays
-from artificer.errors import ClosedError, MissingRuntimeError
+from artificer.backends.lanes import LanedSession, Lanes, Run, pays
+from artificer.errors import MissingRuntimeError
 from artificer.manifest import Device, ExecutionPrecision, Runtime
 
 ort.set_default_logger_severity(3)  # errors only: warnings about optional fusions are noise for a service
@@ -28,52 +27,34 @@ _PROVIDERS: dict[Device, list[Any]] = {
 }
 
 
-class OnnxSession:
-    """An `onnxruntime.InferenceSession`. onnxruntime computes in the graph's own types, so its precision is f32.
-
-    One batch at a time has all threads. Of a small graph, many batches go to lanes; so does a batch that finds another
-    one running. Two callers on one pool of threads would be slower than one after the other.
-    """
+class OnnxSession(LanedSession):
+    """An `onnxruntime.InferenceSession`. onnxruntime computes in the graph's own types, so its precision is f32."""
 
     runtime: Runtime = "onnx"
     execution_precision: ExecutionPrecision = "f32"
     new_shapes_are_dear = False
 
     def __init__(self, graph: Path, *, threads: int, device: Device = "cpu"):
+        side_by_side = device == "cpu" and pays(graph, threads)
+        super().__init__(Lanes(threads, graph, lambda: self._opened(graph)) if side_by_side else None)
         self._session: ort.InferenceSession | None = _open(graph, threads, device)
         self.input_names = tuple(node.name for node in self._session.get_inputs())
         names = [node.name for node in self._session.get_outputs()]
         self._output = "logits" if "logits" in names else names[0]
-        self._turn = threading.Lock()
-        side_by_side = device == "cpu" and pays(graph, threads)
-        self._lanes = Lanes(threads, lambda: partial(self._compute, _open(graph, 1))) if side_by_side else None
 
-    def run(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Logits, `[batch, labels]`; float16 ones (O4) are widened."""
-        if not self._turn.acquire(blocking=self._lanes is None):
-            assert self._lanes is not None
-            return self._lanes.run(inputs)
-        try:
-            if self._session is None:
-                raise ClosedError("The session is closed.")
-            return self._compute(self._session, inputs)
-        finally:
-            self._turn.release()
+    def _compute(self, inputs: Inputs) -> NDArray[np.float32]:
+        assert self._session is not None
+        return self._logits(self._session, inputs)
 
-    def run_many(self, batches: Iterable[Inputs]) -> Iterator[NDArray[np.float32]]:
-        """The logits of each batch, in order."""
-        return map(self.run, batches) if self._lanes is None else self._lanes.map(batches)
+    def _opened(self, graph: Path) -> Run:
+        return partial(self._logits, _open(graph, 1))
 
-    def close(self) -> None:
-        """Give the runtime's memory back, once running batches are done."""
-        if self._lanes is not None:
-            self._lanes.close()
-        with self._turn:
-            self._session = None
-
-    def _compute(self, session: ort.InferenceSession, inputs: Inputs) -> NDArray[np.float32]:
+    def _logits(self, session: ort.InferenceSession, inputs: Inputs) -> NDArray[np.float32]:
         (logits,) = session.run([self._output], dict(inputs))
-        return np.asarray(logits, dtype=np.float32)
+        return np.asarray(logits, dtype=np.float32)  # float16 ones (O4) are widened
+
+    def _release(self) -> None:
+        self._session = None
 
 
 def _open(graph: Path, threads: int, device: Device = "cpu") -> ort.InferenceSession:

@@ -1,8 +1,6 @@
 """OpenVINO IR on the CPU plugin."""
 
 import sys
-import threading
-from collections.abc import Iterable, Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
-from artificer.backends.lanes import Lanes, Run, pays
-from artificer.errors import ClosedError
+from artificer.backends.lanes import LanedSession, Lanes, Run, pays
 from artificer.manifest import ExecutionPrecision, Runtime
 
 _CONVERTER = "openvino.tools.ovc"
@@ -62,23 +59,13 @@ ov = _import_openvino()
 _prime(ov)
 
 
-class OpenVinoSession:
-    """A model compiled for one batch at a time on all threads; who comes meanwhile waits.
-
-    A small one is compiled again, with a stream per thread, when many batches come (see lanes.py); a batch that finds
-    another one running goes there too.
-    """
+class OpenVinoSession(LanedSession):
+    """A model compiled for one batch at a time on all threads; for lanes it is compiled again, a stream per thread."""
 
     runtime: Runtime = "openvino"
     new_shapes_are_dear = True
 
     def __init__(self, graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None):
-        model = _compile(graph, threads, execution_precision, streams=1)
-        self.input_names = tuple(node.get_any_name() for node in model.inputs)
-        self.execution_precision: ExecutionPrecision = model.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self._request: _Request | None = _Request(model)
-        self._turn = threading.Lock()
-
         def opened() -> Run:
             streams = _compile(graph, threads, execution_precision, streams=threads)
             requests: SimpleQueue[_Request] = SimpleQueue()
@@ -86,30 +73,18 @@ class OpenVinoSession:
                 requests.put(_Request(streams))
             return partial(_with_any, requests)
 
-        self._lanes = Lanes(threads, opened) if pays(graph, threads) else None
+        super().__init__(Lanes(threads, graph, opened) if pays(graph, threads) else None)
+        model = _compile(graph, threads, execution_precision, streams=1)
+        self.input_names = tuple(node.get_any_name() for node in model.inputs)
+        self.execution_precision: ExecutionPrecision = model.get_property("INFERENCE_PRECISION_HINT").to_string()
+        self._request: _Request | None = _Request(model)
 
-    def run(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Logits, `[batch, labels]`."""
-        if not self._turn.acquire(blocking=self._lanes is None):
-            assert self._lanes is not None
-            return self._lanes.run(inputs)
-        try:
-            if self._request is None:
-                raise ClosedError("The session is closed.")
-            return self._request.infer(inputs)
-        finally:
-            self._turn.release()
+    def _compute(self, inputs: Inputs) -> NDArray[np.float32]:
+        assert self._request is not None
+        return self._request.infer(inputs)
 
-    def run_many(self, batches: Iterable[Inputs]) -> Iterator[NDArray[np.float32]]:
-        """The logits of each batch, in order."""
-        return map(self.run, batches) if self._lanes is None else self._lanes.map(batches)
-
-    def close(self) -> None:
-        """Give the runtime's memory back, once running batches are done."""
-        if self._lanes is not None:
-            self._lanes.close()
-        with self._turn:
-            self._request = None
+    def _release(self) -> None:
+        self._request = None
 
 
 class _Request:
