@@ -6,6 +6,7 @@ costs seconds, which a small model does not pay.
 
 import multiprocessing
 import os
+import pickle
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
@@ -44,7 +45,7 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None) 
     theirs.close()
     try:
         found, error = ours.recv()
-    except EOFError:
+    except (EOFError, OSError):
         process.join()
         raise ChildKilledError(f"its process was killed ({_how(process.exitcode)})") from None
     finally:
@@ -62,12 +63,13 @@ def _serve(connection: Connection, function: Callable[..., Any], arguments: tupl
     try:
         answer: tuple[Any, Exception | None] = (function(*arguments), None)
     except Exception as error:
-        # The parent records it; what cannot be pickled goes as its text.
-        answer = (None, error)
-    try:
-        connection.send(answer)
-    except Exception:
-        connection.send((None, RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")))
+        # The parent records it; what does not survive pickling goes as its text.
+        try:
+            pickle.loads(pickle.dumps(error))
+            answer = (None, error)
+        except Exception:
+            answer = (None, RuntimeError(f"{type(error).__name__}: {error}"))
+    connection.send(answer)
 
 
 def _end_with_the_parent() -> None:

@@ -6,6 +6,7 @@ memory peaks. It stops when its standard input is closed, so it cannot outlive w
 
 import contextlib
 import select
+import signal
 import sys
 import time
 
@@ -26,8 +27,12 @@ def resident_bytes(root: psutil.Process, without: int) -> int:
 
 def main(pid: int) -> None:
     """Sample until standard input ends, then print the peak in bytes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the stage is who speaks
     own, peak, wait = psutil.Process().pid, 0, SHORTEST_WAIT_SECONDS
-    root = psutil.Process(pid)
+    try:
+        root = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return
     while not select.select([sys.stdin], [], [], wait)[0]:
         started = time.perf_counter()
         with contextlib.suppress(psutil.Error):

@@ -94,7 +94,7 @@ def _variant(
             raise ToolchainError(
                 f"{record.id}: parity was measured on other bytes than were built. Run `dvc repro parity@{slug}`."
             )
-        measurements = (*found.measurements, *measured_elsewhere(slug, record.id, found.digest))
+        measurements = (*found.measurements, *measured_elsewhere(slug, record.id, found.digest, found.measurements))
         proofs = tuple(
             judge(
                 measurement,

@@ -3,13 +3,16 @@
 int8 scores depend on the instruction set, so figures accumulate over host classes in registry/parity/, in git.
 """
 
+from collections.abc import Sequence
+from contextlib import closing
+
 import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from artificer import scoring
-from artificer.accelerators import cuda_problem
+from artificer.accelerators import GPU_PACKAGE, cuda_problem
 from artificer.backends import Session, open_session
 from artificer.host import gpu_class
 from artificer.manifest import (
@@ -27,7 +30,7 @@ from stages import figures, files, paths
 from stages.build import VariantRecord, load_record, published_files
 from stages.child import ChildKilledError, in_child
 from stages.data import read_pairs
-from stages.errors import first_line
+from stages.errors import ResourceError, first_line
 from stages.host import current_host, load_host
 from stages.params import load_params
 from stages.reference import load_reference
@@ -76,8 +79,10 @@ def run(slug: str) -> None:
         try:
             results.append(in_child(measure, slug, variant_id, weights=graph))
         except ChildKilledError as problem:
-            print(f"{variant_id:24} {problem}", flush=True)
-            results.append(_result(record, str(problem)))
+            # No verdict: it may well run where there is more room, or when less else does.
+            raise ResourceError(
+                f"parity of {slug}: {variant_id}: {problem}. Stop other programs, or run it on a larger machine."
+            ) from None
     without_logits = [msgspec.structs.replace(result, logits=()) for result in results]
     files.write_file(paths.proofs(slug) / f"{host.name}.json", canonical_json(without_logits))
     files.write_file(paths.parity(slug), canonical_json(results))
@@ -103,13 +108,13 @@ def measure(slug: str, variant_id: str) -> VariantParity:
                 execution_precision=precision,
                 device=device,
             )
-            if device == "cpu" and session.execution_precision != precision:
-                raise RuntimeError(f"this machine's CPU does not compute in {precision}")
-            logits = scoring.logits(session, tokenizer, pairs, batch_size=params.batch_size)
-            if not np.isfinite(logits).all():
-                raise OverflowError("it returns infinite logits")
-            moved = batch_sensitivity(session, tokenizer, pairs, params.batch_size, spec.activation)
-            session.close()
+            with closing(session):
+                if device == "cpu" and session.execution_precision != precision:
+                    raise RuntimeError(f"this machine's CPU does not compute in {precision}")
+                logits = scoring.logits(session, tokenizer, pairs, batch_size=params.batch_size)
+                if not np.isfinite(logits).all():
+                    raise OverflowError("it returns infinite logits")
+                moved = batch_sensitivity(session, tokenizer, pairs, params.batch_size, spec.activation)
         except Exception as problem:
             # A runtime may refuse a graph in any way it likes; that is this variant's outcome, not the build's,
             # and at another precision than its own, or on a GPU, it is that execution's alone.
@@ -120,7 +125,7 @@ def measure(slug: str, variant_id: str) -> VariantParity:
         kept = kept if len(kept) else logits
         measured.append(
             Measurement(
-                runtime_version=host.runtimes[RUNTIME_PACKAGES[table_row.runtime]],
+                runtime_version=host.runtimes[GPU_PACKAGE if device == "cuda" else RUNTIME_PACKAGES[table_row.runtime]],
                 isa_class=host.isa_class if device == "cpu" else gpu_class(host.accelerators),
                 execution_precision=precision,
                 default_precision=is_default,
@@ -132,15 +137,19 @@ def measure(slug: str, variant_id: str) -> VariantParity:
     return _result(record, None, measured, kept)
 
 
-def measured_elsewhere(slug: str, variant_id: str, digest: str) -> tuple[Measurement, ...]:
-    """What hosts of other ISA classes measured on the very same bytes, one host a class, in order of their names."""
+def measured_elsewhere(
+    slug: str, variant_id: str, digest: str, measured_here: Sequence[Measurement]
+) -> tuple[Measurement, ...]:
+    """What other hosts measured on the very same bytes on classes of CPU and GPU that this one says nothing about, one
+    host a class, in order of their names."""
     own = load_host()
+    known = {("cpu", own.isa_class), *((each.device, each.isa_class) for each in measured_here)}
     found: dict[tuple[str, str], Measurement] = {}
     for path in sorted(paths.proofs(slug).glob("*.json")):
         for result in msgspec.json.decode(path.read_bytes(), type=list[VariantParity]):
             if path.stem != own.name and (result.id, result.digest) == (variant_id, digest):
                 for measurement in result.measurements:
-                    if measurement.isa_class not in (own.isa_class, gpu_class(own.accelerators)):
+                    if (measurement.device, measurement.isa_class) not in known:
                         found.setdefault((measurement.isa_class, measurement.execution_precision), measurement)
     return tuple(found.values())
 

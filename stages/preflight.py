@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import psutil
@@ -21,6 +22,7 @@ from stages.copying import shares_blocks
 from stages.errors import BuildError, ResourceError
 from stages.registry import load_entry, load_lock
 from stages.spec import ModelSpec, load_spec
+from stages.variants import Step, row
 
 TOOLCHAIN_BYTES = 0.9e9  # torch, transformers, optimum and a runtime, imported
 FREE_BELOW_BYTES = 2e8  # a model with smaller weights runs wherever the toolchain can be installed
@@ -60,6 +62,8 @@ def check(slug: str, stage: str) -> None:
     need, spec = NEEDS.get(stage), _spec(slug)
     if need is None or spec is None or weight_bytes(spec) < FREE_BELOW_BYTES:
         return
+    if stage in get_args(Step) and not any(row(variant).step == stage for variant in spec.variants):
+        return  # it builds nothing of this model
     weights, what = weight_bytes(spec), f"{stage} of {slug}"
     wanted, (there, limit) = TOOLCHAIN_BYTES + need.memory * weights, available_memory()
     if wanted > there:

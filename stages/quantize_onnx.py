@@ -7,6 +7,7 @@ Presets that resolve to the same settings are quantised once.
 import tempfile
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,10 @@ def gentler_recipes(parent: Path, preset: Any, gate: Gate | None) -> Iterator[Re
     assert gate is not None  # without one nobody asks for a second recipe
     with tempfile.TemporaryDirectory() as scratch:
         batches = gate.batches(SENSITIVITY_PAIRS)
-        ranked = in_child(sensitivity.ranked_onnx, parent, batches, Path(scratch), weights=parent)
+        work = Path(scratch)
+        ranked = sensitivity.or_nothing(
+            partial(in_child, sensitivity.ranked_onnx, parent, batches, work, weights=parent)
+        )
     names: list[str] = []
     for count, names in sensitivity.steps(ranked):
         yield recipe(f"float-{count}-most-sensitive", **attention, nodes_to_exclude=names, per_channel=True)

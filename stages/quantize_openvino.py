@@ -81,6 +81,8 @@ def gentler_recipes(parent: Path, overrides: dict[str, Any], gate: Gate | None) 
     """
 
     def recipe(name: str, **changes: Any) -> Recipe:
+        if "ignored_scope" in changes:
+            changes["ignored_scope"] = _joined(overrides.get("ignored_scope") or {}, changes["ignored_scope"])
         return Recipe(name=name, changes=changes, settings={**plain(overrides), **plain(changes)})
 
     attention = _scope()
@@ -91,7 +93,8 @@ def gentler_recipes(parent: Path, overrides: dict[str, Any], gate: Gate | None) 
     yield recipe("no-smooth-quant", ignored_scope=attention, smooth_quant_alpha=-1)
     yield recipe("reduced-range", ignored_scope=attention, overflow_fix="enable")
     assert gate is not None  # without one nobody asks for a second recipe
-    ranked = in_child(sensitivity.ranked_openvino, parent, gate.batches(SENSITIVITY_PAIRS), weights=None)
+    batches = gate.batches(SENSITIVITY_PAIRS)
+    ranked = sensitivity.or_nothing(partial(in_child, sensitivity.ranked_openvino, parent, batches, weights=None))
     for count, names in sensitivity.steps(ranked):
         yield recipe(f"float-{count}-most-sensitive", ignored_scope=_scope(names=names))
     yield recipe("full-bias-correction", ignored_scope=_scope(ends=True), fast_bias_correction=False)
@@ -102,10 +105,10 @@ def weight_recipes(overrides: dict[str, Any]) -> Iterator[Recipe]:
     """int8 weights, per channel; then asymmetric ones; then with float embeddings and head."""
 
     def recipe(name: str, **changes: Any) -> Recipe:
-        changes = {WEIGHTS_ONLY: True, "bits": 8, **changes}
-        return Recipe(name=name, changes=changes, settings={**plain(overrides), **plain(changes)})
+        changes = {WEIGHTS_ONLY: True, "bits": 8, "sym": True, **overrides, **changes}
+        return Recipe(name=name, changes=changes, settings=plain(changes))
 
-    yield recipe(PLAIN, sym=True)
+    yield recipe(PLAIN)
     yield recipe("asymmetric", sym=False)
     yield recipe("float-embeddings-and-head", sym=False, ignored_scope=_scope(ends=True))
 
@@ -114,6 +117,15 @@ def _scope(*, ends: bool = False, names: Sequence[str] = ()) -> dict[str, Any]:
     """nncf's ignored scope: products of two activations; with `ends`, embeddings and head; and `names`."""
     scope: dict[str, Any] = {"patterns": [ATTENTION, *([HEAD] if ends else [])], "validate": False}
     return scope | ({"types": ["Gather"]} if ends else {}) | ({"names": list(names)} if names else {})
+
+
+def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Two ignored scopes: what either ignores."""
+    joined = {**one, **other}
+    for name in one.keys() & other.keys():
+        if isinstance(one[name], list):
+            joined[name] = [*one[name], *(item for item in other[name] if item not in one[name])]
+    return joined
 
 
 def calibration_rows(slug: str, inputs: tuple[str, ...]) -> Rows:

@@ -10,6 +10,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,8 @@ class Gate:
                 execution_precision=row.execution_precision,
             )
             batch_size = self.params.parity.batch_size
-            logits = scoring.logits(session, self._tokenizer(built), self.pairs, batch_size=batch_size)
-            session.close()
+            with closing(session):
+                logits = scoring.logits(session, self._tokenizer(built), self.pairs, batch_size=batch_size)
             if not np.isfinite(logits).all():
                 raise OverflowError("it returns infinite logits")
         except Exception as error:  # a runtime may refuse a graph in any way it likes
@@ -216,7 +217,7 @@ def search(gate: Gate | None, row: VariantRow, folder: Path, recipes: Iterable[R
     winner = kept or plain
     recovery, cost = None, None
     if len(attempts) > 1 and gate is not None:
-        if kept is not None:
+        if kept is not None and attempts[0].score_max_abs is not None:  # else the plain graph does not even run
             cost = gate.time(row, plain[1], kept[1], kept[2])
             print(f"{row.id:24} kept {kept[0].name}, {cost.speed_ratio:.2f}x the plain recipe's speed", flush=True)
         recovery = Recovery(

@@ -5,7 +5,7 @@ The measure is local (relative error of the product), as in onnxruntime's qdq_lo
 layers make of it, and finds what breaks int8 in practice, channels that are far larger than the others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stages import onnx_graph, sidecars
 from stages.copying import copy_file
+from stages.errors import BuildError, first_line
 from stages.onnx_int8 import quantised_name
 
 Array = NDArray[np.float32]
@@ -90,6 +91,17 @@ def ranked_openvino(parent: Path, batches: Sequence[Batch]) -> list[str]:
             left = np.asarray(found[first + i], dtype=np.float32).reshape(-1, weight.shape[0])
             errors[node.get_friendly_name()] += product_error(left, weight)
     return _most_sensitive_first(errors)
+
+
+def or_nothing(ranking: Callable[[], list[str]]) -> list[str]:
+    """The ranking, or none where it cannot be had: other recipes need none, and go on."""
+    try:
+        return ranking()
+    except BuildError:
+        raise
+    except Exception as error:  # a runtime may refuse a graph in any way it likes, and a child may be killed
+        print(f"the most sensitive layers cannot be found: {first_line(error)}", flush=True)
+        return []
 
 
 def steps(names: Sequence[str]) -> Iterator[tuple[int, list[str]]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from artificer.manifest import Attempt
-from stages import onnx_int8, openvino_weights, recovery, sensitivity, sidecars
+from stages import onnx_int8, openvino_weights, quantize_openvino, recovery, sensitivity, sidecars
 from stages.build import Built
 from stages.errors import RegistryError
 from stages.recovery import Cost, Gate, Outcome, Recipe
@@ -289,3 +289,27 @@ def test_optional_variants_are_built_where_an_entry_lists_them(variant_id: str) 
     assert len(entry.selected_variants()) == 12
     with pytest.raises(RegistryError, match="is made from `openvino`"):
         check_entry("m", {**raw, "variants": {"include": ["onnx"], "optional": [variant_id]}}, REGISTRY)
+
+
+def test_a_ranking_that_cannot_be_had_leaves_the_other_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    """A child that is killed while it measures is no reason to lose what was built."""
+
+    def broken() -> list[str]:
+        raise RuntimeError("its process was killed")
+
+    assert list(sensitivity.steps(sensitivity.or_nothing(broken))) == []
+    assert "cannot be found: its process was killed" in capsys.readouterr().out
+
+
+def test_a_recipe_of_params_holds_for_int8_weights() -> None:
+    """Its fields come before the defaults; a gentler recipe changes what makes it gentler, and nothing else."""
+    plain, asymmetric, *_ = quantize_openvino.weight_recipes({"bits": 4, "sym": True})
+    assert (plain.changes["bits"], plain.changes["sym"]) == (4, True)
+    assert (asymmetric.changes["bits"], asymmetric.changes["sym"]) == (4, False)
+
+
+def test_a_gentler_recipe_ignores_what_params_ignores_too() -> None:
+    """A layer that a recipe of params.yaml keeps in float stays there."""
+    recipes = quantize_openvino.gentler_recipes(Path("ir.xml"), {"ignored_scope": {"patterns": [".*mine.*"]}}, None)
+    next(recipes)  # the plain one
+    assert ".*mine.*" in next(recipes).changes["ignored_scope"]["patterns"]
