@@ -298,7 +298,7 @@ def test_a_ranking_that_cannot_be_had_leaves_the_other_recipes(capsys: pytest.Ca
         raise RuntimeError("its process was killed")
 
     assert list(sensitivity.steps(sensitivity.or_nothing(broken))) == []
-    assert "cannot be found: its process was killed" in capsys.readouterr().out
+    assert "cannot be found: RuntimeError: its process was killed" in capsys.readouterr().out
 
 
 def test_a_recipe_of_params_holds_for_int8_weights() -> None:
