@@ -40,10 +40,10 @@ class Need(Struct, frozen=True):
 NEEDS: dict[str, Need] = {
     "reference": Need(memory=1.6),
     "export_onnx": Need(memory=4.0, disk=2.0, kept=1.0),
-    "optimize": Need(memory=2.6, disk=5.5, kept=3.5),
-    "quantize_onnx": Need(memory=4.0, disk=2.5, kept=1.6),
+    "optimize": Need(memory=3.2, disk=5.5, kept=3.5),
+    "quantize_onnx": Need(memory=4.3, disk=2.5, kept=1.6),
     "export_openvino": Need(memory=1.5, disk=1.0, kept=1.0),
-    "quantize_openvino": Need(memory=4.5, disk=1.0, kept=0.5),
+    "quantize_openvino": Need(memory=3.2, disk=1.0, kept=0.5),
     "parity": Need(memory=3.2),
     "benchmark": Need(memory=3.2),
 }
