@@ -8,6 +8,7 @@ byte, ORTOptimizer's; a test holds this.
 """
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ DISABLED_BEFORE_FUSIONS = (
     "BiasSoftmaxFusion",
 )
 # Symbolic shape inference copies the graph for every nested one, again and again: minutes for DeBERTa's. The fusions do
-# without.
+# without; the conversion to float16 needs types, and gets them from onnxruntime.
 CONTROL_FLOW = ("If", "Loop", "Scan")
 HALF_FILE = "half"
 # Shorter weights (biases, norms) stay in the graph: shape inference reads such values, and some fusions look at many.
@@ -70,7 +71,7 @@ def optimize_graph(parent: Path, target: Path, config: Any, settings: Any) -> No
             else:
                 optimizer = MODEL_TYPES[model_type][0](model, heads, hidden)
             if settings.fp16:
-                _convert_to_half(optimizer)
+                _convert_to_half(optimizer, symbolic_shapes=not settings.disable_shape_inference)
             sidecars.spill(optimizer.model, Path("packed"))
             optimizer.save_model_to_file(target.name)
         del model, optimizer
@@ -121,7 +122,7 @@ def _load_light(light: Path) -> Any:
     return model
 
 
-def _convert_to_half(optimizer: Any) -> None:
+def _convert_to_half(optimizer: Any, *, symbolic_shapes: bool) -> None:
     """onnxruntime's conversion to float16, of a graph whose weights are in the working directory.
 
     The converter changes types; the weights' values are converted here, before, with its own function, into a second
@@ -129,8 +130,10 @@ def _convert_to_half(optimizer: Any) -> None:
     """
     import numpy as np
     import onnx
-    from onnxruntime.transformers.float16 import convert_np_to_float16
+    from onnxruntime.transformers.float16 import convert_float_to_float16, convert_np_to_float16
 
+    if not symbolic_shapes:
+        _infer_types(optimizer.model)
     here = Path()
     origins: dict[int, sidecars.Span] = {}
     with (here / HALF_FILE).open("wb") as out:
@@ -144,12 +147,44 @@ def _convert_to_half(optimizer: Any) -> None:
             out.write(b"\0" * (-out.tell() % sidecars.ALIGNMENT))
             origins[offset] = span
             sidecars.point(span.tensor, HALF_FILE, offset, span.length // 2)
-    optimizer.convert_float_to_float16(use_symbolic_shape_infer=True, keep_io_types=True)
+    if symbolic_shapes:
+        optimizer.convert_float_to_float16(keep_io_types=True)
+    else:  # the same, without the inference
+        optimizer.initialize(convert_float_to_float16(optimizer.model, keep_io_types=True, disable_shape_infer=True))
+        optimizer.remove_cascaded_cast_nodes()
+        optimizer.remove_useless_cast_nodes()
     for tensor in sidecars.tensors(optimizer.model):
         places = {entry.key: entry.value for entry in tensor.external_data}
         if places.get("location") == HALF_FILE and tensor.data_type == onnx.TensorProto.FLOAT:
             origin = origins[int(places["offset"])]
             sidecars.point(tensor, origin.location, origin.offset, origin.length)
+
+
+def _infer_types(model: Any) -> None:
+    """Add the element type of every value to a graph whose weights are in the working directory.
+
+    onnxruntime knows the types of its own fused operators, and writes them into a graph that it saves as it is.
+    """
+    import onnx
+    import onnxruntime
+
+    folder = Path("typed")
+    folder.mkdir()
+    sidecars.spill(model, Path("spilled"))
+    untyped, typed = Path("untyped.onnx"), folder / "typed.onnx"
+    untyped.write_bytes(model.SerializeToString())
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.optimized_model_filepath = str(typed)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+    onnxruntime.InferenceSession(str(untyped), options, providers=["CPUExecutionProvider"])
+    known = {value.name for value in model.graph.value_info}
+    for value in onnx.load(str(typed), load_external_data=False).graph.value_info:
+        if value.name not in known and value.type.tensor_type.elem_type:
+            value.type.tensor_type.ClearField("shape")
+            model.graph.value_info.append(value)
+    shutil.rmtree(folder)
+    untyped.unlink()
 
 
 def _save_whole(graph: Path, target: Path) -> None:

@@ -77,6 +77,23 @@ def tiny_modernbert(folder: Path, *, seed: int = 1, positions: int = 8192) -> Pa
     return folder
 
 
+def tiny_deberta(folder: Path, *, seed: int = 1) -> Path:
+    """A DeBERTa-v2 of two layers as DeBERTa-v3's: relative positions in buckets, exported as nested graphs."""
+    import torch
+    from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
+
+    _word_tokenizer(folder, ("[CLS]", "[PAD]", "[SEP]", "[UNK]"), "[CLS] $A [SEP] $B [SEP]", 512)
+    settings = {**_SMALL, "num_hidden_layers": 2, "max_position_embeddings": 512, "type_vocab_size": 0}
+    positions = {"relative_attention": True, "position_buckets": 256, "pos_att_type": ["p2c", "c2p"]}
+    torch.manual_seed(seed)
+    config = DebertaV2Config(
+        **settings, **positions, norm_rel_ebd="layer_norm", share_att_key=True, position_biased_input=False,
+        max_relative_positions=-1, pad_token_id=1,
+    )  # fmt: skip
+    DebertaV2ForSequenceClassification(config).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
 def add_outliers(folder: Path, factor: float, channels: int, *, of: str = "values") -> Path:
     """Make the first channels of every attention `factor` times larger, and what they meet so much smaller.
 

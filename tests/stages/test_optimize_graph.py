@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 
 from stages import optimize_graph, sidecars, torch_model
-from tests.stages.checkpoints import tiny_bert
+from tests.stages.checkpoints import tiny_bert, tiny_deberta
 
 pytestmark = pytest.mark.toolchain
 LEVELS = ("O1", "O2", "O3", "O4")
@@ -20,9 +21,19 @@ LEVELS = ("O1", "O2", "O3", "O4")
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint with `onnx/model.onnx`."""
+    return export(tiny_bert(tmp_path_factory.mktemp("optimize") / "source"))
+
+
+@pytest.fixture(scope="module")
+def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a model whose graph has graphs inside."""
+    return export(tiny_deberta(tmp_path_factory.mktemp("nested") / "source"))
+
+
+def export(folder: Path) -> Path:
+    """Add `onnx/model.onnx` to a checkpoint."""
     from optimum.exporters.onnx import onnx_export_from_model
 
-    folder = tiny_bert(tmp_path_factory.mktemp("optimize") / "source")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter traces Python branches, and says so
         onnx_export_from_model(
@@ -93,6 +104,29 @@ def test_a_parent_with_a_sidecar_gives_a_graph_with_a_sidecar(
     expected, actual = weights(whole), weights(found)
     assert {name: array.dtype for name, array in actual.items()} == {n: a.dtype for n, a in expected.items()}
     assert all(np.array_equal(actual[name], expected[name]) for name in expected)
+
+
+def logits(graph: Path) -> Any:
+    """What a graph says to three rows of 20 tokens."""
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    rows = np.random.default_rng(0).integers(4, 200, (3, 20))
+    given = {"input_ids": rows, "attention_mask": np.ones_like(rows)}
+    return session.run(None, {value.name: given[value.name] for value in session.get_inputs()})[0]
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # transformers' DeBERTa does
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_graph_with_nested_graphs_keeps_its_logits(nested: Path, tmp_path: Path, level: str) -> None:
+    """DeBERTa's positions are nested graphs; O4 keeps those, and stores its weights in half precision."""
+    parent = nested / "onnx" / "model.onnx"
+    assert {node.op_type for node in onnx.load(str(parent)).graph.node} & set(optimize_graph.CONTROL_FLOW)
+    found = optimised(nested, level, parent, tmp_path / "ours")
+    assert np.allclose(logits(found), logits(parent), rtol=0, atol=1e-2 if level == "O4" else 1e-3)
+    assert [path.name for path in found.parent.iterdir()] == [found.name]
+    if level == "O4":
+        assert {a.dtype for a in weights(found).values() if a.dtype.kind == "f" and a.size > 100} == {
+            np.dtype(np.float16)
+        }
 
 
 def test_a_truncated_sidecar_of_the_parent_is_one_clear_error(exported: Path, tmp_path: Path) -> None:
