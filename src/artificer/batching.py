@@ -46,6 +46,12 @@ def step(length: int, max_length: int) -> int:
     return max(length, min(-(-length // size) * size, max_length))
 
 
+def full_batches(max_length: int, max_rows: int) -> list[tuple[int, int]]:
+    """Rows and width of every batch that `plan` fills with `step` as `widen` and its own budget; narrow ones first."""
+    widths = sorted({step(length, max_length) for length in range(1, min(max_length, MAX_TOKENS) + 1)})
+    return [(min(max_rows, MAX_TOKENS // width), width) for width in widths]
+
+
 def plan(
     lengths: Sequence[int] | NDArray[np.int64],
     *,

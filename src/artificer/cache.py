@@ -1,4 +1,4 @@
-"""Where this package keeps what it can make again: fetched models, stamps, timings."""
+"""Where this package keeps what it can make again: fetched models, compiled ones, stamps, timings."""
 
 import os
 import sys

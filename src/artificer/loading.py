@@ -5,10 +5,11 @@ import logging
 import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from artificer import host as hosts
 from artificer.backends import Session, open_session
+from artificer.backends.compiled import CompiledModels
 from artificer.cache import cache_folder
 from artificer.errors import (
     ArtificerError,
@@ -23,7 +24,7 @@ from artificer.explain import Explanation
 from artificer.golden import self_test as run_self_test
 from artificer.index import REGISTRY_VARIABLE, SLUG, Channel
 from artificer.integrity import Verify, check_sidecars, verify_files
-from artificer.manifest import MANIFEST_FILE, Device, Host, Manifest, Runtime
+from artificer.manifest import MANIFEST_FILE, Device, Host, Manifest, Runtime, Variant
 from artificer.reranker import OnTruncate, Reranker
 from artificer.select import PACKAGES, Candidate, Choice, Objective, Policy, select
 from artificer.tokenization import PairTokenizer
@@ -69,13 +70,13 @@ def load(
         threads: compute threads; None honours the affinity mask and the cgroup's quota (`host.thread_count`).
         max_length: cut pairs at fewer tokens than the model allows.
         on_truncate: what to do about pairs that are cut: `ok`, `warn` or `error`.
-        verify: `stamp` hashes files that changed since they were last hashed, `full` hashes all.
+        verify: `stamp` hashes files that changed since they were last hashed, `full` hashes all and compiles anew.
         self_test: score the manifest's golden pairs first.
         autotune: measure the admissible variants here, once; later loads use the kept result.
         warm: compile the shapes of single requests now instead of at their first use (see `Reranker.warm`).
         max_pending: calls of the asynchronous methods that may wait before `OverloadedError`.
         offline: open no socket; None reads `HF_HUB_OFFLINE`.
-        cache: where fetched models, stamps and timings are kept; None for `cache.cache_folder()`.
+        cache: where fetched and compiled models, stamps and timings are kept; None for `cache.cache_folder()`.
         registry: a folder or Hub repo with an index to look `source` up in; None reads `ARTIFICER_REGISTRY` for a bare
             name. See `registry.Registry`.
         channel: of the registry: `stable` or `candidate`.
@@ -135,7 +136,7 @@ def load(
     count, counted = (threads, "given to load") if threads is not None else hosts.thread_count()
     if count < 1:
         raise SelectionError(f"threads: expected at least 1, found {threads}.")
-    opener = _Opener(folder, fetch, manifest, found_sha256, count, max_length, kept / "stamps", verify, self_test)
+    opener = _Opener(folder, fetch, manifest, found_sha256, count, max_length, kept, verify, self_test)
     choice = select(manifest, here, policy, variant)
     if autotune and variant is None:
         from artificer.autotune import autotuned
@@ -211,12 +212,12 @@ class _Opener:
         manifest_sha256: str,
         threads: int,
         max_length: int | None,
-        stamps: Path,
+        cache: Path,
         verify: Verify,
         self_test: bool,
     ):
         self.folder, self.manifest, self.manifest_sha256, self.threads = folder, manifest, manifest_sha256, threads
-        self._fetch, self._stamps, self._verify, self._self_test = fetch, stamps, verify, self_test
+        self._fetch, self._cache, self._verify, self._self_test = fetch, cache, verify, self_test
         self._hashed = self._ensure(tuple(entry.path for entry in manifest.files))
         self._max_length = max_length
         self.tokenizer = self._tokenizer(max_length or manifest.max_length)
@@ -233,6 +234,7 @@ class _Opener:
             threads=self.threads,
             execution_precision=candidate.precision if variant.runtime == "openvino" else None,
             device=candidate.device,
+            kept=self._compiled(variant, hashed),
         )
         try:
             if variant.runtime == "openvino" and session.execution_precision != candidate.precision:
@@ -257,8 +259,16 @@ class _Opener:
         wanted = set(paths)
         entries = [entry for entry in self.manifest.published_files() if entry.path in wanted]
         return verify_files(
-            self.folder, entries, manifest_sha256=self.manifest_sha256, stamps=self._stamps, mode=self._verify
+            self.folder, entries, manifest_sha256=self.manifest_sha256, stamps=self._cache / "stamps", mode=self._verify
         )
+
+    def _compiled(self, variant: Variant, hashed: int) -> CompiledModels | None:
+        """What was compiled from these very files; adding to it only where the cache outlives the process, as it has if
+        nothing had to be hashed."""
+        if self._verify == "full":
+            return None
+        files = {PurePosixPath(entry.path).name: entry.sha256 for entry in variant.files}
+        return CompiledModels(self._cache / "compiled", files, adds=hashed == 0)
 
     def _tokenizer(self, max_length: int) -> PairTokenizer:
         info = self.manifest.tokenizer

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from artificer.activations import Activator, activator
 from artificer.aio import Gate
-from artificer.backends import Session
-from artificer.batching import buckets
+from artificer.backends import Inputs, Session
+from artificer.batching import buckets, full_batches
 from artificer.errors import ClosedError, InputError
 from artificer.explain import Explanation
 from artificer.manifest import Manifest
@@ -24,6 +24,7 @@ from artificer.tokenization import Encoded, Pair, PairTokenizer
 
 OnTruncate = Literal["ok", "warn", "error"]
 Ranking = list[dict[str, Any]]
+DEFAULT_ROWS = 32  # CrossEncoder's batch_size
 
 
 class TruncationWarning(UserWarning):
@@ -76,7 +77,7 @@ class Reranker:
         inputs: Any,
         prompt_name: str | None = None,
         prompt: str | None = None,
-        batch_size: int = 32,
+        batch_size: int = DEFAULT_ROWS,
         show_progress_bar: bool | None = None,
         activation_fn: Activator | str | None = None,
         apply_softmax: bool | None = False,
@@ -123,7 +124,7 @@ class Reranker:
         return_documents: bool = False,
         prompt_name: str | None = None,
         prompt: str | None = None,
-        batch_size: int = 32,
+        batch_size: int = DEFAULT_ROWS,
         show_progress_bar: bool | None = None,
         activation_fn: Activator | str | None = None,
         apply_softmax: bool | None = False,
@@ -193,20 +194,24 @@ class Reranker:
         return self._tokenizer.encode(pairs).truncated if pairs else np.zeros(0, dtype=np.bool_)
 
     def warm(self, rows: Sequence[int] = (1,)) -> None:
-        """Open and compile now what the first calls would: what many batches need, and, where the runtime compiles per
-        shape, every width that padding may give, for each number of rows. Costs about one scoring per width.
+        """Open and compile now what the first calls would.
+
+        Where the runtime compiles per shape, that is every width that padding may give for each number of rows, at the
+        price of one scoring each; and, where many batches are computed side by side, the full batches of a call with
+        many pairs too: a second or two for a small model.
         """
         session = self._open_session()
         widths = list(reversed(buckets(min(self.max_length, 512)))) if session.new_shapes_are_dear else [1]
-        batches = [
-            {name: np.ones((count, width), dtype=np.int64) for name in self._tokenizer.inputs}
-            for width in widths
-            for count in rows
-        ]
-        for batch in batches:
-            session.run(batch)
-        for _ in session.run_many(batches[-1:]):
-            pass
+        for width in widths:
+            for count in rows:
+                session.run(self._blank(count, width))
+        if session.at_once > 1:
+            shapes = full_batches(self.max_length, DEFAULT_ROWS) if session.new_shapes_are_dear else [(1, 1)]
+            for _ in session.run_many(self._blank(*shape) for shape in shapes for _ in range(session.at_once)):
+                pass
+
+    def _blank(self, rows: int, width: int) -> Inputs:
+        return {name: np.ones((rows, width), dtype=np.int64) for name in self._tokenizer.inputs}
 
     def close(self) -> None:
         """Give the runtime's memory back; later calls raise ClosedError. Calling it twice is fine."""

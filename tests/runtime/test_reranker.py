@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artificer import scoring
-from artificer.batching import bucket, buckets, plan, step
+from artificer.batching import bucket, buckets, full_batches, plan, step
 from artificer.errors import ClosedError, DeadlineError, InputError, OverloadedError, ScoreError
 from artificer.loading import load
 from artificer.reranker import Reranker, TruncationWarning
@@ -305,6 +305,26 @@ def test_warming_runs_every_width_of_single_requests(published: Path) -> None:
         session.run = lambda inputs: (seen.append(inputs["input_ids"].shape), real(inputs))[1]
         warm.warm()
         assert [width for _, width in seen] == sorted(buckets(64), reverse=True)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_warming_runs_every_full_batch_in_every_lane(published: Path, threads: int) -> None:
+    """Each lane compiles for itself; without lanes such batches are as dear as the calls that they would spare."""
+    with load(published, variant="openvino-qint8", threads=threads, max_length=64) as reranker:
+        seen: list[tuple[int, ...]] = []
+        session: Any = reranker._session
+        real = session.run_many
+        session.run_many = lambda batches: real([seen.append(b["input_ids"].shape) or b for b in batches])
+        reranker.warm()
+        assert seen == ([] if threads == 1 else [s for s in full_batches(64, 32) for _ in range(threads)])
+
+
+@given(st.integers(1, 512), st.sampled_from([16, 64, 500, 512]))
+def test_many_pairs_of_one_length_make_only_full_batches_that_are_known(length: int, max_length: int) -> None:
+    """What warming compiles is what a call with many pairs meets, but for its last batch."""
+    lengths = [min(length, max_length)] * 200
+    batches = plan(lengths, max_rows=32, widen=partial(step, max_length=max_length))
+    assert {(len(batch.indices), batch.width) for batch in batches[:-1]} <= set(full_batches(max_length, 32))
 
 
 @given(

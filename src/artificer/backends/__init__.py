@@ -3,13 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from artificer.errors import MissingRuntimeError
 from artificer.manifest import Device, ExecutionPrecision, Runtime
+
+if TYPE_CHECKING:
+    from artificer.backends.compiled import CompiledModels
 
 Inputs = Mapping[str, NDArray[np.int64]]
 
@@ -20,7 +23,8 @@ class Session(Protocol):
     at once than there are compute threads, so that memory does not grow with the callers.
 
     `execution_precision` is what it really computes in where the graph says float32; `new_shapes_are_dear` says that
-    the runtime compiles for every input shape that it has not seen, so that padding lengths to a few buckets pays.
+    the runtime compiles for every input shape that it has not seen, so that padding lengths to a few buckets pays;
+    `at_once` is how many batches `run_many` computes side by side.
     """
 
     @property
@@ -34,6 +38,9 @@ class Session(Protocol):
 
     @property
     def new_shapes_are_dear(self) -> bool: ...  # noqa: D102
+
+    @property
+    def at_once(self) -> int: ...  # noqa: D102
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`, of `[batch, length]` token arrays, as soon as possible."""
@@ -62,8 +69,11 @@ def open_session(
     threads: int,
     execution_precision: ExecutionPrecision | None = "f32",
     device: Device = "cpu",
+    kept: "CompiledModels | None" = None,
 ) -> Session:
-    """Open `graph` with `threads` compute threads; of the runtimes, onnxruntime alone takes the device `cuda`.
+    """Open `graph` with `threads` compute threads.
+
+    Of the runtimes, onnxruntime alone takes the device `cuda`, and OpenVINO alone has compiled models to keep.
 
     `execution_precision=None` leaves the precision to the runtime: the session then reports what it really uses.
 
@@ -79,5 +89,7 @@ def open_session(
         raise MissingRuntimeError(
             f"{graph.name} needs {package}, which is not installed: pip install 'artificer[{extra}]'"
         ) from None
-    options = {} if device == "cpu" else {"device": device}
+    options: dict[str, object] = {} if device == "cpu" else {"device": device}
+    if runtime == "openvino":
+        options["kept"] = kept
     return opener(graph, threads=threads, execution_precision=execution_precision, **options)

@@ -120,6 +120,7 @@ class LanedSession:
 
     def __init__(self, lanes: Lanes | None):
         self._lanes = lanes
+        self.at_once = 1 if lanes is None else lanes.count
         self._turn = threading.Lock()
         self._closed = False
 

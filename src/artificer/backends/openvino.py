@@ -1,20 +1,23 @@
 """OpenVINO IR on the CPU plugin."""
 
+import logging
 import sys
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
+from artificer.backends.compiled import CompiledModels
 from artificer.backends.lanes import LanedSession, Lanes, Run, pays
 from artificer.manifest import ExecutionPrecision, Runtime
 
+logger = logging.getLogger("artificer")
 _CONVERTER = "openvino.tools.ovc"
 
 
@@ -59,25 +62,40 @@ ov = _import_openvino()
 _prime(ov)
 
 
+class _Compiled(NamedTuple):
+    """A compiled model, and the memory that it may refer to."""
+
+    model: Any
+    memory: NDArray[np.uint8] | None
+
+
 class OpenVinoSession(LanedSession):
     """A model compiled for one batch at a time on all threads; for lanes it is compiled again, a stream per thread."""
 
     runtime: Runtime = "openvino"
     new_shapes_are_dear = True
 
-    def __init__(self, graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None):
+    def __init__(
+        self,
+        graph: Path,
+        *,
+        threads: int,
+        execution_precision: ExecutionPrecision | None,
+        kept: CompiledModels | None = None,
+    ):
         def opened() -> Run:
-            streams = _compile(graph, threads, execution_precision, streams=threads)
+            streams = _compile(graph, threads, execution_precision, streams=threads, kept=kept)
             requests: SimpleQueue[_Request] = SimpleQueue()
             for _ in range(threads):
                 requests.put(_Request(streams))
             return partial(_with_any, requests)
 
         super().__init__(Lanes(threads, graph, opened) if pays(graph, threads) else None)
-        model = _compile(graph, threads, execution_precision, streams=1)
-        self.input_names = tuple(node.get_any_name() for node in model.inputs)
-        self.execution_precision: ExecutionPrecision = model.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self._request: _Request | None = _Request(model)
+        compiled = _compile(graph, threads, execution_precision, streams=1, kept=kept)
+        self.input_names = tuple(node.get_any_name() for node in compiled.model.inputs)
+        precision: ExecutionPrecision = compiled.model.get_property("INFERENCE_PRECISION_HINT").to_string()
+        self.execution_precision = precision
+        self._request: _Request | None = _Request(compiled)
 
     def _compute(self, inputs: Inputs) -> NDArray[np.float32]:
         assert self._request is not None
@@ -90,7 +108,8 @@ class OpenVinoSession(LanedSession):
 class _Request:
     """An inference request with its output; for one thread at a time."""
 
-    def __init__(self, model: Any):
+    def __init__(self, compiled: _Compiled):
+        model, self._memory = compiled
         names = [name for node in model.outputs for name in node.get_names()]
         self._output = model.output("logits" if "logits" in names else 0)
         self._request = model.create_infer_request()
@@ -109,7 +128,14 @@ def _with_any(requests: "SimpleQueue[_Request]", inputs: Inputs) -> NDArray[np.f
         requests.put(request)
 
 
-def _compile(graph: Path, threads: int, execution_precision: ExecutionPrecision | None, *, streams: int) -> Any:
+def _compile(
+    graph: Path,
+    threads: int,
+    execution_precision: ExecutionPrecision | None,
+    *,
+    streams: int,
+    kept: CompiledModels | None,
+) -> _Compiled:
     options: dict[str, Any] = {
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
@@ -117,9 +143,32 @@ def _compile(graph: Path, threads: int, execution_precision: ExecutionPrecision 
     }
     if execution_precision is not None:
         options["INFERENCE_PRECISION_HINT"] = execution_precision
-    return ov.Core().compile_model(str(graph), "CPU", options)
+    core = ov.Core()
+    if kept is None:
+        return _Compiled(core.compile_model(str(graph), "CPU", options), None)
+    facts = {
+        "openvino": ov.get_version(),
+        "cpu": core.get_property("CPU", "FULL_DEVICE_NAME"),
+        "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        "options": options,
+    }
+    memory = kept.find(facts)
+    if memory is not None:
+        try:
+            return _Compiled(core.import_model(ov.Tensor(memory, shared_memory=True), "CPU", options), memory)
+        except RuntimeError as error:
+            logger.info("a compiled model of %s is compiled again: %s", graph.name, str(error).splitlines()[0])
+    model = core.compile_model(str(graph), "CPU", options)
+    kept.keep(facts, graph, model)
+    return _Compiled(model, None)
 
 
-def open_session(graph: Path, *, threads: int, execution_precision: ExecutionPrecision | None) -> OpenVinoSession:
+def open_session(
+    graph: Path,
+    *,
+    threads: int,
+    execution_precision: ExecutionPrecision | None,
+    kept: CompiledModels | None = None,
+) -> OpenVinoSession:
     """See `artificer.backends.open_session`."""
-    return OpenVinoSession(graph, threads=threads, execution_precision=execution_precision)
+    return OpenVinoSession(graph, threads=threads, execution_precision=execution_precision, kept=kept)
