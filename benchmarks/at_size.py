@@ -138,7 +138,8 @@ def variant_line(result: dict[str, Any], variant: dict[str, Any]) -> str:
         speed, peak = f"{product ** (1 / len(ratios)):.2f}x", f"{subjects[0]['peak_memory_bytes'] / 1e9:.1f}"
     recovery = variant.get("recovery") or {}
     tried = ", ".join(f"{a['recipe']} {a['score_mean_abs']}" for a in recovery.get("attempts", []))
-    reasons = "; ".join([variant.get("reason") or "", *(proof["reasons"] if proof else []), tried]).strip("; ")
+    said = [variant["reason"]] if variant.get("reason") else proof["reasons"] if proof else []
+    reasons = "; ".join([*said, tried]).strip("; ")
     megabytes = sum(entry["size"] for entry in variant.get("files") or []) / 1e6
     cells = (f"{f[name]:.1e}" if name in f else "-" for name in ("score_max_abs", "score_mean_abs"))
     rank = f"{f['spearman']:.5f}" if f.get("spearman") is not None else "-"

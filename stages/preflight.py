@@ -41,7 +41,7 @@ NEEDS: dict[str, Need] = {
     "reference": Need(memory=1.6),
     "export_onnx": Need(memory=4.0, disk=2.0, kept=1.0),
     "optimize": Need(memory=3.2, disk=5.5, kept=3.5),
-    "quantize_onnx": Need(memory=4.3, disk=2.5, kept=1.6),
+    "quantize_onnx": Need(memory=5.4, disk=2.5, kept=1.6),
     "export_openvino": Need(memory=1.5, disk=1.0, kept=1.0),
     "quantize_openvino": Need(memory=3.2, disk=1.0, kept=0.5),
     "parity": Need(memory=3.2),
