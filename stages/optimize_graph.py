@@ -151,6 +151,7 @@ def _convert_to_half(optimizer: Any, *, symbolic_shapes: bool) -> None:
         optimizer.convert_float_to_float16(keep_io_types=True)
     else:  # the same, without the inference
         optimizer.initialize(convert_float_to_float16(optimizer.model, keep_io_types=True, disable_shape_infer=True))
+        optimizer.disable_shape_inference()  # `initialize` has enabled it again
         optimizer.remove_cascaded_cast_nodes()
         optimizer.remove_useless_cast_nodes()
     for tensor in sidecars.tensors(optimizer.model):
@@ -177,6 +178,7 @@ def _infer_types(model: Any) -> None:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.optimized_model_filepath = str(typed)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+    options.add_session_config_entry("session.disable_prepacking", "1")  # it copies weights, for nothing here
     onnxruntime.InferenceSession(str(untyped), options, providers=["CPUExecutionProvider"])
     known = {value.name for value in model.graph.value_info}
     for value in onnx.load(str(typed), load_external_data=False).graph.value_info:

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ import msgspec
 
 from artificer.backends import Session
 from artificer.errors import IntegrityError, ManifestError
+from artificer.files import write_whole
 from artificer.manifest import Host
 from artificer.scoring import score_encoded
 from artificer.select import Candidate, Choice, Objective
@@ -98,10 +100,6 @@ def _read(place: Path) -> Timings | None:
 
 
 def _write(place: Path, timings: Timings) -> None:
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_suffix(f".{time.monotonic_ns()}")
-        temporary.write_bytes(msgspec.json.encode(timings))
-        temporary.replace(place)
-    except OSError:
-        return
+    """Best effort: without a place to write, the next load measures again."""
+    with suppress(OSError):
+        write_whole(place, msgspec.json.encode(timings))

@@ -69,14 +69,6 @@ def fetch_files(
         return fetched
 
 
-def write_atomically(root: Path, path: str, data: bytes) -> None:
-    """Put a small file at `root / path`: temporary, then move."""
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=(root / path).parent, delete=False) as stream:
-        stream.write(data)
-    Path(stream.name).replace(root / path)
-
-
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
     """Hold `root`'s lock, waiting for it; other processes and threads wait meanwhile."""

@@ -17,7 +17,8 @@ from types import ModuleType
 from typing import IO
 
 from artificer.errors import FetchError, ManifestError, MissingRuntimeError
-from artificer.fetch import fetch_files, locked, write_atomically
+from artificer.fetch import fetch_files, locked
+from artificer.files import write_whole
 from artificer.manifest import MANIFEST_FILE, Manifest
 
 logger = logging.getLogger("artificer")
@@ -49,7 +50,7 @@ def open_repo(
         with locked(folder), source.open(MANIFEST_FILE) as stream:
             data = stream.read()
         Manifest.from_json(data)
-        write_atomically(folder, MANIFEST_FILE, data)
+        write_whole(folder / MANIFEST_FILE, data)
 
     def fetch(paths: tuple[str, ...]) -> None:
         data = (folder / MANIFEST_FILE).read_bytes()
@@ -100,7 +101,7 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
             commit = client().HfApi().repo_info(repo, revision=revision).sha
             if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
                 raise FetchError(f"{repo}: the Hub answered with the commit {commit!r}.")
-            write_atomically(reference.parent, reference.name, commit.encode())
+            write_whole(reference, commit.encode())
             return commit
         except (FetchError, MissingRuntimeError):
             raise

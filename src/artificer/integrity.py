@@ -8,15 +8,16 @@ the cache, not in the folder, which may be read-only or shared.
 import hashlib
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import msgspec
 
 from artificer.errors import IntegrityError
+from artificer.files import write_whole
 from artificer.manifest import FileEntry, Runtime, Variant, unsafe_path_reason
 from artificer.onnx_file import external_data
 
@@ -187,10 +188,5 @@ def _read_stamp(place: Path | None, manifest_sha256: str) -> dict[str, Identity]
 
 def _write_stamp(place: Path, stamp: Stamp) -> None:
     """Best effort: without a place to write, the next load hashes again."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as stream:
-            stream.write(msgspec.json.encode(stamp))
-        Path(stream.name).replace(place)
-    except OSError:
-        return
+    with suppress(OSError):
+        write_whole(place, msgspec.json.encode(stamp))

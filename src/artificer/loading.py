@@ -136,7 +136,7 @@ def load(
     count, counted = (threads, "given to load") if threads is not None else hosts.thread_count()
     if count < 1:
         raise SelectionError(f"threads: expected at least 1, found {threads}.")
-    opener = _Opener(folder, fetch, manifest, found_sha256, count, max_length, kept, verify, self_test)
+    opener = _Opener(folder, fetch, manifest, found_sha256, count, max_length, kept, verify, self_test, here.isa)
     choice = select(manifest, here, policy, variant)
     if autotune and variant is None:
         from artificer.autotune import autotuned
@@ -215,9 +215,10 @@ class _Opener:
         cache: Path,
         verify: Verify,
         self_test: bool,
+        isa: tuple[str, ...],
     ):
         self.folder, self.manifest, self.manifest_sha256, self.threads = folder, manifest, manifest_sha256, threads
-        self._fetch, self._cache, self._verify, self._self_test = fetch, cache, verify, self_test
+        self._fetch, self._cache, self._verify, self._self_test, self._isa = fetch, cache, verify, self_test, isa
         self._hashed = self._ensure(tuple(entry.path for entry in manifest.files))
         self._max_length = max_length
         self.tokenizer = self._tokenizer(max_length or manifest.max_length)
@@ -228,13 +229,25 @@ class _Opener:
         assert variant.graph is not None
         hashed = self._hashed + self._ensure(tuple(entry.path for entry in variant.files))
         check_sidecars(self.folder, variant)
+        kept = self._compiled(variant, hashed)
+        try:
+            return self._open(candidate, hashed, kept)
+        except Exception as error:
+            if kept is None or not kept.drop():
+                raise
+            logger.warning("%s is compiled again, its kept model does not do: %s", variant.id, error)
+            return self._open(candidate, hashed, None)
+
+    def _open(self, candidate: Candidate, hashed: int, kept: CompiledModels | None) -> Opened:
+        variant = candidate.variant
+        assert variant.graph is not None
         session = open_session(
             variant.runtime,
             self.folder / variant.graph,
             threads=self.threads,
             execution_precision=candidate.precision if variant.runtime == "openvino" else None,
             device=candidate.device,
-            kept=self._compiled(variant, hashed),
+            kept=kept,
         )
         try:
             if variant.runtime == "openvino" and session.execution_precision != candidate.precision:
@@ -268,7 +281,7 @@ class _Opener:
         if self._verify == "full":
             return None
         files = {PurePosixPath(entry.path).name: entry.sha256 for entry in variant.files}
-        return CompiledModels(self._cache / "compiled", files, adds=hashed == 0)
+        return CompiledModels(self._cache / "compiled", files, machine=self._isa, adds=hashed == 0)
 
     def _tokenizer(self, max_length: int) -> PairTokenizer:
         info = self.manifest.tokenizer

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from artificer.cache import cache_folder
 from artificer.errors import FetchError, IntegrityError, RegistryError, SelfTestError
-from artificer.fetch import write_atomically
+from artificer.files import write_whole
 from artificer.hub import client, is_offline, is_refusal, is_repo_id, open_repo
 from artificer.index import INDEX_FILE, REGISTRY_VARIABLE, Channel, Index, Release
 from artificer.manifest import MANIFEST_FILE, Manifest
@@ -253,6 +253,6 @@ def _read(path: Path) -> Index:
 def _write(folder: Path, name: str, data: bytes) -> None:
     """Best effort: without a place to write there is no copy to start from, and no reason to fail now."""
     try:
-        write_atomically(folder, name, data)
+        write_whole(folder / name, data)
     except OSError as error:
         logger.warning("%s cannot be kept in %s: %s", name, folder, error.strerror)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from artificer.activations import Activator, activator
 from artificer.aio import Gate
 from artificer.backends import Inputs, Session
-from artificer.batching import buckets, full_batches
+from artificer.batching import full_batches, single_widths
 from artificer.errors import ClosedError, InputError
 from artificer.explain import Explanation
 from artificer.manifest import Manifest
@@ -201,13 +201,14 @@ class Reranker:
         many pairs too: a second or two for a small model.
         """
         session = self._open_session()
-        widths = list(reversed(buckets(min(self.max_length, 512)))) if session.new_shapes_are_dear else [1]
+        widths = list(reversed(single_widths(self.max_length))) if session.new_shapes_are_dear else [1]
         for width in widths:
             for count in rows:
                 session.run(self._blank(count, width))
-        if session.at_once > 1:
+        lanes = session.at_once
+        if lanes > 1:
             shapes = full_batches(self.max_length, DEFAULT_ROWS) if session.new_shapes_are_dear else [(1, 1)]
-            for _ in session.run_many(self._blank(*shape) for shape in shapes for _ in range(session.at_once)):
+            for _ in session.run_many(self._blank(*shape) for shape in shapes for _ in range(lanes)):
                 pass
 
     def _blank(self, rows: int, width: int) -> Inputs:

@@ -3,14 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs, Session
-from artificer.batching import MAX_TOKENS, Batch, bucket, plan, step
+from artificer.batching import MAX_TOKENS, Batch, plan
 from artificer.errors import DeadlineError, ScoreError
 from artificer.manifest import Activation
 from artificer.tokenization import Encoded, Pair, PairTokenizer
@@ -79,14 +78,13 @@ def score_encoded(
     Raises:
         DeadlineError: `limits` said stop; batches that were finished are dropped.
     """
-    widths = bucket if len(encoded) == 1 else step
-    widen = partial(widths, max_length=tokenizer.max_length) if session.new_shapes_are_dear else None
-    batches = plan(encoded.lengths, max_rows=batch_size, max_tokens=max_tokens, widen=widen)
+    known_up_to = tokenizer.max_length if session.new_shapes_are_dear else None
+    batches = plan(encoded.lengths, max_rows=batch_size, max_tokens=max_tokens, known_up_to=known_up_to)
 
     def inputs(some: Sequence[Batch]) -> Iterator[Inputs]:
         for batch in some:
             limits.check(done, len(encoded))
-            yield tokenizer.batch(encoded, batch.indices, batch.width)
+            yield tokenizer.batch(encoded, batch.indices, batch.width, batch.rows)
 
     found: NDArray[np.float32] | None = None
     done = 0
@@ -95,10 +93,10 @@ def score_encoded(
     rest = batches[long:]
     many = session.run_many(inputs(rest)) if len(rest) >= MANY_BATCHES else map(session.run, inputs(rest))
     for batch, rows in zip(batches, chain(map(session.run, inputs(batches[:long])), many), strict=True):
-        check_logits(rows, len(batch.indices))
+        check_logits(rows, batch.rows)
         if found is None:
             found = np.empty((len(encoded), rows.shape[1]), dtype=np.float32)
-        found[batch.indices] = rows
+        found[batch.indices] = rows[: len(batch.indices)]
         done += len(batch.indices)
         if progress is not None:
             progress(done, len(encoded))

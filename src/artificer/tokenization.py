@@ -68,15 +68,20 @@ class PairTokenizer:
         )
 
     def batch(
-        self, encoded: Encoded, indices: Sequence[int] | NDArray[np.int64], pad_to: int | None = None
+        self,
+        encoded: Encoded,
+        indices: Sequence[int] | NDArray[np.int64],
+        pad_to: int | None = None,
+        rows: int | None = None,
     ) -> dict[str, NDArray[np.int64]]:
-        """The named inputs of the pairs at `indices`, each `[len(indices), width]`.
+        """The named inputs of the pairs at `indices`, each `[rows, width]`.
 
-        The width is the longest of these pairs, or `pad_to` if that is more.
+        The width is the longest of these pairs, or `pad_to` if that is more. `rows` is the number of pairs if None; of
+        more rows, those behind the pairs repeat the last one, since a row without tokens would give NaN.
         """
         width = max([pad_to or 0, *(len(encoded.ids[i]) for i in indices)])
         left = self.info.padding_side == "left"
-        shape = (len(indices), width)
+        shape = (len(indices) if rows is None else rows, width)
         fill = {"input_ids": self.info.pad_token_id, "attention_mask": 0, "token_type_ids": self.info.pad_token_type_id}
         arrays = {name: np.full(shape, fill[name], dtype=np.int64) for name in self.inputs}
         for row, i in enumerate(indices):
@@ -89,4 +94,6 @@ class PairTokenizer:
                     array[row, place] = 1
                 else:
                     array[row, place] = encoded.type_ids[i]
+        for array in arrays.values():
+            array[len(indices) :] = array[len(indices) - 1]
         return arrays

@@ -3,7 +3,6 @@ import multiprocessing
 import os
 import threading
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artificer import scoring
-from artificer.batching import bucket, buckets, full_batches, plan, step
+from artificer.batching import coarse_width, fine_width, full_batches, plan, single_widths
 from artificer.errors import ClosedError, DeadlineError, InputError, OverloadedError, ScoreError
 from artificer.loading import load
 from artificer.reranker import Reranker, TruncationWarning
@@ -304,12 +303,12 @@ def test_warming_runs_every_width_of_single_requests(published: Path) -> None:
         real = session.run
         session.run = lambda inputs: (seen.append(inputs["input_ids"].shape), real(inputs))[1]
         warm.warm()
-        assert [width for _, width in seen] == sorted(buckets(64), reverse=True)
+        assert [width for _, width in seen] == sorted(single_widths(64), reverse=True)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_warming_runs_every_full_batch_in_every_lane(published: Path, threads: int) -> None:
-    """Each lane compiles for itself; without lanes such batches are as dear as the calls that they would spare."""
+def test_warming_hands_every_full_batch_to_the_lanes_once_for_each(published: Path, threads: int) -> None:
+    """Each compiles for itself; without lanes such batches are as dear as the calls that they would spare."""
     with load(published, variant="openvino-qint8", threads=threads, max_length=64) as reranker:
         seen: list[tuple[int, ...]] = []
         session: Any = reranker._session
@@ -319,41 +318,72 @@ def test_warming_runs_every_full_batch_in_every_lane(published: Path, threads: i
         assert seen == ([] if threads == 1 else [s for s in full_batches(64, 32) for _ in range(threads)])
 
 
-@given(st.integers(1, 512), st.sampled_from([16, 64, 500, 512]))
-def test_many_pairs_of_one_length_make_only_full_batches_that_are_known(length: int, max_length: int) -> None:
-    """What warming compiles is what a call with many pairs meets, but for its last batch."""
-    lengths = [min(length, max_length)] * 200
-    batches = plan(lengths, max_rows=32, widen=partial(step, max_length=max_length))
-    assert {(len(batch.indices), batch.width) for batch in batches[:-1]} <= set(full_batches(max_length, 32))
+@given(st.integers(1, 512), st.sampled_from([16, 64, 500, 512]), st.integers(64, 300))
+def test_many_pairs_of_one_length_make_full_batches_that_warming_knows(length: int, max_length: int, n: int) -> None:
+    """All but the few at the end, whose rows are powers of two below."""
+    lengths = [min(length, max_length)] * n
+    shapes = [(batch.rows, batch.width) for batch in plan(lengths, max_rows=32, known_up_to=max_length)]
+    ((rows, width),) = {shape for shape in full_batches(max_length, 32) if shape[1] == shapes[0][1]}
+    assert shapes[: n // rows] == [(rows, width)] * (n // rows)
+    assert all(fewer <= rows and fewer & (fewer - 1) == 0 for fewer, _ in shapes)
 
 
 @given(
     st.lists(st.integers(1, 700), max_size=60),
     st.integers(1, 40),
     st.integers(1, 4096),
-    st.sampled_from([None, bucket, step]),
+    st.sampled_from([None, 512]),
 )
 def test_a_plan_holds_every_pair_once_within_its_budget(
-    lengths: list[int], rows: int, tokens: int, widths: Any
+    lengths: list[int], rows: int, tokens: int, known_up_to: int | None
 ) -> None:
     """Every position once, no batch above its rows, none above its tokens unless it is a single pair."""
-    widen = partial(widths, max_length=512) if widths else None
-    batches = plan(lengths, max_rows=rows, max_tokens=tokens, widen=widen)
+    batches = plan(lengths, max_rows=rows, max_tokens=tokens, known_up_to=known_up_to)
     assert sorted(int(i) for batch in batches for i in batch.indices) == list(range(len(lengths)))
     for batch in batches:
-        assert 1 <= len(batch.indices) <= rows
+        assert 1 <= len(batch.indices) <= batch.rows <= rows
         assert all(lengths[i] <= batch.width for i in batch.indices)
-        assert len(batch.indices) == 1 or len(batch.indices) * batch.width <= tokens
+        assert batch.rows == 1 or batch.rows * batch.width <= tokens
+        assert len(batch.indices) >= (0.75 if known_up_to else 1) * batch.rows
 
 
-@given(st.integers(1, 3000), st.integers(8, 8192))
-def test_a_bucket_holds_its_length_and_no_more_than_the_model(length: int, max_length: int) -> None:
+def test_a_runtime_that_compiles_per_shape_sees_few_shapes() -> None:
+    """It keeps about a megabyte for each: whatever the lengths and numbers of pairs, there are 120 up to 512 tokens."""
+    dice = np.random.default_rng(0)
+    seen = {
+        (batch.rows, batch.width)
+        for _ in range(3000)
+        for batch in plan(dice.integers(1, 513, dice.integers(1, 60)), max_rows=32, known_up_to=512)
+    }
+    assert len(seen) <= 120
+
+
+@given(st.integers(1, 3000), st.integers(8, 8192), st.sampled_from([(coarse_width, 16, 0.35), (fine_width, 4, 1 / 8)]))
+def test_a_width_holds_its_length_and_no_more_than_the_model(
+    length: int, max_length: int, known: tuple[Any, int, float]
+) -> None:
     """Widths grow with lengths, fit them, and waste little."""
-    width = bucket(length, max_length)
-    assert width >= length
-    assert width <= max(length, max_length)
-    assert bucket(length + 1, max_length) >= width
-    assert length <= 16 or width <= length * 1.35 + 8
+    width_of, least, share = known
+    width = width_of(length, max_length)
+    assert length <= width <= max(length, max_length)
+    assert width_of(length + 1, max_length) >= width
+    assert width < length + max(least, length * share)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(st.tuples(st.text("abc ", max_size=30), st.text("abc ", max_size=30)), min_size=1, max_size=5),
+    st.integers(0, 3),
+)
+def test_rows_without_a_pair_repeat_the_last_one(reranker: Reranker, pairs: list[tuple[str, str]], more: int) -> None:
+    """A row of padding alone would give NaN."""
+    tokenizer = reranker._tokenizer
+    encoded = tokenizer.encode(pairs)
+    indices = list(range(len(pairs)))
+    exact, padded = tokenizer.batch(encoded, indices), tokenizer.batch(encoded, indices, rows=len(pairs) + more)
+    for name, array in padded.items():
+        assert np.array_equal(array[: len(pairs)], exact[name])
+        assert (array[len(pairs) :] == array[len(pairs) - 1]).all()
 
 
 @given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=8))

@@ -23,7 +23,7 @@ class Session(Protocol):
     at once than there are compute threads, so that memory does not grow with the callers.
 
     `execution_precision` is what it really computes in where the graph says float32; `new_shapes_are_dear` says that
-    the runtime compiles for every input shape that it has not seen, so that padding lengths to a few buckets pays;
+    the runtime compiles for every input shape that it has not seen, so that padding batches to a few shapes pays;
     `at_once` is how many batches `run_many` computes side by side.
     """
 

@@ -120,7 +120,6 @@ class LanedSession:
 
     def __init__(self, lanes: Lanes | None):
         self._lanes = lanes
-        self.at_once = 1 if lanes is None else lanes.count
         self._turn = threading.Lock()
         self._closed = False
 
@@ -131,6 +130,11 @@ class LanedSession:
     @abstractmethod
     def _release(self) -> None:
         """Give the runtime's memory back."""
+
+    @property
+    def at_once(self) -> int:
+        """How many batches `run_many` computes side by side; opens what that needs."""
+        return self._lanes.count if self._lanes is not None and self._lanes.start() else 1
 
     def run(self, inputs: Inputs) -> Logits:
         """Logits, `[batch, labels]`."""

@@ -1,6 +1,7 @@
 """OpenVINO IR on the CPU plugin."""
 
 import logging
+import os
 import sys
 from functools import partial
 from importlib import import_module
@@ -63,10 +64,10 @@ _prime(ov)
 
 
 class _Compiled(NamedTuple):
-    """A compiled model, and the memory that it may refer to."""
+    """A compiled model, and the memory that it may refer to, which must outlive it: a tuple's last item goes first."""
 
-    model: Any
     memory: NDArray[np.uint8] | None
+    model: Any
 
 
 class OpenVinoSession(LanedSession):
@@ -84,7 +85,8 @@ class OpenVinoSession(LanedSession):
         kept: CompiledModels | None = None,
     ):
         def opened() -> Run:
-            streams = _compile(graph, threads, execution_precision, streams=threads, kept=kept)
+            # Never a kept one: the self-test does not reach the lanes.
+            streams = _compile(graph, threads, execution_precision, streams=threads, kept=None)
             requests: SimpleQueue[_Request] = SimpleQueue()
             for _ in range(threads):
                 requests.put(_Request(streams))
@@ -109,10 +111,11 @@ class _Request:
     """An inference request with its output; for one thread at a time."""
 
     def __init__(self, compiled: _Compiled):
-        model, self._memory = compiled
+        memory, model = compiled
         names = [name for node in model.outputs for name in node.get_names()]
         self._output = model.output("logits" if "logits" in names else 0)
         self._request = model.create_infer_request()
+        self._memory = memory  # last, so that it is the last to go
 
     def infer(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`."""
@@ -145,22 +148,24 @@ def _compile(
         options["INFERENCE_PRECISION_HINT"] = execution_precision
     core = ov.Core()
     if kept is None:
-        return _Compiled(core.compile_model(str(graph), "CPU", options), None)
+        return _Compiled(None, core.compile_model(str(graph), "CPU", options))
     facts = {
         "openvino": ov.get_version(),
         "cpu": core.get_property("CPU", "FULL_DEVICE_NAME"),
         "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        "isa": os.environ.get("ONEDNN_MAX_CPU_ISA"),
         "options": options,
     }
     memory = kept.find(facts)
     if memory is not None:
         try:
-            return _Compiled(core.import_model(ov.Tensor(memory, shared_memory=True), "CPU", options), memory)
-        except RuntimeError as error:
-            logger.info("a compiled model of %s is compiled again: %s", graph.name, str(error).splitlines()[0])
+            return _Compiled(memory, core.import_model(ov.Tensor(memory, shared_memory=True), "CPU", options))
+        except Exception as error:  # whatever it is, compiling may still do
+            logger.info("%s is compiled again, its kept model cannot be used: %s", graph.name, error)
+            kept.drop()
     model = core.compile_model(str(graph), "CPU", options)
     kept.keep(facts, graph, model)
-    return _Compiled(model, None)
+    return _Compiled(None, model)
 
 
 def open_session(
