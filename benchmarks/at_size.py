@@ -41,8 +41,10 @@ STAGES = (
 def build(checkpoint: Path, work: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Run the pipeline for one checkpoint in a clone; its figures."""
     project = work / "project"
-    shutil.rmtree(project, ignore_errors=True)
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
+    resumed = given.resume and project.is_dir()
+    if not resumed:
+        shutil.rmtree(project, ignore_errors=True)
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
     environment = {**os.environ, "PYTHONPATH": f"{project}/src{os.pathsep}{project}"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
 
@@ -50,12 +52,12 @@ def build(checkpoint: Path, work: Path, given: argparse.Namespace) -> dict[str, 
         return subprocess.run(command, cwd=project, env=environment, check=False).returncode
 
     slug = checkpoint.name.lower().replace("_", "-").replace(".", "-")
-    registry = project / "registry/models.yaml"
-    registry.write_text("models: {}\n")
     python = [sys.executable, "-m", "stages"]
-    add = [*python, "add", str(checkpoint), "--slug", slug, "--license", "mit", "--activation", "sigmoid"]
-    if run(*add):
-        raise SystemExit(f"{checkpoint}: it cannot be added")
+    if not resumed:
+        (project / "registry/models.yaml").write_text("models: {}\n")
+        add = [*python, "add", str(checkpoint), "--slug", slug, "--license", "mit", "--activation", "sigmoid"]
+        if run(*add):
+            raise SystemExit(f"{checkpoint}: it cannot be added")
     narrow(project / "params.yaml", given)
     if run(*python, "host"):
         raise SystemExit("host failed")
@@ -77,11 +79,13 @@ def narrow(params: Path, given: argparse.Namespace) -> None:
     }
     found["data"]["evaluation"] = "unlabelled"
     found["parity"]["rows"] = given.rows
-    found["recovery"] = {"attempts": given.attempts, "rows": given.rows}
+    found["recovery"] = {"attempts": given.attempts, "work": 10**6, "rows": given.rows}
     found["quantize_openvino"]["calibration_rows"] = given.calibration_rows
     found["benchmark"]["max_minutes"] = given.benchmark_minutes
-    for workload in found["benchmark"]["presets"]["embedded"]["workloads"].values():
-        workload["pairs"] = 8
+    preset = found["benchmark"]["presets"]["embedded"]
+    preset["batch_sizes"] = [1, given.benchmark_pairs]
+    for workload in preset["workloads"].values():
+        workload["pairs"] = given.benchmark_pairs
     params.write_text(yaml.safe_dump(found, allow_unicode=True, sort_keys=False))
 
 
@@ -158,7 +162,9 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=1)
     parser.add_argument("--calibration-rows", type=int, default=50)
     parser.add_argument("--benchmark-minutes", type=int, default=6)
+    parser.add_argument("--benchmark-pairs", type=int, default=8)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--resume", action="store_true", help="go on with the project that --keep or a kill left")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     for checkpoint in given.checkpoints:

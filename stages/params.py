@@ -56,10 +56,16 @@ class QuantizeOpenvinoParams(Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class RecoveryParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an int8 variant that misses its thresholds may cost: gentler recipes a variant, pairs each is judged on."""
+    """What an int8 variant that misses its thresholds may cost: gentler recipes a variant, recipes times millions of
+    parameters, pairs each is judged on."""
 
     attempts: Annotated[int, Meta(ge=0)]
+    work: Positive
     rows: Positive
+
+    def attempts_for(self, parameters: int) -> int:
+        """Gentler recipes for a variant of a model of that size: fewer for a larger one, and one at least."""
+        return min(self.attempts, max(1, int(self.work * 1e6 / max(parameters, 1))))
 
 
 class ParityParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

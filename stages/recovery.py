@@ -75,6 +75,7 @@ class Gate:
 
     def __init__(self, slug: str):
         self.params, self.spec = load_params(), load_spec(slug)
+        self.most = self.params.recovery.attempts_for(self.spec.parameters)
         self.rows = min(self.params.recovery.rows, self.params.parity.rows)
         evaluation = data.read_pairs(paths.evaluation(slug))
         chosen = evaluation.pairs[: self.rows]
@@ -184,7 +185,7 @@ def search(gate: Gate | None, row: VariantRow, folder: Path, recipes: Iterable[R
     kept: tuple[Recipe, Path, Built] | None = None
     plain: tuple[Recipe, Path, Built] | None = None
     for recipe in recipes:
-        if gate is not None and len(attempts) > gate.params.recovery.attempts:
+        if gate is not None and len(attempts) > gate.most:
             break
         if (key := canonical_json(recipe.settings)) in tried:
             continue

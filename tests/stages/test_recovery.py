@@ -35,7 +35,7 @@ class FakeGate:
         self.passing = passing
         self.rows = 12
         self.host = SimpleNamespace(isa_class="avx2")
-        self.params = SimpleNamespace(recovery=SimpleNamespace(attempts=attempts))
+        self.most = attempts
         self.timed: list[tuple[str, str]] = []
 
     def attempt(self, _: Any, recipe: Recipe, __: Built, folder: Path) -> Attempt:
