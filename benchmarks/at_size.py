@@ -41,10 +41,8 @@ STAGES = (
 def build(checkpoint: Path, work: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Run the pipeline for one checkpoint in a clone; its figures."""
     project = work / "project"
-    resumed = given.resume and project.is_dir()
-    if not resumed:
-        shutil.rmtree(project, ignore_errors=True)
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
+    shutil.rmtree(project, ignore_errors=True)
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
     environment = {**os.environ, "PYTHONPATH": f"{project}/src{os.pathsep}{project}"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
 
@@ -52,12 +50,11 @@ def build(checkpoint: Path, work: Path, given: argparse.Namespace) -> dict[str, 
         return subprocess.run(command, cwd=project, env=environment, check=False).returncode
 
     slug = checkpoint.name.lower().replace("_", "-").replace(".", "-")
+    (project / "registry/models.yaml").write_text("models: {}\n")
     python = [sys.executable, "-m", "stages"]
-    if not resumed:
-        (project / "registry/models.yaml").write_text("models: {}\n")
-        add = [*python, "add", str(checkpoint), "--slug", slug, "--license", "mit", "--activation", "sigmoid"]
-        if run(*add):
-            raise SystemExit(f"{checkpoint}: it cannot be added")
+    add = [*python, "add", str(checkpoint), "--slug", slug, "--license", "mit", "--activation", "sigmoid"]
+    if run(*add):
+        raise SystemExit(f"{checkpoint}: it cannot be added")
     narrow(project / "params.yaml", given)
     if run(*python, "host"):
         raise SystemExit("host failed")
@@ -164,7 +161,6 @@ def main() -> None:
     parser.add_argument("--benchmark-minutes", type=int, default=6)
     parser.add_argument("--benchmark-pairs", type=int, default=8)
     parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--resume", action="store_true", help="go on with the project that --keep or a kill left")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     for checkpoint in given.checkpoints:
