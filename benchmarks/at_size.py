@@ -81,6 +81,7 @@ def narrow(params: Path, given: argparse.Namespace) -> None:
     found["benchmark"]["max_minutes"] = given.benchmark_minutes
     preset = found["benchmark"]["presets"]["embedded"]
     preset["batch_sizes"] = [1, given.benchmark_pairs]
+    preset["workloads"] = {name: preset["workloads"][name] for name in given.workloads}
     for workload in preset["workloads"].values():
         workload["pairs"] = given.benchmark_pairs
     params.write_text(yaml.safe_dump(found, allow_unicode=True, sort_keys=False))
@@ -160,6 +161,7 @@ def main() -> None:
     parser.add_argument("--calibration-rows", type=int, default=50)
     parser.add_argument("--benchmark-minutes", type=int, default=6)
     parser.add_argument("--benchmark-pairs", type=int, default=8)
+    parser.add_argument("--workloads", nargs="+", choices=["short", "long"], default=["short", "long"])
     parser.add_argument("--keep", action="store_true")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
