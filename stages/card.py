@@ -13,7 +13,8 @@ from stages.summary import lines, markdown_table
 FILE = "README.md"
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
 _NAMED_LABELS = 12
-_USE_RANK = """model.rank("how do I stop a tap from dripping?", ["Replace the washer.", "Taps are made of brass."])"""
+_USE_RANK = """passages = ["Brass is an alloy.", "A dripping tap stops when you replace its washer."]
+model.rank("how do I stop a tap from dripping", passages)"""
 _USE_PREDICT = (
     """model.predict([("Taps drip.", "Replace the washer.")])  # [pairs, labels], as in model.manifest.labels"""
 )

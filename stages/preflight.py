@@ -39,7 +39,7 @@ class Need(Struct, frozen=True):
 
 NEEDS: dict[str, Need] = {
     "reference": Need(memory=1.6),
-    "export_onnx": Need(memory=4.0, disk=2.0, kept=1.0),
+    "export_onnx": Need(memory=4.2, disk=2.0, kept=1.0),
     "optimize": Need(memory=3.2, disk=5.5, kept=3.5),
     "quantize_onnx": Need(memory=5.4, disk=2.5, kept=1.6),
     "export_openvino": Need(memory=1.5, disk=1.0, kept=1.0),

@@ -1,9 +1,9 @@
 """A rerank service: one model, one process, all cores of its container.
 
-    pip install 'artificer[onnx,openvino,service]'
+    pip install '.[onnx,openvino,service]'    # from a clone
     ARTIFICER_MODEL=dist/artificer/demo-reranker uvicorn app:app --app-dir examples/service --port 8080
     curl localhost:8080/rerank -H 'content-type: application/json' \\
-         -d '{"query": "how do plants eat?", "documents": ["By photosynthesis.", "At noon."], "top_n": 1}'
+         -d '{"query": "how do plants eat?", "documents": ["At noon.", "Plants make food from light."], "top_n": 1}'
 
 `/rerank` takes Cohere's form (`documents`, `top_n`, `return_documents`) and TEI's (`texts`, `raw_scores`,
 `return_text`), and answers in the form it was asked in. `/health` says that the process lives, `/ready` that it serves.

@@ -2,7 +2,7 @@
 
 >>> import artificer
 >>> reranker = artificer.load("dist/artificer/demo-reranker")  # doctest: +SKIP
->>> reranker.rank("how do plants eat?", ["By photosynthesis.", "At noon."])  # doctest: +SKIP
+>>> reranker.rank("how do plants eat?", ["At noon.", "Plants make food from light."])  # doctest: +SKIP
 """
 
 from typing import TYPE_CHECKING, Any

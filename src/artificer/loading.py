@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any, get_args
 
 from artificer import host as hosts
 from artificer.backends import Session, open_session
@@ -13,6 +14,7 @@ from artificer.backends.compiled import CompiledModels
 from artificer.cache import cache_folder
 from artificer.errors import (
     ArtificerError,
+    InputError,
     IntegrityError,
     ManifestError,
     MissingRuntimeError,
@@ -31,6 +33,7 @@ from artificer.tokenization import PairTokenizer
 
 logger = logging.getLogger("artificer")
 
+_SHORTEST = 8  # tokens: special ones, and something of both texts
 _MANIFEST_LIMIT = 64 << 20  # bytes; a real one has some tens of kilobytes
 
 
@@ -83,12 +86,20 @@ def load(
         manifest_sha256: load no other manifest than this one; a registry's look-up sets it.
 
     Raises:
+        InputError: an argument is none of the words that it may be.
         ManifestError: there is no manifest, or it is malformed.
         IntegrityError: a file is not what the manifest says.
         SelectionError: no variant is admissible here, or `variant` is not.
         MissingRuntimeError: the forced variant's runtime is not installed, or cannot use the forced device.
         SelfTestError: no admissible variant reproduces the golden logits.
     """
+    _check_arguments(
+        {"objective": (objective, Objective), "on_truncate": (on_truncate, OnTruncate), "verify": (verify, Verify)}
+        | {"channel": (channel, Channel)}
+        | ({} if runtime is None else {"runtime": (runtime, Runtime)})
+        | ({} if device is None else {"device": (device, Device)}),
+        max_length,
+    )
     kept = Path(cache) if cache is not None else cache_folder()
     if (named := registry_for(source, registry)) is not None:
         if revision is not None or manifest_sha256 is not None:
@@ -144,6 +155,15 @@ def load(
         choice = autotuned(choice, here, policy.objective, found_sha256, opener.open, opener.tokenizer, kept)
     opened, fallbacks = _open_first(choice, opener.open)
     return _reranker(opener, opened, choice, here, counted, fallbacks, on_truncate, max_pending, warm)
+
+
+def _check_arguments(choices: dict[str, tuple[str, Any]], max_length: int | None) -> None:
+    """A misspelt word would otherwise mean its opposite: `verify="ful"` would verify by stamp."""
+    for name, (found, known) in choices.items():
+        if found not in get_args(known):
+            raise InputError(f"{name}: expected one of {', '.join(map(repr, get_args(known)))}, found {found!r}.")
+    if max_length is not None and max_length < _SHORTEST:
+        raise InputError(f"max_length: expected at least {_SHORTEST} tokens, found {max_length!r}.")
 
 
 def registry_for(source: str | Path, registry: str | Path | None) -> str | Path | None:

@@ -1,5 +1,6 @@
 import logging
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -289,3 +290,33 @@ def test_bytes_that_are_no_manifest_are_a_manifest_error(data: bytes) -> None:
     """Not UTF-8, nested without end, empty: a typed error each."""
     with pytest.raises(ManifestError):
         Manifest.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "expected"),
+    [
+        ("verify", "ful", "'stamp', 'full'"),
+        ("objective", "speed", "'latency'"),
+        ("on_truncate", "wrn", "'warn'"),
+        ("channel", "stabel", "'stable'"),
+        ("device", "gpu", "'cuda'"),
+        ("runtime", "onxx", "'onnx'"),
+        ("max_length", 0, "at least 8"),
+        ("max_length", 1, "at least 8"),
+    ],
+)
+def test_a_misspelt_argument_is_refused_with_what_it_may_be(
+    published: Path, argument: str, value: Any, expected: str
+) -> None:
+    """`verify="ful"` would otherwise verify by stamp, without a word."""
+    with pytest.raises(InputError, match=f"^{argument}: expected .*{expected}.*, found {value!r}"):
+        load(published, **{argument: value})
+
+
+def test_onnxruntime_sends_no_reports(published: Path, tmp_path: Path) -> None:
+    """It would keep a device id and what to send below the cache folder, and open sockets, offline or not."""
+    code = f"import artificer; artificer.load({str(published)!r}, variant='onnx').predict(('a', 'b'))"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not list(tmp_path.rglob("*icrosoft*"))

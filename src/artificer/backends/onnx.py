@@ -2,19 +2,24 @@
 
 import contextlib
 import io
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
 from artificer.backends.lanes import LanedSession, Lanes, Run, pays
 from artificer.errors import MissingRuntimeError
 from artificer.manifest import Device, ExecutionPrecision, Runtime
+
+# onnxruntime reports its use to its makers over the network, and reads this when it is imported: a runtime that was
+# asked to stay offline opens no socket. Whoever wants the reports sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime as ort
 
 ort.set_default_logger_severity(3)  # errors only: warnings about optional fusions are noise for a service
 
