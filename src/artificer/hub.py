@@ -25,6 +25,7 @@ logger = logging.getLogger("artificer")
 
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_UNKNOWN_MAJOR = 1  # of huggingface_hub
 
 
 def is_repo_id(text: str) -> bool:
@@ -139,11 +140,18 @@ def is_offline() -> bool:
 
 
 def client() -> ModuleType:
-    """huggingface_hub. Raises MissingRuntimeError where it is not installed."""
+    """huggingface_hub. Raises MissingRuntimeError where it is not installed, or is one that this was not written for:
+    tokenizers brings the newest."""
     try:
         import huggingface_hub
     except ModuleNotFoundError:
         raise MissingRuntimeError(
             "A model on the Hub needs huggingface_hub: pip install 'artificer[hub]'; or load a folder."
         ) from None
+    version = str(huggingface_hub.__version__)
+    if int(version.partition(".")[0]) >= _UNKNOWN_MAJOR:
+        raise MissingRuntimeError(
+            f"A model on the Hub needs huggingface_hub before {_UNKNOWN_MAJOR}, and {version} is installed: pip install"
+            f" 'huggingface_hub<{_UNKNOWN_MAJOR}' (what the extra [hub] does); or load a folder."
+        )
     return huggingface_hub

@@ -320,3 +320,14 @@ def test_onnxruntime_sends_no_reports(published: Path, tmp_path: Path) -> None:
     environment.pop("ORT_DISABLE_TELEMETRY", None)
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert not list(tmp_path.rglob("*icrosoft*"))
+
+
+def test_a_hub_client_that_is_too_new_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tokenizers installs the newest, whose answers are other ones; no request is made with it."""
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "__version__", "2.4.0")
+    with pytest.raises(
+        MissingRuntimeError, match=r"before 1, and 2\.4\.0 is installed: pip install 'huggingface_hub<1'"
+    ):
+        load("acme/reranker")
