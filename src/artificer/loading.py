@@ -296,9 +296,9 @@ class _Opener:
         )
 
     def _compiled(self, variant: Variant, hashed: int) -> CompiledModels | None:
-        """What was compiled from these very files; adding to it only where the cache outlives the process, as it has if
-        nothing had to be hashed."""
-        if self._verify == "full":
+        """What was compiled from these very files, for a load that tests what it finds there; adding to it only where
+        the cache outlives the process, as it has if nothing had to be hashed."""
+        if self._verify == "full" or not self._self_test:
             return None
         files = {PurePosixPath(entry.path).name: entry.sha256 for entry in variant.files}
         return CompiledModels(self._cache / "compiled", files, machine=self._isa, adds=hashed == 0)

@@ -200,10 +200,13 @@ def test_many_batches_never_use_a_kept_model(published: Path, own_cache: Path) -
     assert len(kept(own_cache)) == 1
 
 
-def test_a_full_verification_compiles_anew(published: Path, own_cache: Path) -> None:
-    """It ignores what earlier processes left."""
+@pytest.mark.parametrize("options", [{"verify": "full"}, {"self_test": False}])
+def test_a_full_verification_and_a_load_without_self_test_compile_anew(
+    published: Path, own_cache: Path, options: dict[str, Any]
+) -> None:
+    """The one ignores what earlier processes left, the other would not notice what is wrong with it."""
     scores(published)
-    scores(published, verify="full")
+    scores(published, **options)
     assert not kept(own_cache)
 
 
