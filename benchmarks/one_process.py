@@ -2,7 +2,7 @@
 
     python benchmarks/one_process.py CHECKPOINT [--rows 32]
 
-Prints seconds and peak memory (resident, of the process, sampled) per variant, and where it ended if the kernel killed
+Prints seconds per variant, the peak memory (resident, of the process, sampled), and where it ended if the kernel killed
 it. Weights are random, so what comes out is not judged; compare with benchmarks/at_size.py, whose stages also prove.
 """
 
@@ -69,12 +69,15 @@ def main() -> None:
     if given.export:
         export(given.checkpoint, given.export, given.rows)
         return
-    with tempfile.TemporaryDirectory() as out:
+    # Into a file: libraries print their progress, which nobody would read from a pipe before it is full.
+    with tempfile.TemporaryDirectory() as out, tempfile.TemporaryFile("w+") as printed:
         command = [sys.executable, __file__, str(given.checkpoint), "--rows", str(given.rows), "--export", out]
         started = time.perf_counter()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-            peak, lines = watch(process)
+        with subprocess.Popen(command, stdout=printed, stderr=subprocess.DEVNULL) as process:
+            peak = watch(process)
         seconds = time.perf_counter() - started
+        printed.seek(0)
+        lines = [json.loads(line) for line in printed if line.startswith("{")]
     print(f"| {given.checkpoint.name} | seconds |\n|---|---:|")
     for line in lines:
         if "variant" in line:
@@ -83,9 +86,8 @@ def main() -> None:
     print(f"| all, imports included | {seconds:.0f} |\n\nPeak {peak / 1e9:.1f} GB; {ended}.")
 
 
-def watch(process: "subprocess.Popen[str]") -> tuple[int, list[dict[str, Any]]]:
-    """The largest resident size, and the lines that it printed."""
-    assert process.stdout is not None
+def watch(process: "subprocess.Popen[bytes]") -> int:
+    """The largest resident size until it ended."""
     found, peak = psutil.Process(process.pid), 0
     while process.poll() is None:
         try:
@@ -93,8 +95,7 @@ def watch(process: "subprocess.Popen[str]") -> tuple[int, list[dict[str, Any]]]:
         except psutil.NoSuchProcess:
             break
         time.sleep(SECONDS)
-    printed = process.stdout.read().splitlines()
-    return peak, [json.loads(line) for line in printed if line.startswith("{")]
+    return peak
 
 
 if __name__ == "__main__":

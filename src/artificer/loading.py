@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, get_args
 
 from artificer import host as hosts
 from artificer.backends import Session, open_session
@@ -27,6 +26,7 @@ from artificer.golden import self_test as run_self_test
 from artificer.index import REGISTRY_VARIABLE, SLUG, Channel
 from artificer.integrity import Verify, check_sidecars, verify_files
 from artificer.manifest import MANIFEST_FILE, Device, Host, Manifest, Runtime, Variant
+from artificer.pairs import check_choice
 from artificer.reranker import OnTruncate, Reranker
 from artificer.select import PACKAGES, Candidate, Choice, Objective, Policy, select
 from artificer.tokenization import PairTokenizer
@@ -93,13 +93,16 @@ def load(
         MissingRuntimeError: the forced variant's runtime is not installed, or cannot use the forced device.
         SelfTestError: no admissible variant reproduces the golden logits.
     """
-    _check_arguments(
-        {"objective": (objective, Objective), "on_truncate": (on_truncate, OnTruncate), "verify": (verify, Verify)}
-        | {"channel": (channel, Channel)}
-        | ({} if runtime is None else {"runtime": (runtime, Runtime)})
-        | ({} if device is None else {"device": (device, Device)}),
-        max_length,
-    )
+    check_choice("objective", objective, Objective)
+    check_choice("on_truncate", on_truncate, OnTruncate)
+    check_choice("verify", verify, Verify)
+    check_choice("channel", channel, Channel)
+    if runtime is not None:
+        check_choice("runtime", runtime, Runtime)
+    if device is not None:
+        check_choice("device", device, Device)
+    if max_length is not None and max_length < _SHORTEST:
+        raise InputError(f"max_length: expected at least {_SHORTEST} tokens, found {max_length!r}.")
     kept = Path(cache) if cache is not None else cache_folder()
     if (named := registry_for(source, registry)) is not None:
         if revision is not None or manifest_sha256 is not None:
@@ -155,15 +158,6 @@ def load(
         choice = autotuned(choice, here, policy.objective, found_sha256, opener.open, opener.tokenizer, kept)
     opened, fallbacks = _open_first(choice, opener.open)
     return _reranker(opener, opened, choice, here, counted, fallbacks, on_truncate, max_pending, warm)
-
-
-def _check_arguments(choices: dict[str, tuple[str, Any]], max_length: int | None) -> None:
-    """A misspelt word would otherwise mean its opposite: `verify="ful"` would verify by stamp."""
-    for name, (found, known) in choices.items():
-        if found not in get_args(known):
-            raise InputError(f"{name}: expected one of {', '.join(map(repr, get_args(known)))}, found {found!r}.")
-    if max_length is not None and max_length < _SHORTEST:
-        raise InputError(f"max_length: expected at least {_SHORTEST} tokens, found {max_length!r}.")
 
 
 def registry_for(source: str | Path, registry: str | Path | None) -> str | Path | None:

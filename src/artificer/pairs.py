@@ -1,7 +1,7 @@
 """What callers hand in, checked and brought into one form. The rules are those of CrossEncoder.predict."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -41,6 +41,13 @@ def check_pairs(inputs: Any) -> tuple[list[Pair], bool]:
             raise InputError(f"Pair {i}: expected two texts (query, passage), found {_shown(row)}.")
         pairs.append((check_text(row[0], f"Pair {i}, query"), check_text(row[1], f"Pair {i}, passage")))
     return pairs, single
+
+
+def check_choice(name: str, found: object, choices: Any) -> None:
+    """Raise InputError unless `found` is among a Literal's words: a misspelt one would mean something else."""
+    known = get_args(choices)
+    if found not in known:
+        raise InputError(f"{name}: expected one of {', '.join(map(repr, known))}, found {found!r}.")
 
 
 def check_text(text: Any, where: str) -> str:

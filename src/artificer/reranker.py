@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from artificer.batching import full_batches, single_widths
 from artificer.errors import ClosedError, InputError
 from artificer.explain import Explanation
 from artificer.manifest import Manifest
-from artificer.pairs import check_pairs, check_text
+from artificer.pairs import check_choice, check_pairs, check_text
 from artificer.scoring import Limits, score_encoded
 from artificer.tokenization import Encoded, Pair, PairTokenizer
 
@@ -278,8 +278,7 @@ class Reranker:
             )
 
     def _report_truncated(self, encoded: Encoded, action: OnTruncate) -> None:
-        if action not in get_args(OnTruncate):
-            raise InputError(f"on_truncate: expected one of {get_args(OnTruncate)}, found {action!r}.")
+        check_choice("on_truncate", action, OnTruncate)
         if action == "ok" or not encoded.truncated.any():
             return
         where = np.flatnonzero(encoded.truncated)
