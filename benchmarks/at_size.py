@@ -55,12 +55,17 @@ def build(checkpoint: Path, work: Path, given: argparse.Namespace) -> dict[str, 
     add = [*python, "add", str(checkpoint), "--slug", slug, "--license", "mit", "--activation", "sigmoid"]
     if run(*add):
         raise SystemExit(f"{checkpoint}: it cannot be added")
+    if given.optional:
+        registry = yaml.safe_load((project / "registry/models.yaml").read_text())
+        registry["models"][slug]["variants"] = {"optional": given.optional}
+        (project / "registry/models.yaml").write_text(yaml.safe_dump(registry, sort_keys=False))
     narrow(project / "params.yaml", given)
     if run(*python, "host"):
         raise SystemExit("host failed")
-    started = time.perf_counter()
+    started, free = time.perf_counter(), shutil.disk_usage(work).free
     code = run("dvc", "repro", "--no-commit", f"publish@{slug}")
     found = figures(project, slug) | {"exit_code": code, "seconds": time.perf_counter() - started}
+    found["bytes"]["disk"] = free - shutil.disk_usage(work).free
     (work / f"{slug}.json").write_text(json.dumps(found, indent=1, sort_keys=True))
     if not given.keep:
         shutil.rmtree(project)
@@ -119,6 +124,8 @@ def tables(results: list[dict[str, Any]]) -> None:
     print("| all, wall | " + " | ".join(f"{result['seconds']:.0f} s" for result in results) + " |")
     print("| published, GB | " + " | ".join(f"{result['bytes']['dist'] / 1e9:.2f}" for result in results) + " |")
     print("| artifacts, GB | " + " | ".join(f"{result['bytes']['artifacts'] / 1e9:.2f}" for result in results) + " |")
+    disk = [f"{result['bytes']['disk'] / 1e9:.2f}" if "disk" in result["bytes"] else "-" for result in results]
+    print("| taken from the disk, GB | " + " | ".join(disk) + " |")
     print("\n| model | variant | status | MB | scores max | mean | Spearman | speed | peak GB | recovery, reasons |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|---|")
     for result in results:
@@ -162,6 +169,7 @@ def main() -> None:
     parser.add_argument("--benchmark-minutes", type=int, default=6)
     parser.add_argument("--benchmark-pairs", type=int, default=8)
     parser.add_argument("--workloads", nargs="+", choices=["short", "long"], default=["short", "long"])
+    parser.add_argument("--optional", nargs="*", help="optional variants to build as well")
     parser.add_argument("--keep", action="store_true")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)

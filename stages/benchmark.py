@@ -2,8 +2,9 @@
 
 Every candidate lives in a process of its own; in each round each scores every workload once, one at a time, so that
 what else the machine does falls on all alike. A ratio compares with torch fp32 in the same round. Where all of them
-together would not fit into memory, they take turns in groups, each beside a torch fp32 of its own; where rounds take
-too long, there are fewer (`benchmark.max_minutes`), never less than two.
+together would not fit into memory, they take turns in groups, each beside a torch fp32 of its own. Where the rounds
+would take longer than `benchmark.max_minutes`, torch's half precisions are left out if they are slower than torch fp32,
+as on a CPU without instructions for them; if that is not enough, there are fewer rounds, never less than two.
 """
 
 import contextlib
@@ -184,6 +185,12 @@ class _Worker:
         answer = self._receive()
         return answer if isinstance(answer, list) else None
 
+    def leave_out(self, why: str) -> None:
+        """Say why, end the process, and ask it no more."""
+        self.failed = True
+        print(f"{self.candidate.label:24} left out: {why}", flush=True)
+        self.process.terminate()
+
     def finish(self) -> bool:
         """Close the process; whether it has run to the end."""
         if not self.failed:
@@ -201,8 +208,7 @@ class _Worker:
         except (EOFError, OSError):
             answer = "the process was killed, which is what a system short of memory does"
         if isinstance(answer, str):
-            self.failed = True
-            print(f"{self.candidate.label:24} left out: {answer}", flush=True)
+            self.leave_out(answer)
             if self.candidate.label == BASELINE:
                 raise ToolchainError(f"{BASELINE} cannot be timed, and every ratio is to it: {answer}")
         return answer
@@ -236,15 +242,22 @@ def _measure(
     found = Timings(seconds={}, opened={}, peak_memory_bytes={})
     with _workers(group, spec, threads) as workers:
         number, planned = 0, rounds
+        warm_up = dict.fromkeys((worker.candidate.label for worker in workers), 0.0)
         while number <= planned:
             started = time.perf_counter()
             for key, work in batches.items():
                 for worker in workers:
                     timed = worker.ask(work)
-                    if timed is not None and number > 0:  # round 0 warms up
+                    if timed is None:
+                        continue
+                    if number == 0:
+                        warm_up[worker.candidate.label] += sum(timed)
+                    else:
                         found.seconds.setdefault(worker.candidate.label, {}).setdefault(key, []).append(timed)
             took = time.perf_counter() - started
             if number == 0:
+                if (rounds + 1) * took > seconds:
+                    took -= _leave_out_slow_torch(workers, warm_up)
                 planned = max(min(FEWEST_ROUNDS, rounds), min(rounds, int(seconds / took) - 1))
             note = " (warm-up)" * (number == 0)
             print(f"round {number} of {planned} done in {took:.1f} s{note}", flush=True)
@@ -254,6 +267,21 @@ def _measure(
                 found.opened[worker.candidate.label] = worker.opened
                 found.peak_memory_bytes[worker.candidate.label] = worker.peak_memory_bytes
     return found
+
+
+def _leave_out_slow_torch(workers: list[_Worker], warm_up: dict[str, float]) -> float:
+    """Leave out torch's half precisions that took longer than torch fp32; the seconds that they took."""
+    slow = [
+        worker
+        for worker in workers
+        if worker.candidate.id in TORCH_ROWS
+        and not worker.failed
+        and warm_up[worker.candidate.label] > warm_up[BASELINE]
+    ]
+    for worker in slow:
+        times = warm_up[worker.candidate.label] / warm_up[BASELINE]
+        worker.leave_out(f"{times:.1f} times as slow as {BASELINE}, and not all rounds fit into benchmark.max_minutes")
+    return sum(warm_up[worker.candidate.label] for worker in slow)
 
 
 def _subject(candidate: Candidate, measured: list[Timings], batches: Batches) -> BenchmarkSubject:

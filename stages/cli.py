@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 
 from artificer.errors import ArtificerError
-from stages import environment, preflight, resources
+from stages import environment, orphans, preflight, resources
 from stages.errors import BuildError
 
 # Stages of one model: `python -m stages <stage> <slug>`.
@@ -85,6 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = vars(parser().parse_args(argv))
     command = arguments.pop("command")
     environment.prepare(online=command in ONLINE)
+    orphans.end_with_dvc()
     try:
         if command in MEASURED_STAGES:
             preflight.check(arguments["slug"], command)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from stages import onnx_graph, paths, torch_model
+from stages import onnx_graph, paths, self_attention, torch_model
 from stages.build import Built, build_step, check_recipe, load_record
 from stages.errors import ToolchainError
 from stages.variants import PLAIN_EXPORT, VariantRow
@@ -18,15 +18,17 @@ def run(slug: str) -> None:
         # The exporter validates nothing that `parity` does not validate better.
         check_recipe(row.id, overrides, {"opset": 0, "do_constant_folding": True})
         settings = {"opset": None, "do_constant_folding": True, **overrides}
-        onnx_export_from_model(
-            torch_model.load_model(paths.source(slug)),
-            output=folder,
-            task="text-classification",
-            do_validation=False,
-            no_post_process=True,
-            device="cpu",
-            **settings,
-        )
+        model = torch_model.load_model(paths.source(slug))
+        with self_attention.without_branches():
+            onnx_export_from_model(
+                model,
+                output=folder,
+                task="text-classification",
+                do_validation=False,
+                no_post_process=True,
+                device="cpu",
+                **settings,
+            )
         onnx_graph.keep_only(folder, "model.onnx")
         graph = onnx_graph.load_graph(folder / row.file_name)
         opset = onnx_graph.opset(graph)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from stages import onnx_graph, paths, torch_model
+from stages import onnx_graph, paths, self_attention, torch_model
 from stages.build import Built, build_step, check_recipe
 from stages.variants import VariantRow
 
@@ -16,14 +16,16 @@ def run(slug: str) -> None:
         from optimum.intel.openvino import OVConfig
 
         check_recipe(row.id, overrides, {})
-        export_from_model(
-            torch_model.load_model(paths.source(slug)),
-            output=folder,
-            task="text-classification",
-            # Without a dtype, models of 1e9 parameters or more would become int8 silently (FIELD-NOTES).
-            ov_config=OVConfig(dtype="fp32"),
-            stateful=False,
-        )
+        model = torch_model.load_model(paths.source(slug))
+        with self_attention.without_branches():
+            export_from_model(
+                model,
+                output=folder,
+                task="text-classification",
+                # Without a dtype, models of 1e9 parameters or more would become int8 silently (FIELD-NOTES).
+                ov_config=OVConfig(dtype="fp32"),
+                stateful=False,
+            )
         onnx_graph.keep_only(folder, "openvino_model.")
         return Built(recipe={"base": row.base, "dtype": "fp32"}, inputs=openvino_input_names(folder / row.file_name))
 

@@ -78,7 +78,7 @@ def tiny_modernbert(folder: Path, *, seed: int = 1, positions: int = 8192) -> Pa
 
 
 def tiny_deberta(folder: Path, *, seed: int = 1) -> Path:
-    """A DeBERTa-v2 of two layers as DeBERTa-v3's: relative positions in buckets, exported as nested graphs."""
+    """A DeBERTa-v2 of two layers as DeBERTa-v3's: relative positions in buckets, asked for in scripted branches."""
     import torch
     from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
@@ -91,6 +91,20 @@ def tiny_deberta(folder: Path, *, seed: int = 1) -> Path:
         max_relative_positions=-1, pad_token_id=1,
     )  # fmt: skip
     DebertaV2ForSequenceClassification(config).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def tiny_deberta_v1(folder: Path, *, seed: int = 1) -> Path:
+    """The first DeBERTa, of two layers: relative positions without buckets."""
+    import torch
+    from transformers import DebertaConfig, DebertaForSequenceClassification
+
+    _word_tokenizer(folder, ("[CLS]", "[PAD]", "[SEP]", "[UNK]"), "[CLS] $A [SEP] $B [SEP]", 512)
+    settings = {**_SMALL, "num_hidden_layers": 2, "max_position_embeddings": 512, "type_vocab_size": 0}
+    positions = {"relative_attention": True, "max_relative_positions": 512, "pos_att_type": ["c2p", "p2c"]}
+    torch.manual_seed(seed)
+    config = DebertaConfig(**settings, **positions, position_biased_input=False, pad_token_id=1)
+    DebertaForSequenceClassification(config).save_pretrained(folder, safe_serialization=True)
     return folder
 
 

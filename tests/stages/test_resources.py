@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import namedtuple
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import benchmark, child, copying, memory_sampler, paths, preflight, resources
-from stages.bench_worker import Candidate
+from stages import benchmark, child, copying, memory_sampler, orphans, paths, preflight, resources
+from stages.bench_worker import Candidate, Opened
 from stages.child import ChildKilledError, in_child
 from stages.errors import ResourceError
 from stages.preflight import SWITCH, available_memory, cgroup_room
@@ -52,11 +53,11 @@ def test_a_stage_records_its_seconds_and_the_peak_of_its_processes(fetched: Path
     found = read_json(fetched / paths.resources(SLUG, "fetch"))
     assert set(found) == {"peak_memory_mb", "seconds"}
     assert found["peak_memory_mb"] > 10
-    code = "import time; block = bytearray(200_000_000); block[::4096] = b'x' * len(block[::4096]); time.sleep(0.6)"
+    code = "import time; block = bytearray(200_000_000); block[::4096] = b'x' * len(block[::4096]); time.sleep(3)"
     with resources.recorded(SLUG, "data"):
         subprocess.run([sys.executable, "-c", code], check=True)
     after = read_json(fetched / paths.resources(SLUG, "data"))
-    assert after["seconds"] >= 0.5
+    assert after["seconds"] >= 3
     assert after["peak_memory_mb"] > psutil.Process().memory_info().rss / 1e6 + 150
 
 
@@ -169,6 +170,87 @@ def test_small_models_are_all_measured_together() -> None:
     """Interleaving all candidates in one run is fairest, and what a small model always gets."""
     wanted = [candidate("torch-fp32", 9e7, runtime=None), *(candidate(str(i), 9e7) for i in range(13))]
     assert benchmark.fitting_groups(wanted, benchmark.RESIDENT_BYTES) == [wanted]
+
+
+class TimedWorker:
+    """A candidate that takes so many seconds for its work, by a clock that it moves itself."""
+
+    def __init__(self, name: str, seconds: float, clock: list[float]):
+        self.candidate = candidate(name, 1e8, runtime=None if name.startswith("torch") else "onnx")
+        self.seconds, self.clock, self.asked = seconds, clock, 0
+        self.failed, self.opened, self.peak_memory_bytes = False, Opened(1.0, "f32"), 1
+
+    def ask(self, work: Any) -> list[float] | None:
+        """Seconds of each batch, unless it is left out."""
+        if self.failed:
+            return None
+        self.asked += 1
+        self.clock[0] += self.seconds
+        return [self.seconds / len(work)] * len(work)
+
+    def leave_out(self, why: str) -> None:
+        """From now on, for a reason."""
+        self.failed = bool(why)
+
+    def finish(self) -> bool:
+        """Whether it ran to the end."""
+        return not self.failed
+
+
+@pytest.mark.parametrize(
+    ("minutes", "rounds_of_each"),
+    [
+        (10, {"torch-fp32": 6, "torch-bf16": 6, "torch-fp16": 6, "onnx": 6}),
+        (3, {"torch-fp32": 6, "torch-bf16": 6, "torch-fp16": 1, "onnx": 6}),
+        (1, {"torch-fp32": 4, "torch-bf16": 4, "torch-fp16": 1, "onnx": 4}),
+    ],
+)
+def test_rounds_that_do_not_fit_are_spared_by_the_slow_torch_rows_first(
+    monkeypatch: pytest.MonkeyPatch, minutes: int, rounds_of_each: dict[str, int]
+) -> None:
+    """Five rounds and the warm-up: all of them where there is time, then without torch fp16 at ten times torch fp32's
+    seconds, and with too little time for that as well fewer rounds."""
+    clock = [0.0]
+    seconds = {"torch-fp32": 6, "torch-bf16": 4, "torch-fp16": 60, "onnx": 5}
+    workers = [TimedWorker(name, taken, clock) for name, taken in seconds.items()]
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(benchmark, "_workers", lambda *_: nullcontext(workers))
+    spec: Any = None
+    found = benchmark._measure(
+        [worker.candidate for worker in workers], spec, 2, {("short", 1): [[("q", "p")]]}, 5, minutes * 60
+    )
+    assert {worker.candidate.id: worker.asked for worker in workers} == rounds_of_each
+    assert set(found.peak_memory_bytes) == {name for name, asked in rounds_of_each.items() if asked > 1}
+
+
+RUNS_A_STAGE = """
+import os, subprocess, sys
+os.environ["DVC_STAGE"] = sys.argv[1]
+watch = "from stages import orphans; orphans.end_with_dvc()"
+code = f"import os, time; {watch}; print(os.getpid(), flush=True); time.sleep(60)"
+shell = ["/bin/sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, code]
+subprocess.run(shell)
+"""
+
+
+@pytest.mark.parametrize("by_dvc", [True, False])
+def test_a_stage_ends_when_dvc_is_killed_and_outlives_any_other_parent(by_dvc: bool) -> None:
+    """A shell may stand between `dvc repro` and the stage; who runs a stage by hand may close the terminal."""
+    command = [sys.executable, "-c", RUNS_A_STAGE, "fetch@demo" if by_dvc else ""]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(project.REPOSITORY), *sys.path))}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        stage = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        try:
+            if by_dvc:
+                stage.wait(timeout=20)
+            else:
+                with pytest.raises(psutil.TimeoutExpired):
+                    stage.wait(timeout=5 * orphans.SECONDS)
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                stage.kill()
 
 
 def large_result(size: int) -> Any:
