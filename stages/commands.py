@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from artificer import host
 from artificer.index import index_schema
 from artificer.manifest import MANIFEST_FILE, Activation, Manifest, describe_file, manifest_schema
-from stages import checkpoint, data, files, paths, registry, sources, spec
+from stages import checkpoint, data, files, paths, registry, sources, spec, summary
 from stages.errors import BuildError, RegistryError, SourceError, UsageError
 from stages.params import load_params
 from stages.publish import load_receipt
 from stages.registry import ModelEntry, SourceEntry
+from stages.variants import row
 from stages.yaml_files import read_yaml
 
 
@@ -107,10 +110,14 @@ def pin_data(name: list[str]) -> None:
 
 def list_models() -> None:
     """A table of the registry and what is built and published of it."""
-    table = Table("slug", "source", "pinned", "task", "passed", "fastest", "published", title=str(paths.REGISTRY))
+    table = Table(title=str(paths.REGISTRY))
+    for name in ("slug", "source", "pinned", "task", "passed", "fastest", "published"):
+        table.add_column(name, overflow="fold", no_wrap=name == "slug")
+    problems = []
     for slug, entry in registry.load_entries().items():
         passed, fastest = _built(slug)
-        receipt = load_receipt(slug)
+        published, problem = _published(slug)
+        problems += [problem] if problem else []
         table.add_row(
             slug,
             entry.source.location,
@@ -118,9 +125,11 @@ def list_models() -> None:
             entry.task,
             passed,
             fastest,
-            receipt.repo if receipt else "-",
+            published,
         )
     Console().print(table)
+    for problem in problems:
+        print(problem)
 
 
 def check() -> None:
@@ -141,6 +150,12 @@ def check() -> None:
         if params is None:
             return
         data.check(slug, entry, params)
+        if entry.source.path:
+            spec.check_max_length(slug, entry, checkpoint.inspect(Path(entry.source.path), entry.source.path))
+        for variant_id in entry.selected_variants():
+            overrides = {**params.recipes.get(variant_id, {}), **entry.variants.recipes.get(variant_id, {})}
+            if overrides:  # else the toolchain, which knows the fields, need not be imported
+                import_module(f"stages.{row(variant_id).step}").check_overrides(row(variant_id), overrides)
         owner = owners.setdefault(registry.publish_repo(slug, entry, params.publish.namespace), slug)
         if owner != slug:
             raise RegistryError(f"{paths.REGISTRY}: models.{slug}.publish.repo: models.{owner} publishes there too.")
@@ -224,12 +239,26 @@ def _built(slug: str) -> tuple[str, str]:
     if not path.is_file():
         return "-", "-"
     manifest = Manifest.from_json(path.read_bytes())
-    passed = {variant.id for variant in manifest.variants if variant.status == "passed"}
-    speeds = {
-        subject.label: max(row.speedup for row in subject.rows)
-        for benchmark in manifest.benchmarks
-        for subject in benchmark.subjects
-        if subject.id in passed
-    }
-    fastest = max(speeds, key=lambda variant_id: speeds[variant_id], default="-")
-    return f"{len(passed)}/{len(manifest.variants)}", fastest
+    passed = sum(variant.status == "passed" for variant in manifest.variants)
+    benchmark = summary.benchmark_of(manifest, host.detect().name)
+    best = summary.fastest(manifest, benchmark) if benchmark else None
+    return f"{passed}/{len(manifest.variants)}", f"{best.id}, {best.speedup:.2f}x torch" if best else "-"
+
+
+def _published(slug: str) -> tuple[str, str | None]:
+    """Where the model went; and, where it is packed here, what is wrong with that and what to do."""
+    receipt, packed = load_receipt(slug), paths.package(slug) / MANIFEST_FILE
+    if receipt is None:
+        return "-", None
+    if packed.is_file():
+        remedy = f"Run `python -m stages publish {slug}`."
+        there = Path(load_params().publish.folder, receipt.repo, MANIFEST_FILE)
+        if _sha256(packed) != receipt.manifest_sha256:
+            return f"{receipt.repo} (outdated)", f"{slug}: what is packed here was not published. {remedy}"
+        if receipt.target == "folder" and not (there.is_file() and _sha256(there) == receipt.manifest_sha256):
+            return f"{receipt.repo} (gone)", f"{slug}: {there} is not what the receipt says. {remedy}"
+    return receipt.repo, None
+
+
+def _sha256(path: Path) -> str:
+    return describe_file(path.parent, path.name).sha256

@@ -15,9 +15,9 @@ def run(slug: str) -> None:
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
         from optimum.exporters.onnx import onnx_export_from_model
 
-        # The exporter validates nothing that `parity` does not validate better.
-        check_recipe(row.id, overrides, {"opset": 0, "do_constant_folding": True})
+        check_overrides(row, overrides)
         settings = {"opset": None, "do_constant_folding": True, **overrides}
+        # The exporter validates nothing that `parity` does not validate better.
         model = torch_model.load_model(paths.source(slug))
         with self_attention.without_branches():
             onnx_export_from_model(
@@ -40,3 +40,8 @@ def run(slug: str) -> None:
     record = load_record(slug, PLAIN_EXPORT)
     if record.status != "built":
         raise ToolchainError(f"{slug}: the plain ONNX export failed, and every ONNX variant needs it: {record.reason}")
+
+
+def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
+    """Raise RegistryError for a field that the exporter is not given."""
+    check_recipe(row.id, overrides, {"opset": 0, "do_constant_folding": True})

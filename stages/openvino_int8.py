@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import onnx_graph
-from stages.build import Built, check_recipe, plain
+from stages.build import Built, plain
 
 # Set here, from the calibration set.
 NOT_IN_RECIPES = ("self", "kwargs", "dataset", "tokenizer", "processor")
@@ -18,7 +18,6 @@ def quantise(
     parent: Path,
     source: Path,
     target: Path,
-    variant_id: str,
     base: str,
     overrides: dict[str, Any],
     changes: dict[str, Any],
@@ -32,19 +31,15 @@ def quantise(
     from optimum.intel.openvino import (
         OVConfig,
         OVModelForSequenceClassification,
-        OVQuantizationConfig,
         OVQuantizer,
-        OVWeightQuantizationConfig,
     )
     from transformers import AutoConfig
 
     weights_only = bool(changes.get(WEIGHTS_ONLY))
-    fields = {name: value for name, value in changes.items() if name != WEIGHTS_ONLY}
-    kind: Any = OVWeightQuantizationConfig if weights_only else OVQuantizationConfig
-    parameters = signature(kind).parameters
-    check_recipe(variant_id, overrides, {n: p.default for n, p in parameters.items() if n not in NOT_IN_RECIPES})
+    changed = {name: value for name, value in changes.items() if name != WEIGHTS_ONLY}
+    kind: Any = _configuration(weights_only=weights_only)
     samples = {} if weights_only else {"num_samples": len(calibration)}
-    settings = kind(**{**samples, **overrides, **fields})
+    settings = kind(**{**samples, **overrides, **changed})
     model = OVModelForSequenceClassification(
         openvino.Core().read_model(parent),
         config=AutoConfig.from_pretrained(source, trust_remote_code=False),
@@ -63,3 +58,15 @@ def quantise(
         recipe["calibration_rows"] = len(calibration)
     written = openvino.Core().read_model(target.parent / "openvino_model.xml")
     return Built(recipe=recipe, inputs=tuple(port.get_any_name() for port in written.inputs))
+
+
+def fields(*, weights_only: bool) -> dict[str, Any]:
+    """What a recipe may set, with its defaults."""
+    parameters = signature(_configuration(weights_only=weights_only)).parameters
+    return {name: parameter.default for name, parameter in parameters.items() if name not in NOT_IN_RECIPES}
+
+
+def _configuration(*, weights_only: bool) -> Any:
+    from optimum.intel.openvino import OVQuantizationConfig, OVWeightQuantizationConfig
+
+    return OVWeightQuantizationConfig if weights_only else OVQuantizationConfig

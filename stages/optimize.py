@@ -18,7 +18,7 @@ def run(slug: str) -> None:
     """Write the variants onnx-O1 … onnx-O4."""
 
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
-        check_recipe(row.id, overrides, recipe_defaults())
+        check_overrides(row, overrides)
         parent = parent_graph(slug, PLAIN_EXPORT)
         settings = in_child(
             write_level, parent, folder / row.file_name, paths.source(slug), row.base, overrides, weights=parent
@@ -44,8 +44,8 @@ def write_level(parent: Path, target: Path, source: Path, level: str, overrides:
     return plain(vars(settings))
 
 
-def recipe_defaults() -> dict[str, Any]:
-    """Fields of optimum's OptimizationConfig that a recipe may set, with their defaults; the level sets the others."""
+def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
+    """Raise RegistryError for what is no field of optimum's OptimizationConfig, or is set by the level."""
     from optimum.onnxruntime import OptimizationConfig
 
-    return {name: v for name, v in vars(OptimizationConfig()).items() if name not in LEVEL_FIELDS}
+    check_recipe(row.id, overrides, {n: v for n, v in vars(OptimizationConfig()).items() if n not in LEVEL_FIELDS})

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from artificer.manifest import Benchmark, Manifest
-from stages.summary import lines
+from artificer.manifest import Manifest
+from stages.summary import benchmark_of, lines
 
 CARD_PLOT = "speed-quality.png"
 COLOURS = {"torch": "#7f7f7f", "onnx": "#1f77b4", "openvino": "#d95f02"}
@@ -33,7 +33,7 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
     for manifest, marker in zip(manifests, MARKERS * len(manifests), strict=False):
         points = [
             Point(line.id, line.speedup, 100 * line.quality_ratio, line.status in ("passed", "reference"))
-            for line in lines(manifest, _benchmark(manifest, host))
+            for line in lines(manifest, benchmark_of(manifest, host))
             if line.speedup is not None and line.quality_ratio is not None
         ]
         for point in points:
@@ -78,9 +78,3 @@ def fastest_at_each_quality(points: Sequence[Point]) -> list[Point]:
     """The passed points that no other beats in both speed and quality."""
     passed = [point for point in points if point.passed]
     return [p for p in passed if not any(q.speed > p.speed and q.quality >= p.quality for q in passed)]
-
-
-def _benchmark(manifest: Manifest, host: str) -> Benchmark | None:
-    """This host's figures; another's when there are none."""
-    own = [b for b in manifest.benchmarks if b.host.name == host]
-    return next(iter([*own, *manifest.benchmarks]), None)

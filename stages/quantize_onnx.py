@@ -65,6 +65,11 @@ def preset_settings(row: VariantRow, overrides: dict[str, Any]) -> Any:
     return settings
 
 
+def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
+    """Raise RegistryError for what is no field of optimum's QuantizationConfig."""
+    preset_settings(row, overrides)
+
+
 def gentler_recipes(parent: Path, preset: Any, gate: Gate | None) -> Iterator[Recipe]:
     """The plain recipe, then gentler ones: the cheap in speed first, what has to be measured last.
 

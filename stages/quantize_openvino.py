@@ -36,10 +36,10 @@ def run(slug: str) -> None:
     costs: dict[str, Cost] = {}
 
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
+        check_overrides(row, overrides)
         parent = parent_graph(slug, PARENT)
         inputs = load_record(slug, PARENT).inputs
         if row.base in ("fp16", "bf16"):
-            check_recipe(row.id, overrides, {})
             in_child(openvino_weights.halve, parent, folder / row.file_name, row.base, weights=None)
             return Built(recipe={"base": row.base, "dtype": row.base}, inputs=inputs)
         static = row.base == "static"
@@ -47,7 +47,6 @@ def run(slug: str) -> None:
             openvino_int8.quantise,
             parent=parent,
             source=paths.source(slug),
-            variant_id=row.id,
             base=row.base,
             calibration=calibration_rows(slug, inputs) if static else [],
         )
@@ -70,6 +69,12 @@ def run(slug: str) -> None:
 
     build_step(slug, "quantize_openvino", make)
     recovery.write_costs(paths.recovery(slug, "openvino"), costs)
+
+
+def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
+    """Raise RegistryError for what is no field of optimum-intel's configuration; half precision has none."""
+    fields = {} if row.base in ("fp16", "bf16") else openvino_int8.fields(weights_only=row.base != "static")
+    check_recipe(row.id, overrides, fields)
 
 
 def gentler_recipes(parent: Path, overrides: dict[str, Any], gate: Gate | None) -> Iterator[Recipe]:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from artificer.manifest import Activation, Source, Task, TokenizerInfo, canonical_json
 from stages import checkpoint, paths
 from stages.errors import RegistryError, UsageError
-from stages.registry import Lock, ModelEntry
+from stages.registry import Lock, ModelEntry, load_entry
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True):
@@ -86,8 +86,9 @@ def write_spec(spec: ModelSpec) -> None:
 
 
 def load_spec(slug: str) -> ModelSpec:
-    """What `fetch` wrote. Raises UsageError when it has not run."""
+    """What `fetch` wrote. Raises UsageError when it has not run, RegistryError when there is no such model."""
     try:
         return msgspec.json.decode(paths.spec(slug).read_bytes(), type=ModelSpec)
     except FileNotFoundError:
+        load_entry(slug)  # which says so if there is no such model
         raise UsageError(f"{paths.spec(slug)} is missing: run `dvc repro fetch@{slug}` first.") from None

@@ -56,6 +56,24 @@ def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
     return found
 
 
+def benchmark_of(manifest: Manifest, host: str) -> Benchmark | None:
+    """That host's figures; another's when there are none."""
+    own = [each for each in manifest.benchmarks if each.host.name == host]
+    return next(iter([*own, *manifest.benchmarks]), None)
+
+
+def fastest(manifest: Manifest, benchmark: Benchmark) -> Line | None:
+    """The fastest variant on a host's CPU that passed and may be chosen there. Others run there too: graphs for other
+    instruction sets do, with scores that nobody proved."""
+    fit = {
+        variant.id
+        for variant in manifest.variants
+        if variant.status == "passed" and set(variant.requires_isa) <= set(benchmark.host.isa)
+    }
+    timed = [line for line in lines(manifest, benchmark) if line.id in fit and line.speedup is not None]
+    return max(timed, key=lambda line: (line.speedup, line.id), default=None)
+
+
 def markdown_table(rows: list[Line]) -> str:
     """The lines as a Markdown table."""
     head = [
@@ -91,27 +109,32 @@ def cells(line: Line) -> list[str]:
 def metrics(manifest: Manifest, reference: Quality | None, host: str) -> dict[str, Any]:
     """What `dvc metrics show` prints of a model, one short row: rounded, so that a diff shows changes and not noise.
 
-    Speed and size are those of the fastest variant that passed, on this host's CPU. The leaderboard has every variant.
+    Speed and size are those of the fastest variant on this host's CPU. The leaderboard has every variant.
     """
     benchmark = next((b for b in manifest.benchmarks if b.host.name == host), None)
     found = [line for line in lines(manifest, benchmark) if line.status != "reference" and " on " not in line.id]
-    passed = [line for line in found if line.status == "passed"]
-    fastest = max(passed, key=lambda line: (line.speedup or 0.0, line.id))
+    best = fastest(manifest, benchmark) if benchmark else None
     differences = {
         name: [p.figures.score_max_abs for v in manifest.variants if v.precision_class == name for p in v.parity[:1]]
         for name in ("fp32", "int8")
     }
     quality = {reference.main_metric: _rounded(main_value(reference), 4)} if reference else {}
     return quality | {
-        "passed": len(passed),
+        "passed": sum(line.status == "passed" for line in found),
         "failed": sum(line.status == "failed" for line in found),
         "unsupported": sum(line.status == "unsupported" for line in found),
-        "fastest": {
-            "speedup": _rounded(fastest.speedup, 2),
-            "quality_ratio": _rounded(fastest.quality_ratio, 4),
-            "megabytes": _rounded(fastest.size_megabytes, 1),
-        },
+        "fastest": _fastest(best),
         "score_max_abs": {name: float(f"{max(values):.2g}") for name, values in differences.items() if values},
+    }
+
+
+def _fastest(line: Line | None) -> dict[str, float | None]:
+    if line is None:
+        return {}
+    return {
+        "speedup": _rounded(line.speedup, 2),
+        "quality_ratio": _rounded(line.quality_ratio, 4),
+        "megabytes": _rounded(line.size_megabytes, 1),
     }
 
 

@@ -1,5 +1,6 @@
 """Read YAML strictly: a key written twice is an error, and every message names its file, key path and line."""
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +66,8 @@ def convert(value: Any, kind: type[T], path: Path, key_path: str) -> T:
         message = message.replace("Object contains unknown field", "unknown key").replace(
             "Object missing required field", "missing key"
         )
+        if choices := _choices(kind, inner):
+            message = f"{message.replace('Invalid enum value', 'found')}; expected one of {', '.join(choices)}"
         raise RegistryError(": ".join(filter(None, [str(path), where, f"{message}."]))) from None
 
 
@@ -94,6 +97,27 @@ def _with_keys(value: Any, kind: Any, inner: str) -> str:
         else:
             break
     return named
+
+
+def _choices(kind: Any, inner: str) -> tuple[str, ...]:
+    """What may stand at a place of the schema, where that is one of a few words; else none."""
+    schema = msgspec.json.schema(kind)
+
+    def resolved(node: dict[str, Any]) -> dict[str, Any]:
+        for option in node.get("anyOf", [node]):
+            if option.get("type") != "null":
+                reference = option.get("$ref", "").rpartition("/")[2]
+                return dict(schema["$defs"][reference]) if reference else dict(option)
+        return {}
+
+    node = resolved(schema)
+    for step in re.findall(r"\.\w+|\[[^]]*\]", inner):
+        if step.startswith("."):
+            node = resolved(node.get("properties", {}).get(step[1:], {}))
+        else:
+            rest = node.get("additionalProperties") if step == ANY_KEY and "items" not in node else node.get("items")
+            node = resolved(rest) if isinstance(rest, dict) else {}
+    return tuple(str(word) for word in node.get("enum", ()))
 
 
 def _replaced(value: Any, keys: list[str], new: Any) -> Any:

@@ -1,5 +1,6 @@
 """The registry's commands: add, pin, check, list. What they refuse, they leave untouched."""
 
+import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,8 +185,81 @@ def test_list_prints_a_table(root: Path, tiny: Path, stages: Stages, monkeypatch
     code, out, err = stages("list")
     assert (code, err) == (0, "")
     lines = {cells[1]: cells for line in out.splitlines() if len(cells := [c.strip() for c in line.split("│")]) > 3}
-    assert lines["tiny"][2:8] == [FOLDER, "yes", "text-ranking", "10/11", "onnx-O3", "artificer/tiny"]
+    assert lines["tiny"][2:8] == [FOLDER, "yes", "text-ranking", "10/11", "onnx-O3, 9.00x torch", "artificer/tiny"]
     assert lines["other"][2:8] == ["gone", "is not pinned", "text-classification", "-", "-", "-"]
+
+
+def test_list_says_when_what_is_published_is_not_what_is_packed(
+    root: Path, tiny: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that was removed, and a package that was made since, each with what to do."""
+    monkeypatch.setenv("COLUMNS", "160")
+    fabricated = Fabricated()
+    fabricated.write(root, tiny)
+    stages("pack", SLUG)
+    stages("publish", SLUG)
+    shutil.rmtree(root / "dist" / "artificer" / SLUG)
+    _, out, _ = stages("list")
+    assert "artificer/tiny (gone)" in out
+    assert "Run `python -m stages publish tiny`." in out
+    assert stages("publish", SLUG)[0] == 0
+    assert "publish tiny" not in stages("list")[1]
+    with project.edited(root / "params.yaml") as params:
+        params["thresholds"]["fp32"]["spearman"] = 0.9
+    stages("pack", SLUG)
+    assert "artificer/tiny (outdated)" in stages("list")[1]
+
+
+def test_the_fastest_variant_is_one_that_the_machine_may_choose(
+    root: Path, tiny: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph for another instruction set runs, and may be timed as the fastest, but no service here gets it."""
+    monkeypatch.setenv("COLUMNS", "160")
+    foreign = "onnx-quint8-avx2" if platform.machine() in ("arm64", "aarch64") else "onnx-qint8-arm64"
+    Fabricated(speedups={foreign: 9.0, "onnx-O3": 5.0}).write(root, tiny)
+    stages("pack", SLUG)
+    assert "onnx-O3, 5.00x torch" in stages("list")[1]
+    assert read_json(root / "reports" / "metrics" / f"{SLUG}.json")["fastest"]["speedup"] == 5.0
+
+
+@pytest.mark.toolchain
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("variant_id", "field"),
+    [
+        ("onnx", "opsett"),
+        ("onnx-O3", "gelu"),
+        ("onnx-qint8-avx512", "per_chanel"),
+        ("openvino", "dtype"),
+        ("openvino-qint8", "smooth_quant"),
+    ],
+)
+def test_check_knows_the_fields_of_every_recipe(root: Path, stages: Stages, variant_id: str, field: str) -> None:
+    """A misspelt one is found before anything is built, and the message lists those there are."""
+    stages("add", FOLDER, "--license", "mit")
+    with project.edited(root / REGISTRY) as registry:
+        registry["models"]["tiny"]["variants"] = {"recipes": {variant_id: {field: 1}}}
+    code, _, err = stages("check")
+    assert code == 3
+    assert f"recipes.{variant_id}.{field}: no such field; known: " in err
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_finds_more_tokens_than_the_checkpoint_takes(root: Path, stages: Stages) -> None:
+    """Written by hand after the model was added."""
+    stages("add", FOLDER, "--license", "mit")
+    with project.edited(root / REGISTRY) as registry:
+        registry["models"]["tiny"]["max_length"] = 4096
+    assert "models.tiny.max_length: 4096 tokens, the checkpoint takes 128." in stages("check")[2]
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("stage", ["data", "export_onnx", "benchmark", "pack"])
+def test_a_stage_of_a_misspelt_model_says_which_there_are(stages: Stages, stage: str) -> None:
+    """Not which stage to run first, which would fail as well."""
+    code, _, err = stages(stage, "demo-rerankr")
+    assert code == 3
+    assert "models: there is no 'demo-rerankr'; known: " in err
 
 
 @pytest.mark.usefixtures("root")
@@ -209,8 +283,10 @@ def test_a_wrong_command_line_exits_with_2(stages: Stages, arguments: tuple[str,
 @pytest.mark.parametrize(
     "stage", ["reference", "export_onnx", "optimize", "quantize_onnx", "export_openvino", "parity", "pack"]
 )
-def test_a_stage_without_what_comes_before_it_says_what_to_run(stages: Stages, stage: str) -> None:
+def test_a_stage_without_what_comes_before_it_says_what_to_run(root: Path, stages: Stages, stage: str) -> None:
     """Run by hand out of order, a stage names the one that is missing."""
+    entry = {"source": {"path": FOLDER}, "task": "text-ranking", "license": "mit"}
+    project.write_yaml(root / REGISTRY, {"models": {SLUG: entry}})
     code, _, err = stages(stage, SLUG)
     assert code == 2
     assert err == f"error: artifacts/models/{SLUG}/spec.json is missing: run `dvc repro fetch@{SLUG}` first.\n"

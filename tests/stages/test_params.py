@@ -38,6 +38,7 @@ def change(value: Any, key_path: str, new: Any) -> None:
         ("thresholds.half", DELETED, "thresholds: missing key `half`."),
         ("thresholds.int8.score_max_abs", DELETED, "thresholds.int8: missing key `score_max_abs`."),
         ("thresholds.int8.score_max", 0.1, "thresholds.int8: unknown key `score_max`."),
+        ("thresholds.int8.spearman", 98, "thresholds.int8.spearman: expected a share of 1 or null, found 98."),
         ("thresholds.int8.spearman", "high", "thresholds.int8.spearman: Expected `float | null`, got `str`."),
         ("thresholds.int4", {}, "thresholds: Invalid enum value 'int4'."),
         ("data.evaluation", "none-such", f"data.evaluation: no set 'none-such'; known: {SETS}."),
@@ -70,7 +71,7 @@ def change(value: Any, key_path: str, new: Any) -> None:
         ),
         ("recipes.O2", {}, "recipes.O2: no such variant; known: onnx, onnx-O1, "),
         ("publish.namespace", "a/b", "publish.namespace: Expected `str` matching regex"),
-        ("publish.target", "ftp", "publish.target: Invalid enum value 'ftp'."),
+        ("publish.target", "ftp", "publish.target: found 'ftp'; expected one of folder, hub."),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key_path(

@@ -40,8 +40,14 @@ def lock(**changes: Any) -> str:
         ({**ENTRY, "acitvation": "sigmoid"}, "models.m: unknown key `acitvation`."),
         ({**ENTRY, "max_length": "512"}, "models.m.max_length: Expected `int | null`, got `str`."),
         ({**ENTRY, "max_length": 0}, "models.m.max_length: Expected `int` >= 1."),
-        ({**ENTRY, "task": "ranking"}, "models.m.task: Invalid enum value 'ranking'."),
-        ({**ENTRY, "activation": "relu"}, "models.m.activation: Invalid enum value 'relu'."),
+        (
+            {**ENTRY, "task": "ranking"},
+            "models.m.task: found 'ranking'; expected one of text-classification, text-ranking.",
+        ),
+        (
+            {**ENTRY, "activation": "relu"},
+            "models.m.activation: found 'relu'; expected one of identity, sigmoid, softmax.",
+        ),
         ({"source": {"path": "x"}, "task": "text-ranking"}, "models.m: missing key `license`."),
         (["a list"], "models.m: Expected `object`, got `array`."),
         (None, "models.m: Expected `object`, got `null`."),
