@@ -17,7 +17,10 @@ Pairs = list[tuple[str, str]]
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """What to time: a variant's graph, or the torch reference in some dtype (then `runtime` is None), on a device."""
+    """What to time: a variant's graph, or the torch reference in some dtype (then `runtime` is None), on a device.
+
+    `same_graph_as` is the id of a candidate whose figures are this one's as well.
+    """
 
     id: str
     digest: str | None
@@ -27,6 +30,12 @@ class Candidate(Struct, frozen=True, kw_only=True):
     execution_precision: ExecutionPrecision
     size_bytes: int
     device: Device = "cpu"
+    same_graph_as: str | None = None
+
+    @property
+    def timed_as(self) -> str:
+        """The label of the candidate that is timed: its own, or its twin's."""
+        return on_device(self.same_graph_as or self.id, self.device)
 
     @property
     def label(self) -> str:

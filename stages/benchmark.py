@@ -68,9 +68,10 @@ def run(slug: str) -> None:
     workloads = load_workloads(slug)
     batches = {(n, size): split(workloads[n], size) for n in workloads for size in params.chosen.batch_sizes}
     wanted = candidates(slug, spec, host)
-    groups = fitting_groups(wanted, min(RESIDENT_BYTES, preflight.available_memory()[0]))
+    timed = [candidate for candidate in wanted if candidate.same_graph_as is None]
+    groups = fitting_groups(timed, min(RESIDENT_BYTES, preflight.available_memory()[0]))
     if len(groups) > 1:
-        print(f"{len(wanted)} candidates in {len(groups)} groups, each beside {BASELINE}: less memory", flush=True)
+        print(f"{len(timed)} candidates in {len(groups)} groups, each beside {BASELINE}: less memory", flush=True)
     measured = [
         _measure(group, spec, threads, batches, params.chosen.rounds, params.max_minutes * 60 / len(groups))
         for group in groups
@@ -78,7 +79,7 @@ def run(slug: str) -> None:
     subjects = [
         _subject(candidate, measured, batches)
         for candidate in wanted
-        if any(candidate.label in timings.peak_memory_bytes for timings in measured)
+        if any(candidate.timed_as in timings.peak_memory_bytes for timings in measured)
     ]
     found = Benchmark(
         host=host,
@@ -154,6 +155,7 @@ def candidates(slug: str, spec: ModelSpec, host: Host) -> list[Candidate]:
                     inputs=record.inputs,
                     execution_precision=table_row.execution_precision,
                     size_bytes=sum(entry.size for entry in record.files),
+                    same_graph_as=record.same_graph_as,
                 )
             )
             if cuda_problem(host, table_row.runtime, table_row.precision_class) is None:
@@ -285,11 +287,11 @@ def _leave_out_slow_torch(workers: list[_Worker], warm_up: dict[str, float]) -> 
 
 
 def _subject(candidate: Candidate, measured: list[Timings], batches: Batches) -> BenchmarkSubject:
-    """Figures over all groups that a candidate was in: that is more than one for torch fp32 alone."""
-    own_groups = [timings for timings in measured if candidate.label in timings.peak_memory_bytes]
+    """Figures over all groups that a candidate, or its twin, was in: that is more than one for torch fp32 alone."""
+    own_groups = [timings for timings in measured if candidate.timed_as in timings.peak_memory_bytes]
     rows = []
     for key, work in batches.items():
-        rounds = [times for timings in own_groups for times in timings.seconds[candidate.label][key]]
+        rounds = [times for timings in own_groups for times in timings.seconds[candidate.timed_as][key]]
         baseline = [times for timings in own_groups for times in timings.seconds[BASELINE][key]]
         pairs = sum(map(len, work))
         p50, p95, p99 = (1000 * value for value in np.percentile(np.concatenate(rounds), (50, 95, 99)))
@@ -307,9 +309,9 @@ def _subject(candidate: Candidate, measured: list[Timings], batches: Batches) ->
     return BenchmarkSubject(
         id=candidate.id,
         digest=candidate.digest,
-        execution_precision=own_groups[0].opened[candidate.label].execution_precision,
-        load_seconds=own_groups[0].opened[candidate.label].load_seconds,
-        peak_memory_bytes=max(timings.peak_memory_bytes[candidate.label] for timings in own_groups),
+        execution_precision=own_groups[0].opened[candidate.timed_as].execution_precision,
+        load_seconds=own_groups[0].opened[candidate.timed_as].load_seconds,
+        peak_memory_bytes=max(timings.peak_memory_bytes[candidate.timed_as] for timings in own_groups),
         size_bytes=candidate.size_bytes,
         rows=tuple(rows),
         device=candidate.device,

@@ -35,13 +35,15 @@ class UnsupportedError(BuildError):
 
 
 class Built(Struct, frozen=True, kw_only=True):
-    """What a maker tells of a variant that it has put into its folder."""
+    """What a maker tells of a variant that it has put into its folder. `same_graph_as` is an earlier variant of the
+    step that this one copies: what was measured of that one holds for both."""
 
     recipe: dict[str, Any]
     inputs: tuple[str, ...]
     opset: int | None = None
     notes: tuple[str, ...] = ()
     recovery: Recovery | None = None
+    same_graph_as: str | None = None
 
 
 class VariantRecord(Struct, frozen=True, kw_only=True):
@@ -57,6 +59,7 @@ class VariantRecord(Struct, frozen=True, kw_only=True):
     tools: dict[str, str]
     files: tuple[FileEntry, ...]
     recovery: Recovery | None = None
+    same_graph_as: str | None = None
 
 
 Maker = Callable[[VariantRow, Path, dict[str, Any]], Built]
@@ -164,6 +167,7 @@ def _attempt(row: VariantRow, folder: Path, overrides: dict[str, Any], make: Mak
         tools={name: version(name).partition("+")[0] for name in TOOLS[row.step]},
         files=files.describe_folder(folder),
         recovery=built.recovery,
+        same_graph_as=built.same_graph_as if status == "built" else None,
     )
 
 

@@ -70,19 +70,25 @@ class VariantParity(Struct, frozen=True, kw_only=True):
 def run(slug: str) -> None:
     """Write parity.json."""
     spec, host = load_spec(slug), current_host()
-    results = []
+    measured: dict[str, VariantParity] = {}
     for variant_id in spec.variants:
         record = load_record(slug, variant_id)
         if record.status != "built":
             continue
+        twin = measured.get(record.same_graph_as or "")
+        if twin is not None:
+            measured[variant_id] = msgspec.structs.replace(twin, id=variant_id, digest=_digest(record))
+            print(f"{variant_id:24} the same graph as {twin.id}", flush=True)
+            continue
         graph = paths.variant(slug, row(variant_id)) / row(variant_id).file_name
         try:
-            results.append(in_child(measure, slug, variant_id, weights=graph))
+            measured[variant_id] = in_child(measure, slug, variant_id, weights=graph)
         except ChildKilledError as problem:
             # No verdict: it may well run where there is more room, or when less else does.
             raise ResourceError(
                 f"parity of {slug}: {variant_id}: {problem}. Stop other programs, or run it on a larger machine."
             ) from None
+    results = list(measured.values())
     without_logits = [msgspec.structs.replace(result, logits=()) for result in results]
     files.write_file(paths.proofs(slug) / f"{host.name}.json", canonical_json(without_logits))
     files.write_file(paths.parity(slug), canonical_json(results))
@@ -215,11 +221,15 @@ def _result(
 ) -> VariantParity:
     return VariantParity(
         id=record.id,
-        digest=tree_digest(published_files(record)),
+        digest=_digest(record),
         error=error,
         measurements=tuple(measured or ()),
         logits=tuple(tuple(float(value) for value in values) for values in ([] if logits is None else logits)),
     )
+
+
+def _digest(record: VariantRecord) -> str:
+    return tree_digest(published_files(record))
 
 
 def _print_row(variant_id: str, found: Measurement) -> None:

@@ -136,5 +136,10 @@ def _copied(source: tuple[VariantRow, Path, Outcome], row: VariantRow, folder: P
     if (there / sidecar).exists():
         copy_file(there / sidecar, folder / sidecar)
         sidecars.normalise_sidecars(folder, row.file_name)
-    built = msgspec.structs.replace(outcome.built, recipe={**outcome.built.recipe, **recipe})
+    built = msgspec.structs.replace(
+        outcome.built,
+        recipe={**outcome.built.recipe, **recipe},
+        notes=(*outcome.built.notes, f"the same graph as {other.id}, measured once"),
+        same_graph_as=other.id,
+    )
     return Outcome(built=built, cost=outcome.cost)

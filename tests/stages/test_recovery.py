@@ -263,6 +263,8 @@ def test_a_graph_with_a_sidecar_stays_one_unit(copy: Path, stages: Stages) -> No
         assert {path.name for path in folder.iterdir()} == {name, f"{name}_data", "variant.json"}
         sidecars.check_sidecars(folder / name, beside=("variant.json",))
         ort.InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
+        twin = "onnx-qint8-arm64" if variant_id == "onnx-qint8-avx512_vnni" else None
+        assert read_json(folder / "variant.json")["same_graph_as"] == twin
         assert len(read_json(folder / "variant.json")["files"]) == 2
 
 

@@ -122,6 +122,22 @@ def test_every_variant_is_built_proven_and_published(built: Built) -> None:
     assert str(built.root).encode() not in b"".join(published.values())
 
 
+def test_equal_graphs_have_equal_figures(built: Built) -> None:
+    """Three presets of onnxruntime give the same bytes: they are measured once, and none looks faster than another."""
+    found = manifest(built.root)
+    names = ("onnx-qint8-arm64", "onnx-qint8-avx512", "onnx-qint8-avx512_vnni")
+    assert len({entry.sha256 for name in names for entry in found.variant(name).files}) == 1
+    assert len({found.variant(name).digest for name in names}) == 3
+    (benchmark,) = found.benchmarks
+    timed = {subject.id: subject for subject in benchmark.subjects}
+    for name in names[1:]:
+        assert found.variant(name).parity == found.variant(names[0]).parity
+        assert timed[name].rows == timed[names[0]].rows
+        assert timed[name].digest == found.variant(name).digest
+        assert "the same graph as onnx-qint8-arm64, measured once" in found.variant(name).notes
+    assert timed["onnx-quint8-avx2"].rows != timed[names[0]].rows
+
+
 def test_tokenizer_and_config_are_pristine(built: Built) -> None:
     """No library's state leaks into what is published."""
     for entry in manifest(built.root).files:
