@@ -10,6 +10,9 @@ from stages.summary import benchmark_of, lines
 CARD_PLOT = "speed-quality.png"
 COLOURS = {"torch": "#7f7f7f", "onnx": "#1f77b4", "openvino": "#d95f02"}
 MARKERS = "osD^vP*X"
+LABEL_POINTS = 7  # the font's size
+LABEL_WIDTH = 0.58  # of a character, as a share of that
+LADDER = 33  # steps, half of them up and half down
 
 
 class Point(NamedTuple):
@@ -30,6 +33,7 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    labels: list[Point] = []
     for manifest, marker in zip(manifests, MARKERS * len(manifests), strict=False):
         points = [
             Point(line.id, line.speedup, 100 * line.quality_ratio, line.status in ("passed", "reference"))
@@ -40,28 +44,30 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
             colour = COLOURS[point.name.partition("-")[0]]
             filled = colour if point.passed else "none"
             axes.scatter(point.speed, point.quality, marker=marker, facecolor=filled, edgecolor=colour, zorder=3)
-        shown = points if len(manifests) == 1 else fastest_at_each_quality(points)
-        for i, point in enumerate(sorted(shown, key=lambda point: (point.speed, point.name))):
-            # Points crowd along 100 %: labels climb and sink in turn, each tied to its point.
-            height = (14 + 13 * (i // 2 % 5)) * (1 if i % 2 == 0 else -1)
-            name = point.name if len(manifests) == 1 else f"{manifest.slug}: {point.name}"
-            axes.annotate(
-                name,
-                (point.speed, point.quality),
-                xytext=(0, height),
-                textcoords="offset points",
-                ha="center",
-                va="center",
-                fontsize=7,
-                arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6},
-            )
-    axes.axhline(100, color="#bbbbbb", linewidth=0.8)
-    axes.axvline(1, color="#bbbbbb", linewidth=0.8)
+        shown = together(points if len(manifests) == 1 else fastest_at_each_quality(points))
+        prefix = "" if len(manifests) == 1 else f"{manifest.slug}: "
+        labels += [point._replace(name=prefix + point.name) for point in shown]
+    axes.axhline(100, color="#bbbbbb", linewidth=0.8, zorder=1)
+    axes.axvline(1, color="#bbbbbb", linewidth=0.8, zorder=1)
     axes.margins(x=0.12)
     low, high = axes.get_ylim()
     # Below a percent, differences are noise and should look like it.
     margin = max(high - low, 1.0) * 0.35
     axes.set_ylim(min(low, 100.0) - margin, max(high, 100.0) + margin)
+    figure.draw_without_rendering()  # only then is it known where a point lies
+    scale = 72 / figure.dpi
+    places = [tuple(scale * axes.transData.transform((point.speed, point.quality))) for point in labels]
+    for point, offset in zip(labels, label_offsets(places, [len(point.name) for point in labels]), strict=True):
+        axes.annotate(
+            point.name,
+            (point.speed, point.quality),
+            xytext=(0, offset),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=LABEL_POINTS,
+            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6},
+        )
     axes.set_xlabel("speed, times torch fp32 (geometric mean over workloads)")
     axes.set_ylabel("quality, % of torch fp32")
     names = ", ".join(manifest.slug for manifest in manifests[: len(MARKERS)])
@@ -72,6 +78,37 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
         metadata = {"Date": None, "Creator": None} if target.suffix == ".svg" else {"Software": None}
         figure.savefig(target, dpi=120, metadata=metadata)
     plt.close(figure)
+
+
+def together(points: Sequence[Point]) -> list[Point]:
+    """One point for those that lie on each other, such as one graph under several names, with all their names."""
+    found: dict[tuple[float, float, bool], list[str]] = {}
+    for point in points:
+        found.setdefault(point[1:], []).append(point.name)
+    merged = []
+    for place, (first, *others) in found.items():
+        family = first.rpartition("-")[0] + "-"
+        merged.append(Point(", ".join([first, *(name.removeprefix(family) for name in others)]), *place))
+    return merged
+
+
+def label_offsets(places: Sequence[tuple[float, ...]], lengths: Sequence[int]) -> list[float]:
+    """How far above its point each label goes so that none covers another label or a point: the nearest of a ladder of
+    steps up and down that is free, and the last where none is. All in typographic points, from left to right."""
+    line = LABEL_POINTS + 2.0
+    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in places]
+    offsets = [0.0] * len(places)
+    for i in sorted(range(len(places)), key=lambda i: places[i]):
+        x, y = places[i]
+        half = LABEL_WIDTH * LABEL_POINTS * lengths[i] / 2
+        for step in range(1, LADDER):
+            offsets[i] = (line + 3.0) * ((step + 1) // 2) * (1 if step % 2 else -1)
+            middle = y + offsets[i]
+            box = (x - half, middle - line / 2, x + half, middle + line / 2)
+            if not any(box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken):
+                break
+        taken.append(box)
+    return offsets
 
 
 def fastest_at_each_quality(points: Sequence[Point]) -> list[Point]:

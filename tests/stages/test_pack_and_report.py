@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from artificer.manifest import Attempt, Manifest, Recovery
 from stages import paths, plot
@@ -315,3 +317,26 @@ def test_golden_pairs_reach_from_the_lowest_to_the_highest_of_the_short_ones(cou
 def test_golden_pairs_are_no_more_than_there_are() -> None:
     """A small evaluation set gives what it has."""
     assert golden_rows(((0.0,), (9.0,)), [Pair(query="q", passage="p")] * 2, 4) == [0, 1]
+
+
+@given(
+    points=st.lists(st.tuples(st.floats(0, 600), st.floats(0, 300), st.integers(4, 30)), max_size=8),
+)
+def test_labels_of_the_picture_cover_neither_each_other_nor_a_point(points: list[tuple[float, float, int]]) -> None:
+    """Of 32 heights each other label and each point takes two at most, so eight labels always find theirs."""
+    places, lengths = [(x, y) for x, y, _ in points], [length for _, _, length in points]
+    offsets = plot.label_offsets(places, lengths)
+    half, tall = plot.LABEL_WIDTH * plot.LABEL_POINTS / 2, plot.LABEL_POINTS + 2.0
+    for i, (x, y) in enumerate(places):
+        for j in range(i):
+            beside = abs(x - places[j][0]) >= half * (lengths[i] + lengths[j]) - 1e-6
+            assert beside or abs(y + offsets[i] - places[j][1] - offsets[j]) >= tall - 1e-6
+        for a, b in places:
+            assert abs(x - a) >= half * lengths[i] + 3 - 1e-6 or abs(y + offsets[i] - b) >= tall / 2 + 3 - 1e-6
+
+
+def test_points_on_each_other_have_one_label() -> None:
+    """One graph under three names is one point; its family is said once."""
+    one, two = plot.Point("onnx-q-a", 3.0, 99.0, True), plot.Point("onnx-q-b", 3.0, 99.0, True)
+    other = plot.Point("onnx", 2.0, 99.0, True)
+    assert plot.together([one, other, two]) == [plot.Point("onnx-q-a, b", 3.0, 99.0, True), other]
