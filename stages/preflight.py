@@ -40,13 +40,14 @@ class Need(Struct, frozen=True):
 NEEDS: dict[str, Need] = {
     "reference": Need(memory=1.6),
     "export_onnx": Need(memory=4.2, disk=2.0, kept=1.0),
-    "optimize": Need(memory=3.2, disk=5.5, kept=3.5),
+    "optimize": Need(memory=3.2, disk=5.7, kept=3.7),
     "quantize_onnx": Need(memory=5.4, disk=2.5, kept=1.6),
     "export_openvino": Need(memory=1.5, disk=1.0, kept=1.0),
     "quantize_openvino": Need(memory=3.2, disk=1.0, kept=0.5),
     "parity": Need(memory=3.2),
     "benchmark": Need(memory=3.2),
 }
+OPTIONAL_KEPT = 0.55  # of an optional variant: half precision, or int8 with float embeddings
 
 
 def check(slug: str, stage: str) -> None:
@@ -74,7 +75,8 @@ def check(slug: str, stage: str) -> None:
         )
     if need.disk:
         folder = paths.model(slug)
-        copies = _copies(need.kept, folder)
+        optional = sum(row(variant).optional and row(variant).step == stage for variant in spec.variants)
+        copies = _copies(need.kept + OPTIONAL_KEPT * optional, folder)
         require_disk(folder, weights * (need.disk - need.kept), what, copies=1, extra=weights * copies)
 
 

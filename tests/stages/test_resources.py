@@ -107,6 +107,20 @@ def test_too_little_disk_is_said_before_a_stage_starts(stages: Stages, monkeypat
 
 
 @pytest.mark.usefixtures("fetched")
+def test_optional_variants_need_disk_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for the static int8 variant is too little once an entry adds half precision and int8 weights."""
+    enlarge(568_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(1e12))
+    monkeypatch.setattr(preflight, "shares_blocks", lambda _: True)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(3e9))
+    preflight.check(SLUG, "quantize_openvino")
+    found = load_spec(SLUG)
+    write_spec(msgspec.structs.replace(found, variants=(*found.variants, "openvino-fp16", "openvino-int8-weights")))
+    with pytest.raises(ResourceError, match=r"about 4.8 GB of disk are needed"):
+        preflight.check(SLUG, "quantize_openvino")
+
+
+@pytest.mark.usefixtures("fetched")
 def test_a_small_model_and_a_switch_are_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo builds wherever the toolchain runs, and an estimate that is wrong can be passed over."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(1.0))
