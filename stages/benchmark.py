@@ -3,8 +3,8 @@
 Every candidate lives in a process of its own; in each round each scores every workload once, one at a time, so that
 what else the machine does falls on all alike. A ratio compares with torch fp32 in the same round. Where all of them
 together would not fit into memory, they take turns in groups, each beside a torch fp32 of its own. Where the rounds
-would take longer than `benchmark.max_minutes`, torch's half precisions are left out if they are slower than torch fp32,
-as on a CPU without instructions for them; if that is not enough, there are fewer rounds, never less than two.
+would take longer than `benchmark.max_minutes`, torch's half precisions are left out if they are far slower than torch
+fp32, as on a CPU without instructions for them; if that is not enough, there are fewer rounds, never less than two.
 """
 
 import contextlib
@@ -48,6 +48,7 @@ TORCH_ROWS: dict[str, ExecutionPrecision] = {BASELINE: "f32", "torch-bf16": "bf1
 RESIDENT_BYTES = 12e9
 PROCESS_BYTES = 0.4e9
 FEWEST_ROUNDS = 2
+FAR_SLOWER = 1.5  # times torch fp32's seconds in the warm-up, which also prepares: less may be noise
 
 Key = tuple[str, int]
 Batches = dict[Key, list[Pairs]]
@@ -146,6 +147,7 @@ def candidates(slug: str, spec: ModelSpec, host: Host) -> list[Candidate]:
     for variant_id in spec.variants:
         record, table_row = load_record(slug, variant_id), row(variant_id)
         if record.status == "built":
+            twin = next((each.id for each in found if each.id == record.same_graph_as), None)
             found.append(
                 Candidate(
                     id=variant_id,
@@ -155,7 +157,7 @@ def candidates(slug: str, spec: ModelSpec, host: Host) -> list[Candidate]:
                     inputs=record.inputs,
                     execution_precision=table_row.execution_precision,
                     size_bytes=sum(entry.size for entry in record.files),
-                    same_graph_as=record.same_graph_as,
+                    same_graph_as=twin,
                 )
             )
             if cuda_problem(host, table_row.runtime, table_row.precision_class) is None:
@@ -258,9 +260,9 @@ def _measure(
                         found.seconds.setdefault(worker.candidate.label, {}).setdefault(key, []).append(timed)
             took = time.perf_counter() - started
             if number == 0:
-                if (rounds + 1) * took > seconds:
-                    took -= _leave_out_slow_torch(workers, warm_up)
-                planned = max(min(FEWEST_ROUNDS, rounds), min(rounds, int(seconds / took) - 1))
+                left = seconds - took
+                per_round = took - _leave_out_slow_torch(workers, warm_up, took, left / rounds)
+                planned = max(min(FEWEST_ROUNDS, rounds), min(rounds, int(left / per_round)))
             note = " (warm-up)" * (number == 0)
             print(f"round {number} of {planned} done in {took:.1f} s{note}", flush=True)
             number += 1
@@ -271,19 +273,18 @@ def _measure(
     return found
 
 
-def _leave_out_slow_torch(workers: list[_Worker], warm_up: dict[str, float]) -> float:
-    """Leave out torch's half precisions that took longer than torch fp32; the seconds that they took."""
-    slow = [
-        worker
-        for worker in workers
-        if worker.candidate.id in TORCH_ROWS
-        and not worker.failed
-        and warm_up[worker.candidate.label] > warm_up[BASELINE]
-    ]
-    for worker in slow:
-        times = warm_up[worker.candidate.label] / warm_up[BASELINE]
-        worker.leave_out(f"{times:.1f} times as slow as {BASELINE}, and not all rounds fit into benchmark.max_minutes")
-    return sum(warm_up[worker.candidate.label] for worker in slow)
+def _leave_out_slow_torch(workers: list[_Worker], warm_up: dict[str, float], per_round: float, allowed: float) -> float:
+    """Leave out torch's half precisions that are far slower than torch fp32 on the CPU, the slowest first, while a
+    round of `per_round` seconds takes more than is `allowed`; how much shorter a round is then."""
+    spared = 0.0
+    for worker in sorted(workers, key=lambda worker: -warm_up[worker.candidate.label]):
+        candidate = worker.candidate
+        times = warm_up[candidate.label] / warm_up[BASELINE]
+        is_half = candidate.id in TORCH_ROWS and candidate.id != BASELINE and candidate.device == "cpu"
+        if is_half and not worker.failed and times > FAR_SLOWER and per_round - spared > allowed:
+            worker.leave_out(f"{times:.1f} times as slow as {BASELINE}, and not all rounds fit benchmark.max_minutes")
+            spared += warm_up[candidate.label]
+    return spared
 
 
 def _subject(candidate: Candidate, measured: list[Timings], batches: Batches) -> BenchmarkSubject:

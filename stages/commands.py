@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tempfile
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from stages.errors import BuildError, RegistryError, SourceError, UsageError
 from stages.params import load_params
 from stages.publish import load_receipt
 from stages.registry import ModelEntry, SourceEntry
-from stages.variants import row
+from stages.variants import VARIANT_IDS, row
 from stages.yaml_files import read_yaml
 
 
@@ -144,21 +145,27 @@ def check() -> None:
 
     def check_model(slug: str) -> None:
         entry = registry.load_entry(slug)
-        lock = registry.load_lock(slug, entry)
-        if entry.source.path and (state := _pin_state(slug, entry)) != "yes":
-            raise SourceError(f"models.{slug}.source: {lock.location} {state}. Run `python -m stages pin {slug}`.")
+        collect(lambda: check_source(slug, entry))
         if params is None:
             return
-        data.check(slug, entry, params)
-        if entry.source.path:
-            spec.check_max_length(slug, entry, checkpoint.inspect(Path(entry.source.path), entry.source.path))
-        for variant_id in entry.selected_variants():
+        collect(lambda: data.check(slug, entry, params))
+        for variant_id in VARIANT_IDS:
             overrides = {**params.recipes.get(variant_id, {}), **entry.variants.recipes.get(variant_id, {})}
             if overrides:  # else the toolchain, which knows the fields, need not be imported
-                import_module(f"stages.{row(variant_id).step}").check_overrides(row(variant_id), overrides)
+                table_row = row(variant_id)
+                check_overrides = import_module(f"stages.{table_row.step}").check_overrides
+                collect(partial(check_overrides, table_row, overrides))
         owner = owners.setdefault(registry.publish_repo(slug, entry, params.publish.namespace), slug)
         if owner != slug:
             raise RegistryError(f"{paths.REGISTRY}: models.{slug}.publish.repo: models.{owner} publishes there too.")
+
+    def check_source(slug: str, entry: ModelEntry) -> None:
+        lock = registry.load_lock(slug, entry)
+        if entry.source.path is None:
+            return
+        if (state := _pin_state(slug, entry)) != "yes":
+            raise SourceError(f"models.{slug}.source: {lock.location} {state}. Run `python -m stages pin {slug}`.")
+        spec.check_max_length(slug, entry, checkpoint.inspect(Path(entry.source.path), entry.source.path))
 
     params, owners = None, dict[str, str]()
     try:
@@ -240,9 +247,13 @@ def _built(slug: str) -> tuple[str, str]:
         return "-", "-"
     manifest = Manifest.from_json(path.read_bytes())
     passed = sum(variant.status == "passed" for variant in manifest.variants)
-    benchmark = summary.benchmark_of(manifest, host.detect().name)
+    here = host.detect().name
+    benchmark = summary.benchmark_of(manifest, here)
     best = summary.fastest(manifest, benchmark) if benchmark else None
-    return f"{passed}/{len(manifest.variants)}", f"{best.id}, {best.speedup:.2f}x torch" if best else "-"
+    if benchmark is None or best is None:
+        return f"{passed}/{len(manifest.variants)}", "-"
+    where = "" if benchmark.host.name == here else f" on {benchmark.host.name}"
+    return f"{passed}/{len(manifest.variants)}", f"{best.id}, {best.speedup:.2f}x torch{where}"
 
 
 def _published(slug: str) -> tuple[str, str | None]:
@@ -254,7 +265,10 @@ def _published(slug: str) -> tuple[str, str | None]:
         remedy = f"Run `python -m stages publish {slug}`."
         there = Path(load_params().publish.folder, receipt.repo, MANIFEST_FILE)
         if _sha256(packed) != receipt.manifest_sha256:
-            return f"{receipt.repo} (outdated)", f"{slug}: what is packed here was not published. {remedy}"
+            return (
+                f"{receipt.repo} (differs)",
+                f"{slug}: what is packed here is not what was published last. Run `dvc repro`.",
+            )
         if receipt.target == "folder" and not (there.is_file() and _sha256(there) == receipt.manifest_sha256):
             return f"{receipt.repo} (gone)", f"{slug}: {there} is not what the receipt says. {remedy}"
     return receipt.repo, None

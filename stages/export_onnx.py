@@ -17,14 +17,13 @@ def run(slug: str) -> None:
 
         check_overrides(row, overrides)
         settings = {"opset": None, "do_constant_folding": True, **overrides}
-        # The exporter validates nothing that `parity` does not validate better.
         model = torch_model.load_model(paths.source(slug))
         with self_attention.without_branches():
             onnx_export_from_model(
                 model,
                 output=folder,
                 task="text-classification",
-                do_validation=False,
+                do_validation=False,  # `parity` does it better
                 no_post_process=True,
                 device="cpu",
                 **settings,

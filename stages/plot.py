@@ -11,8 +11,8 @@ CARD_PLOT = "speed-quality.png"
 COLOURS = {"torch": "#7f7f7f", "onnx": "#1f77b4", "openvino": "#d95f02"}
 MARKERS = "osD^vP*X"
 LABEL_POINTS = 7  # the font's size
-LABEL_WIDTH = 0.58  # of a character, as a share of that
-LADDER = 33  # steps, half of them up and half down
+LABEL_WIDTH = 0.63  # of a character, as a share of that
+LADDER = 32  # steps, half of them up and half down
 
 
 class Point(NamedTuple):
@@ -34,6 +34,7 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
 
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
     labels: list[Point] = []
+    drawn: list[Point] = []
     for manifest, marker in zip(manifests, MARKERS * len(manifests), strict=False):
         points = [
             Point(line.id, line.speedup, 100 * line.quality_ratio, line.status in ("passed", "reference"))
@@ -44,6 +45,7 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
             colour = COLOURS[point.name.partition("-")[0]]
             filled = colour if point.passed else "none"
             axes.scatter(point.speed, point.quality, marker=marker, facecolor=filled, edgecolor=colour, zorder=3)
+        drawn += points
         shown = together(points if len(manifests) == 1 else fastest_at_each_quality(points))
         prefix = "" if len(manifests) == 1 else f"{manifest.slug}: "
         labels += [point._replace(name=prefix + point.name) for point in shown]
@@ -54,10 +56,18 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
     # Below a percent, differences are noise and should look like it.
     margin = max(high - low, 1.0) * 0.35
     axes.set_ylim(min(low, 100.0) - margin, max(high, 100.0) + margin)
+    axes.set_xlabel("speed, times torch fp32 (geometric mean over workloads)")
+    axes.set_ylabel("quality, % of torch fp32")
+    names = ", ".join(manifest.slug for manifest in manifests[: len(MARKERS)])
+    axes.set_title(f"{names}   (hollow: failed its gate)", fontsize=9)
     figure.draw_without_rendering()  # only then is it known where a point lies
-    scale = 72 / figure.dpi
-    places = [tuple(scale * axes.transData.transform((point.speed, point.quality))) for point in labels]
-    for point, offset in zip(labels, label_offsets(places, [len(point.name) for point in labels]), strict=True):
+
+    def places(points: Sequence[Point]) -> list[tuple[float, ...]]:
+        inches = [axes.transData.transform((point.speed, point.quality)) / figure.dpi for point in points]
+        return [tuple(72 * place) for place in inches]
+
+    offsets = label_offsets(places(labels), [len(point.name) for point in labels], places(drawn))
+    for point, offset in zip(labels, offsets, strict=True):
         axes.annotate(
             point.name,
             (point.speed, point.quality),
@@ -68,10 +78,6 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
             fontsize=LABEL_POINTS,
             arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.6},
         )
-    axes.set_xlabel("speed, times torch fp32 (geometric mean over workloads)")
-    axes.set_ylabel("quality, % of torch fp32")
-    names = ", ".join(manifest.slug for manifest in manifests[: len(MARKERS)])
-    axes.set_title(f"{names}   (hollow: failed its gate)", fontsize=9)
     for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Without these, the files would carry the date and the library's version.
@@ -92,16 +98,19 @@ def together(points: Sequence[Point]) -> list[Point]:
     return merged
 
 
-def label_offsets(places: Sequence[tuple[float, ...]], lengths: Sequence[int]) -> list[float]:
-    """How far above its point each label goes so that none covers another label or a point: the nearest of a ladder of
-    steps up and down that is free, and the last where none is. All in typographic points, from left to right."""
+def label_offsets(
+    places: Sequence[tuple[float, ...]], lengths: Sequence[int], points: Sequence[tuple[float, ...]]
+) -> list[float]:
+    """How far above its place each label of so many characters goes so that none covers another label or one of the
+    points: the nearest of a ladder of steps up and down that is free, and the last where none is. All in typographic
+    points, from left to right."""
     line = LABEL_POINTS + 2.0
-    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in places]
+    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in points]
     offsets = [0.0] * len(places)
     for i in sorted(range(len(places)), key=lambda i: places[i]):
         x, y = places[i]
         half = LABEL_WIDTH * LABEL_POINTS * lengths[i] / 2
-        for step in range(1, LADDER):
+        for step in range(1, LADDER + 1):
             offsets[i] = (line + 3.0) * ((step + 1) // 2) * (1 if step % 2 else -1)
             middle = y + offsets[i]
             box = (x - half, middle - line / 2, x + half, middle + line / 2)

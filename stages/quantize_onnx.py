@@ -139,7 +139,7 @@ def _copied(source: tuple[VariantRow, Path, Outcome], row: VariantRow, folder: P
     built = msgspec.structs.replace(
         outcome.built,
         recipe={**outcome.built.recipe, **recipe},
-        notes=(*outcome.built.notes, f"the same graph as {other.id}, measured once"),
+        notes=(*outcome.built.notes, f"the same graph as {other.id}"),
         same_graph_as=other.id,
     )
     return Outcome(built=built, cost=outcome.cost)

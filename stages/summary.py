@@ -4,8 +4,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from artificer.errors import SelectionError
 from artificer.host import gpu_class
 from artificer.manifest import Benchmark, Device, Manifest, Parity, Quality, Variant, on_device
+from artificer.select import Policy, select
 from stages.figures import geometric_mean, main_value
 
 BASELINE = "torch-fp32"
@@ -63,13 +65,13 @@ def benchmark_of(manifest: Manifest, host: str) -> Benchmark | None:
 
 
 def fastest(manifest: Manifest, benchmark: Benchmark) -> Line | None:
-    """The fastest variant on a host's CPU that passed and may be chosen there. Others run there too: graphs for other
-    instruction sets do, with scores that nobody proved."""
-    fit = {
-        variant.id
-        for variant in manifest.variants
-        if variant.status == "passed" and set(variant.requires_isa) <= set(benchmark.host.isa)
-    }
+    """The fastest variant, by the table's speed, of those that a service on that host's CPU may choose. Others run too:
+    graphs for other instruction sets do, with scores that nobody proved."""
+    try:
+        choice = select(manifest, benchmark.host, Policy(device="cpu"))
+    except SelectionError:
+        return None
+    fit = {candidate.variant.id for candidate in choice.candidates}
     timed = [line for line in lines(manifest, benchmark) if line.id in fit and line.speedup is not None]
     return max(timed, key=lambda line: (line.speedup, line.id), default=None)
 

@@ -185,7 +185,14 @@ def test_list_prints_a_table(root: Path, tiny: Path, stages: Stages, monkeypatch
     code, out, err = stages("list")
     assert (code, err) == (0, "")
     lines = {cells[1]: cells for line in out.splitlines() if len(cells := [c.strip() for c in line.split("│")]) > 3}
-    assert lines["tiny"][2:8] == [FOLDER, "yes", "text-ranking", "10/11", "onnx-O3, 9.00x torch", "artificer/tiny"]
+    assert lines["tiny"][2:8] == [
+        FOLDER,
+        "yes",
+        "text-ranking",
+        "10/11",
+        "onnx-O3, 9.00x torch on amd-test-avx2-2c",
+        "artificer/tiny",
+    ]
     assert lines["other"][2:8] == ["gone", "is not pinned", "text-classification", "-", "-", "-"]
 
 
@@ -207,7 +214,7 @@ def test_list_says_when_what_is_published_is_not_what_is_packed(
     with project.edited(root / "params.yaml") as params:
         params["thresholds"]["fp32"]["spearman"] = 0.9
     stages("pack", SLUG)
-    assert "artificer/tiny (outdated)" in stages("list")[1]
+    assert "artificer/tiny (differs)" in stages("list")[1]
 
 
 def test_the_fastest_variant_is_one_that_the_machine_may_choose(
@@ -249,8 +256,10 @@ def test_check_finds_more_tokens_than_the_checkpoint_takes(root: Path, stages: S
     """Written by hand after the model was added."""
     stages("add", FOLDER, "--license", "mit")
     with project.edited(root / REGISTRY) as registry:
-        registry["models"]["tiny"]["max_length"] = 4096
-    assert "models.tiny.max_length: 4096 tokens, the checkpoint takes 128." in stages("check")[2]
+        registry["models"]["tiny"] |= {"max_length": 4096, "data": {"evaluation": "gone"}}
+    err = stages("check")[2]
+    assert "models.tiny.max_length: 4096 tokens, the checkpoint takes 128." in err
+    assert "'gone'" in err  # and what else is wrong
 
 
 @pytest.mark.usefixtures("root")

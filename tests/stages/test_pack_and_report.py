@@ -325,7 +325,7 @@ def test_golden_pairs_are_no_more_than_there_are() -> None:
 def test_labels_of_the_picture_cover_neither_each_other_nor_a_point(points: list[tuple[float, float, int]]) -> None:
     """Of 32 heights each other label and each point takes two at most, so eight labels always find theirs."""
     places, lengths = [(x, y) for x, y, _ in points], [length for _, _, length in points]
-    offsets = plot.label_offsets(places, lengths)
+    offsets = plot.label_offsets(places, lengths, places)
     half, tall = plot.LABEL_WIDTH * plot.LABEL_POINTS / 2, plot.LABEL_POINTS + 2.0
     for i, (x, y) in enumerate(places):
         for j in range(i):

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import namedtuple
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -216,16 +217,16 @@ class TimedWorker:
     [
         (10, {"torch-fp32": 6, "torch-bf16": 6, "torch-fp16": 6, "onnx": 6}),
         (3, {"torch-fp32": 6, "torch-bf16": 6, "torch-fp16": 1, "onnx": 6}),
-        (1, {"torch-fp32": 4, "torch-bf16": 4, "torch-fp16": 1, "onnx": 4}),
+        (2.1, {"torch-fp32": 4, "torch-bf16": 4, "torch-fp16": 1, "onnx": 4}),
     ],
 )
 def test_rounds_that_do_not_fit_are_spared_by_the_slow_torch_rows_first(
-    monkeypatch: pytest.MonkeyPatch, minutes: int, rounds_of_each: dict[str, int]
+    monkeypatch: pytest.MonkeyPatch, minutes: float, rounds_of_each: dict[str, int]
 ) -> None:
     """Five rounds and the warm-up: all of them where there is time, then without torch fp16 at ten times torch fp32's
-    seconds, and with too little time for that as well fewer rounds."""
+    seconds, and with too little time for that as well fewer rounds; torch bf16 at 1.2 times stays: it may be noise."""
     clock = [0.0]
-    seconds = {"torch-fp32": 6, "torch-bf16": 4, "torch-fp16": 60, "onnx": 5}
+    seconds = {"torch-fp32": 5, "torch-bf16": 6, "torch-fp16": 60, "onnx": 5}
     workers = [TimedWorker(name, taken, clock) for name, taken in seconds.items()]
     monkeypatch.setattr(benchmark.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(benchmark, "_workers", lambda *_: nullcontext(workers))
@@ -234,6 +235,7 @@ def test_rounds_that_do_not_fit_are_spared_by_the_slow_torch_rows_first(
         [worker.candidate for worker in workers], spec, 2, {("short", 1): [[("q", "p")]]}, 5, minutes * 60
     )
     assert {worker.candidate.id: worker.asked for worker in workers} == rounds_of_each
+    assert clock[0] <= minutes * 60
     assert set(found.peak_memory_bytes) == {name for name, asked in rounds_of_each.items() if asked > 1}
 
 
@@ -255,6 +257,8 @@ def test_a_stage_ends_when_dvc_is_killed_and_outlives_any_other_parent(by_dvc: b
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         stage = psutil.Process(int(parent.stdout.readline()))
+        with pytest.raises(psutil.TimeoutExpired):
+            stage.wait(timeout=5 * orphans.SECONDS)  # it lives while its parent does
         parent.kill()
         try:
             if by_dvc:
@@ -265,6 +269,26 @@ def test_a_stage_ends_when_dvc_is_killed_and_outlives_any_other_parent(by_dvc: b
         finally:
             with suppress(psutil.NoSuchProcess):
                 stage.kill()
+
+
+def test_processes_that_cannot_be_looked_at_cost_no_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some systems hide them; a look that fails once is no end, and one that vanished is."""
+
+    def denied(*_: object) -> None:
+        raise psutil.AccessDenied
+
+    def vanished(*_: object) -> None:
+        raise psutil.NoSuchProcess(1)
+
+    monkeypatch.setenv(orphans.SET_BY_DVC, "fetch@demo")
+    threads = threading.active_count()
+    monkeypatch.setattr(psutil.Process, "parent", denied)
+    orphans.end_with_dvc()
+    assert threading.active_count() == threads
+    monkeypatch.setattr(psutil.Process, "status", denied)
+    assert not orphans._is_gone(psutil.Process())
+    monkeypatch.setattr(psutil.Process, "status", vanished)
+    assert orphans._is_gone(psutil.Process())
 
 
 def large_result(size: int) -> Any:

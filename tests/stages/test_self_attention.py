@@ -1,7 +1,6 @@
 """What DeBERTa's scripted branches become in exported graphs."""
 
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ import numpy as np
 import pytest
 
 from stages import self_attention, torch_model
+from tests.stages import project
 from tests.stages.checkpoints import tiny_deberta, tiny_deberta_v1
+from tests.stages.project import SLUG
 
 pytestmark = [
     pytest.mark.toolchain,
@@ -27,18 +28,14 @@ def test_exported_graphs_hold_no_branches_and_score_as_torch_at_every_length(
     import onnx
     import onnxruntime
     import openvino
-    from optimum.exporters.onnx import onnx_export_from_model
-    from optimum.exporters.openvino import export_from_model
-    from optimum.intel.openvino import OVConfig
 
-    model = torch_model.load_model(checkpoint(tmp_path / "source"))
-    task: Any = {"task": "text-classification"}
-    with warnings.catch_warnings(), self_attention.without_branches():
-        warnings.simplefilter("ignore")  # the exporters trace Python branches, and say so
-        onnx_export_from_model(model, output=tmp_path / "onnx", do_validation=False, no_post_process=True, **task)
-        export_from_model(model, output=tmp_path / "ov", ov_config=OVConfig(dtype="fp32"), stateful=False, **task)
-    graph = tmp_path / "onnx" / "model.onnx"
-    ir = openvino.Core().read_model(tmp_path / "ov" / "openvino_model.xml")
+    source = checkpoint(tmp_path / "source")
+    root = project.make_project(tmp_path / "project", {SLUG: source})
+    for stage in ("fetch", "export_onnx", "export_openvino"):
+        project.run_here(root, stage)
+    model, built = torch_model.load_model(source), root / "artifacts" / "models" / SLUG
+    graph = built / "export_onnx" / "onnx" / "model.onnx"
+    ir = openvino.Core().read_model(built / "export_openvino" / "openvino" / "openvino_model.xml")
     assert "If" not in {node.op_type for node in onnx.load(str(graph)).graph.node}
     assert "If" not in {node.get_type_name() for node in ir.get_ops()}
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
