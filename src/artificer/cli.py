@@ -15,7 +15,12 @@ from artificer.errors import ArtificerError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given, others = parser.parse_known_args(arguments)
+    # argparse has decided that there are no documents when it meets an option before them.
+    if others and (not hasattr(given, "documents") or any(other.startswith("-") for other in others)):
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    if others:
+        given.documents += others
     try:
         code: int = given.run(given)
     except ArtificerError as error:

@@ -42,6 +42,21 @@ def test_rank_reads_documents_from_arguments_or_standard_input(
     assert capsys.readouterr().out == by_argument
 
 
+def test_documents_may_stand_behind_options_and_nothing_else_may(
+    published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--top-k 1 "a text"` as `"a text" --top-k 1`; a misspelt option stays an error."""
+    assert main(["rank", str(published), "query", "a text", "another", "--top-k", "1"]) == 0
+    expected = capsys.readouterr().out
+    assert main(["rank", str(published), "query", "--top-k", "1", "a text", "another"]) == 0
+    assert capsys.readouterr().out == expected
+    for wrong in (["rank", str(published), "query", "--topk", "1", "a"], ["explain", str(published), "query"]):
+        with pytest.raises(SystemExit) as ended:
+            main(wrong)
+        assert ended.value.code == 2
+        assert "unrecognized arguments" in capsys.readouterr().err
+
+
 def test_bench_measures_every_admissible_variant(copied: Copy, capsys: pytest.CaptureFixture[str]) -> None:
     """A line each."""
     assert main(["bench", str(copied("onnx", "onnx-O2")), "--pairs", "4", "--rounds", "1"]) == 0
