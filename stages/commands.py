@@ -174,6 +174,8 @@ def check() -> None:
         problems.append(str(error))
     for slug in registry.slugs():
         collect(lambda slug=slug: check_model(slug))
+    if not registry.slugs():
+        problems.append(f"{paths.REGISTRY}: models: nothing to build. Run `python -m stages add <repo-or-folder>`.")
     if problems:
         raise RegistryError("\n".join(problems))
     print(f"{paths.REGISTRY}, its locks and {paths.PARAMS} are in order")

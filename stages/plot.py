@@ -109,7 +109,7 @@ def label_offsets(
     offsets = [0.0] * len(places)
     for i in sorted(range(len(places)), key=lambda i: places[i]):
         x, y = places[i]
-        half = LABEL_WIDTH * LABEL_POINTS * lengths[i] / 2
+        half = LABEL_WIDTH * LABEL_POINTS * lengths[i] / 2 + 2
         for step in range(1, LADDER + 1):
             offsets[i] = (line + 3.0) * ((step + 1) // 2) * (1 if step % 2 else -1)
             middle = y + offsets[i]

@@ -273,10 +273,15 @@ def test_a_stage_of_a_misspelt_model_says_which_there_are(stages: Stages, stage:
 
 @pytest.mark.usefixtures("root")
 def test_list_of_nothing(stages: Stages) -> None:
-    """An empty registry is an empty table."""
+    """An empty registry is an empty table, and nothing that could be built."""
     code, out, _ = stages("list")
     assert code == 0
     assert "slug" in out
+    code, _, err = stages("check")
+    assert code == 3
+    assert err == (
+        "error: registry/models.yaml: models: nothing to build. Run `python -m stages add <repo-or-folder>`.\n"
+    )
 
 
 @pytest.mark.usefixtures("root")
