@@ -1,6 +1,8 @@
 """One candidate of a benchmark in a process of its own, so that its memory and its load time are its own."""
 
+import contextlib
 import resource
+import signal
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -59,6 +61,7 @@ class Scorer(Protocol):
 
 def serve(connection: Connection, candidate: Candidate, spec: ModelSpec, source: Path, threads: int) -> None:
     """The process's main: open, then answer batches of pairs with seconds per batch, and None with peak memory."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the stage is who speaks
     try:
         started = time.perf_counter()
         scorer, precision = _open(candidate, spec, source, threads)
@@ -71,9 +74,12 @@ def serve(connection: Connection, candidate: Candidate, spec: ModelSpec, source:
                 seconds.append(time.perf_counter() - started)
             connection.send(seconds)
         connection.send(peak_memory_bytes())
+    except (EOFError, ConnectionError):
+        return  # the parent was killed, and nobody listens
     except Exception as error:
         # Sent to the parent, which records it: one candidate that cannot run must not end the benchmark.
-        connection.send(first_line(error))
+        with contextlib.suppress(ConnectionError):
+            connection.send(first_line(error))
 
 
 def peak_memory_bytes() -> int:

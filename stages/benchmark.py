@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import psutil
 from msgspec import Struct
 
 from artificer.accelerators import cuda_problem
@@ -48,6 +49,7 @@ TORCH_ROWS: dict[str, ExecutionPrecision] = {BASELINE: "f32", "torch-bf16": "bf1
 RESIDENT_BYTES = 12e9
 PROCESS_BYTES = 0.4e9
 FEWEST_ROUNDS = 2
+BUSY_PERCENT = 20.0  # of all CPUs, while nothing of ours runs
 FAR_SLOWER = 1.5  # times torch fp32's seconds in the warm-up, which also prepares: less may be noise
 
 Key = tuple[str, int]
@@ -73,6 +75,7 @@ def run(slug: str) -> None:
     groups = fitting_groups(timed, min(RESIDENT_BYTES, preflight.available_memory()[0]))
     if len(groups) > 1:
         print(f"{len(timed)} candidates in {len(groups)} groups, each beside {BASELINE}: less memory", flush=True)
+    _warn_if_busy(slug)
     measured = [
         _measure(group, spec, threads, batches, params.chosen.rounds, params.max_minutes * 60 / len(groups))
         for group in groups
@@ -96,6 +99,18 @@ def run(slug: str) -> None:
         speedup = figures.geometric_mean([r.speedup for r in subject.rows])
         memory = subject.peak_memory_bytes / 1e6
         print(f"{subject.label:24} {speedup:6.2f}x  load {subject.load_seconds:5.2f} s  peak {memory:7.0f} MB")
+
+
+def _warn_if_busy(slug: str) -> None:
+    """Say it when other programs keep the machine busy: torch suffers more from that than the variants do, so that
+    ratios come out too large."""
+    busy = psutil.cpu_percent(interval=1.0)
+    if busy > BUSY_PERCENT:
+        print(
+            f"warning: other programs use {busy:.0f} % of this machine: the speeds will be wrong. Measure again when "
+            f"it is quiet: `dvc repro -s -f benchmark@{slug}`, then `dvc repro`.",
+            flush=True,
+        )
 
 
 def fitting_groups(wanted: list[Candidate], room: float) -> list[list[Candidate]]:

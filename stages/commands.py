@@ -71,7 +71,7 @@ def add(source: str, slug: str | None, revision: str, license: str | None, activ
         f"{found.weight_dtype}, {len(found.labels)} label(s), {raw['activation']}, {raw['max_length']} tokens, "
         f"{license}\n"
         f"pinned {lock.location} at {lock.identity} ({len(lock.files)} files)\n"
-        f"next: dvc repro"
+        f"next: make repro"
     )
 
 

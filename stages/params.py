@@ -13,7 +13,6 @@ from stages.yaml_files import convert, read_yaml
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
-SHARES = ("spearman", "top_k_overlap", "quality_ratio")
 
 
 class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -171,7 +170,7 @@ def load_params() -> BuildParams:
     for precision_class in get_args(PrecisionClass):
         _require(precision_class in params.thresholds, "thresholds", f"missing key `{precision_class}`")
     for precision_class, thresholds in params.thresholds.items():
-        for name in SHARES:
+        for name in Thresholds.__struct_fields__:
             share = getattr(thresholds, name)
             where = f"thresholds.{precision_class}.{name}"
             _require(share is None or 0 <= share <= 1, where, f"expected a share of 1 or null, found {share}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
 from stages import paths
 from stages.errors import PublishError, UsageError
-from stages.registry import REPO_PATTERN, SLUG_PATTERN
+from stages.registry import REPO_PATTERN, SLUG_PATTERN, load_entry
 from stages.variants import row
 
 
@@ -49,6 +49,7 @@ def load_package(slug: str) -> Package:
     try:
         manifest = Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
     except FileNotFoundError:
+        load_entry(slug)  # which says so if there is no such model
         raise PublishError(f"{folder}: nothing is packed. Run `dvc repro pack@{slug}`.") from None
     if not re.fullmatch(REPO_PATTERN, manifest.name) or ".." in manifest.name:
         raise PublishError(f"{folder / MANIFEST_FILE}: name: expected like org/name, found {manifest.name!r}.")

@@ -66,8 +66,12 @@ def convert(value: Any, kind: type[T], path: Path, key_path: str) -> T:
         message = message.replace("Object contains unknown field", "unknown key").replace(
             "Object missing required field", "missing key"
         )
-        if choices := _choices(kind, inner):
-            message = f"{message.replace('Invalid enum value', 'found')}; expected one of {', '.join(choices)}"
+        place = _schema_at(kind, inner)
+        if "enum" in place:
+            choices = ", ".join(map(str, place["enum"]))
+            message = f"{message.replace('Invalid enum value', 'found')}; expected one of {choices}"
+        elif message.startswith("unknown key"):
+            message += f"; known: {', '.join(place.get('properties', ()))}"
         raise RegistryError(": ".join(filter(None, [str(path), where, f"{message}."]))) from None
 
 
@@ -99,8 +103,8 @@ def _with_keys(value: Any, kind: Any, inner: str) -> str:
     return named
 
 
-def _choices(kind: Any, inner: str) -> tuple[str, ...]:
-    """What may stand at a place of the schema, where that is one of a few words; else none."""
+def _schema_at(kind: Any, inner: str) -> dict[str, Any]:
+    """The JSON Schema of what may stand at a place."""
     schema = msgspec.json.schema(kind)
 
     def resolved(node: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def _choices(kind: Any, inner: str) -> tuple[str, ...]:
         else:
             rest = node.get("additionalProperties") if step == ANY_KEY and "items" not in node else node.get("items")
             node = resolved(rest) if isinstance(rest, dict) else {}
-    return tuple(str(word) for word in node.get("enum", ()))
+    return node
 
 
 def _replaced(value: Any, keys: list[str], new: Any) -> Any:

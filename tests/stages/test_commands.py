@@ -57,7 +57,7 @@ def test_add_appends_an_entry_and_its_lock(root: Path, stages: Stages) -> None:
     first, second, third = out.splitlines()
     assert first.startswith("added models.tiny: BertForSequenceClassification, 0.0 M parameters in F32, 1 label(s), ")
     assert second.startswith(f"pinned {FOLDER} at sha256:")
-    assert third == "next: dvc repro"
+    assert third == "next: make repro"
     assert stages("fetch", "tiny")[0] == 0
 
 
@@ -263,7 +263,7 @@ def test_check_finds_more_tokens_than_the_checkpoint_takes(root: Path, stages: S
 
 
 @pytest.mark.usefixtures("root")
-@pytest.mark.parametrize("stage", ["data", "export_onnx", "benchmark", "pack"])
+@pytest.mark.parametrize("stage", ["data", "export_onnx", "benchmark", "pack", "publish"])
 def test_a_stage_of_a_misspelt_model_says_which_there_are(stages: Stages, stage: str) -> None:
     """Not which stage to run first, which would fail as well."""
     code, _, err = stages(stage, "demo-rerankr")

@@ -28,8 +28,8 @@ def change(value: Any, key_path: str, new: Any) -> None:
 @pytest.mark.parametrize(
     ("key_path", "new", "message"),
     [
-        ("speed", 1, "unknown key `speed`."),
-        ("parity.top", 5, "parity: unknown key `top`."),
+        ("speed", 1, "unknown key `speed`; known: data, recipes, "),
+        ("parity.top", 5, "parity: unknown key `top`; known: rows, batch_size, top_k, golden_pairs."),
         ("parity.rows", "many", "parity.rows: Expected `int`, got `str`."),
         ("parity.batch_size", 0, "parity.batch_size: Expected `int` >= 1."),
         ("parity.golden_pairs", 33, "parity.golden_pairs: Expected `int` <= 32."),
@@ -37,8 +37,18 @@ def change(value: Any, key_path: str, new: Any) -> None:
         ("quantize_openvino.max_length", DELETED, "quantize_openvino: missing key `max_length`."),
         ("thresholds.half", DELETED, "thresholds: missing key `half`."),
         ("thresholds.int8.score_max_abs", DELETED, "thresholds.int8: missing key `score_max_abs`."),
-        ("thresholds.int8.score_max", 0.1, "thresholds.int8: unknown key `score_max`."),
+        ("thresholds.int8.score_max", 0.1, "thresholds.int8: unknown key `score_max`; known: score_max_abs, "),
         ("thresholds.int8.spearman", 98, "thresholds.int8.spearman: expected a share of 1 or null, found 98."),
+        (
+            "thresholds.int8.score_max_abs",
+            25,
+            "thresholds.int8.score_max_abs: expected a share of 1 or null, found 25.",
+        ),
+        (
+            "thresholds.int8.score_mean_abs",
+            float("nan"),
+            "thresholds.int8.score_mean_abs: expected a share of 1 or null",
+        ),
         ("thresholds.int8.spearman", "high", "thresholds.int8.spearman: Expected `float | null`, got `str`."),
         ("thresholds.int4", {}, "thresholds: Invalid enum value 'int4'."),
         ("data.evaluation", "none-such", f"data.evaluation: no set 'none-such'; known: {SETS}."),

@@ -24,6 +24,7 @@ VARIANTS = (
     "onnx, onnx-O1, onnx-O2, onnx-O3, onnx-O4, onnx-qint8-arm64, onnx-quint8-avx2, onnx-qint8-avx512, "
     "onnx-qint8-avx512_vnni, openvino, openvino-qint8, openvino-fp16, openvino-bf16, openvino-int8-weights"
 )
+KEYS = "source, task, license, activation, max_length, publish, variants, data"
 ENTRY: dict[str, Any] = {"source": {"path": "checkpoints/m"}, "task": "text-ranking", "license": "mit"}
 HUB_ENTRY: dict[str, Any] = {**ENTRY, "source": {"repo": "acme/m", "revision": "main"}}
 
@@ -37,7 +38,7 @@ def lock(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({**ENTRY, "acitvation": "sigmoid"}, "models.m: unknown key `acitvation`."),
+        ({**ENTRY, "acitvation": "sigmoid"}, f"models.m: unknown key `acitvation`; known: {KEYS}."),
         ({**ENTRY, "max_length": "512"}, "models.m.max_length: Expected `int | null`, got `str`."),
         ({**ENTRY, "max_length": 0}, "models.m.max_length: Expected `int` >= 1."),
         (
@@ -51,7 +52,7 @@ def lock(**changes: Any) -> str:
         ({"source": {"path": "x"}, "task": "text-ranking"}, "models.m: missing key `license`."),
         (["a list"], "models.m: Expected `object`, got `array`."),
         (None, "models.m: Expected `object`, got `null`."),
-        ({**ENTRY, "source": {"url": "x"}}, "models.m.source: unknown key `url`."),
+        ({**ENTRY, "source": {"url": "x"}}, "models.m.source: unknown key `url`; known: repo, revision, path."),
         (
             {**ENTRY, "source": {"repo": "acme/m", "revision": "main", "path": "x"}},
             "models.m.source: expected one of `repo` and `path`.",
@@ -246,7 +247,7 @@ def test_check_says_everything_that_is_wrong_at_once(root: Path, stages: Stages)
     assert code == REGISTRY_ERROR
     assert err.splitlines() == [
         "error: params.yaml: parity.rows: Expected `int` >= 1.",
-        "registry/models.yaml: models.a: unknown key `x`.",
+        f"registry/models.yaml: models.a: unknown key `x`; known: {KEYS}.",
         "models.b.source is not pinned: registry/locks/b.json is missing. Run `python -m stages pin b`.",
     ]
 

@@ -239,6 +239,17 @@ def test_rounds_that_do_not_fit_are_spared_by_the_slow_torch_rows_first(
     assert set(found.peak_memory_bytes) == {name for name, asked in rounds_of_each.items() if asked > 1}
 
 
+@pytest.mark.parametrize("busy", [3.0, 60.0])
+def test_a_busy_machine_is_said_before_it_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], busy: float
+) -> None:
+    """With the command that measures again; a quiet one is not mentioned."""
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: busy)
+    benchmark._warn_if_busy("demo")
+    out = capsys.readouterr().out
+    assert out.startswith("warning: other programs use 60 % of this machine") if busy > 50 else out == ""
+
+
 RUNS_A_STAGE = """
 import os, subprocess, sys
 os.environ["DVC_STAGE"] = sys.argv[1]
