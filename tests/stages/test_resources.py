@@ -244,7 +244,7 @@ def test_a_busy_machine_is_said_before_it_is_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], busy: float
 ) -> None:
     """With the command that measures again; a quiet one is not mentioned."""
-    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: busy)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda **_: busy)
     benchmark._warn_if_busy("demo")
     out = capsys.readouterr().out
     assert out.startswith("warning: other programs use 60 % of this machine") if busy > 50 else out == ""
