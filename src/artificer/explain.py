@@ -55,7 +55,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             f"  source: {self.source}",
             f"  folder: {self.folder} (manifest sha256 {self.manifest_sha256})",
             f"  verified: {self.files_hashed} files hashed at this load, the rest by stamp; self-test "
-            + ("not run" if self.self_test is None else f"within {self.self_test:.2g}"),
+            + ("not run" if self.self_test is None else f"within {self.self_test:.2g} of torch's logits"),
         ]
         lines += [f"  gave up: {line}" for line in self.fallbacks]
         lines += [f"  rejected {key}: {'; '.join(reasons)}" for key, reasons in self.rejected.items()]
