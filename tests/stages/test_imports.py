@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.project import REPOSITORY, environment
+from tests.stages import project
+from tests.stages.project import REPOSITORY, SLUG, environment
 
 TOOLCHAIN = ("torch", "transformers", "optimum", "nncf", "openvino", "onnxruntime", "datasets", "matplotlib")
 FORBIDDEN_IN_RUNTIME = ("stages", "torch", "transformers", "optimum", "sentence_transformers", "dvc", "yaml")
@@ -37,8 +38,9 @@ def test_importing_artificer_imports_no_runtime_and_no_toolchain(tmp_path: Path)
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["list"]])
-def test_looking_at_the_registry_imports_no_toolchain(root: Path, arguments: list[str]) -> None:
+def test_looking_at_the_registry_imports_no_toolchain(tiny: Path, tmp_path: Path, arguments: list[str]) -> None:
     """A question costs a fraction of a second, not five."""
+    root = project.make_project(tmp_path / "project", {SLUG: tiny})
     code = f"from stages.cli import main; assert main({arguments!r}) == 0"
     assert modules_after(code, root) == ["stages"]
 

@@ -310,8 +310,10 @@ def test_a_kill_in_the_middle_leaves_the_old_or_the_new_whole(
 
 def test_publishing_what_was_never_packed_is_one_message(root: Path, stages: Stages) -> None:
     """It says which command packs."""
-    assert stages("publish", "nothing")[::2] == (
+    entry = {"source": {"path": "m"}, "task": "text-ranking", "license": "mit"}
+    project.write_yaml(root / "registry" / "models.yaml", {"models": {SLUG: entry}})
+    assert stages("publish", SLUG)[::2] == (
         PUBLISH_ERROR,
-        "error: artifacts/packages/nothing: nothing is packed. Run `dvc repro pack@nothing`.\n",
+        f"error: artifacts/packages/{SLUG}: nothing is packed. Run `dvc repro pack@{SLUG}`.\n",
     )
     assert not (root / "dist").exists()
