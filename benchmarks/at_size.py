@@ -12,17 +12,15 @@ WORK/<slug>.json holds every figure; the tables of all models there are printed 
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import yaml
+from clones import PYTHON, add, clone
 
-ROOT = Path(__file__).resolve().parents[1]
 STAGES = (
     "fetch",
     "data",
@@ -41,26 +39,19 @@ STAGES = (
 def build(checkpoint: Path, work: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Run the pipeline for one checkpoint in a clone; its figures."""
     project = work / "project"
-    shutil.rmtree(project, ignore_errors=True)
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
-    environment = {**os.environ, "PYTHONPATH": f"{project}/src{os.pathsep}{project}"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment = clone(project)
 
     def run(*command: str) -> int:
         return subprocess.run(command, cwd=project, env=environment, check=False).returncode
 
     slug = checkpoint.name.lower().replace("_", "-").replace(".", "-")
-    (project / "registry/models.yaml").write_text("models: {}\n")
-    python = [sys.executable, "-m", "stages"]
-    add = [*python, "add", str(checkpoint), "--slug", slug, "--license", "mit", "--activation", "sigmoid"]
-    if run(*add):
-        raise SystemExit(f"{checkpoint}: it cannot be added")
+    add(project, environment, checkpoint, slug)
     if given.optional:
         registry = yaml.safe_load((project / "registry/models.yaml").read_text())
         registry["models"][slug]["variants"] = {"optional": given.optional}
         (project / "registry/models.yaml").write_text(yaml.safe_dump(registry, sort_keys=False))
     narrow(project / "params.yaml", given)
-    if run(*python, "host"):
+    if run(*PYTHON, "host"):
         raise SystemExit("host failed")
     started, free = time.perf_counter(), shutil.disk_usage(work).free
     code = run("dvc", "repro", "--no-commit", f"publish@{slug}")
@@ -172,6 +163,7 @@ def main() -> None:
     parser.add_argument("--optional", nargs="*", help="optional variants to build as well")
     parser.add_argument("--keep", action="store_true")
     given = parser.parse_args()
+    given.work = given.work.resolve()  # the stages run elsewhere
     given.work.mkdir(parents=True, exist_ok=True)
     for checkpoint in given.checkpoints:
         build(checkpoint.resolve(), given.work, given)

@@ -10,17 +10,17 @@ won, and what it costs in speed and size.
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from clones import PYTHON, ROOT, add, clone
+
 sys.path.insert(0, str(ROOT))  # for the tests' outliers
 
-from tests.stages.checkpoints import add_outliers  # noqa: E402
+from tests.stages.checkpoints import add_outliers
 
 STAGES = (
     "fetch",
@@ -37,17 +37,14 @@ CHANNELS = 4
 def build(work: Path, checkpoint: Path, factor: int) -> Path:
     """Run the building stages; the folder of what they made."""
     project, slug = work / "project", f"outliers-{factor}"
-    shutil.rmtree(project, ignore_errors=True)
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
+    environment = clone(project)
     source = project / "checkpoints" / slug
     shutil.copytree(checkpoint, source)
     if factor > 1:
         add_outliers(add_outliers(source, factor, CHANNELS), factor, CHANNELS, of="queries")
-    (project / "registry/models.yaml").write_text("models: {}\n")
-    environment = {**os.environ, "PYTHONPATH": f"{project}/src{os.pathsep}{project}"}
-    add = ("add", str(source), "--slug", slug, "--license", "mit", "--activation", "sigmoid")
-    for command in (add, *((stage, slug) for stage in STAGES)):
-        subprocess.run([sys.executable, "-m", "stages", *command], cwd=project, env=environment, check=True)
+    add(project, environment, source, slug)
+    for stage in STAGES:
+        subprocess.run([*PYTHON, stage, slug], cwd=project, env=environment, check=True)
     return project / "artifacts/models" / slug
 
 
@@ -76,6 +73,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, nargs="?", default=ROOT / "registry/demo/reranker")
     parser.add_argument("--factors", type=int, nargs="+", default=[1, 30, 200])
     given = parser.parse_args()
+    given.work = given.work.resolve()  # the stages run elsewhere
     given.work.mkdir(parents=True, exist_ok=True)
     found = [row for factor in given.factors for row in rows(factor, build(given.work, given.checkpoint, factor))]
     print("| factor | variant | recipe, mean difference of scores | won | speed, times plain | size, times plain |")

@@ -4,7 +4,8 @@ import json
 import os
 import re
 import tempfile
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,11 @@ def list_models() -> None:
     for name in ("slug", "source", "pinned", "task", "passed", "fastest", "published"):
         table.add_column(name, overflow="fold", no_wrap=name == "slug")
     problems = []
+    here = host.detect().name
+    folder = cache(lambda: Path(load_params().publish.folder))  # read once, and only where something is packed
     for slug, entry in registry.load_entries().items():
-        passed, fastest = _built(slug)
-        published, problem = _published(slug)
+        passed, fastest = _built(slug, here)
+        published, problem = _published(slug, folder)
         problems += [problem] if problem else []
         table.add_row(
             slug,
@@ -172,9 +175,10 @@ def check() -> None:
         params = load_params()
     except BuildError as error:
         problems.append(str(error))
-    for slug in registry.slugs():
-        collect(lambda slug=slug: check_model(slug))
-    if not registry.slugs():
+    slugs = registry.slugs()
+    for slug in slugs:
+        collect(partial(check_model, slug))
+    if not slugs:
         problems.append(f"{paths.REGISTRY}: models: nothing to build. Run `python -m stages add <repo-or-folder>`.")
     if problems:
         raise RegistryError("\n".join(problems))
@@ -243,36 +247,39 @@ def _pin_state(slug: str, entry: ModelEntry) -> str:
     return "yes"
 
 
-def _built(slug: str) -> tuple[str, str]:
+def _built(slug: str, here: str) -> tuple[str, str]:
+    """How many variants passed, and which is the fastest, on the host `here` if it was measured there."""
     path = paths.package(slug) / MANIFEST_FILE
     if not path.is_file():
         return "-", "-"
     manifest = Manifest.from_json(path.read_bytes())
     passed = sum(variant.status == "passed" for variant in manifest.variants)
-    here = host.detect().name
     benchmark = summary.benchmark_of(manifest, here)
     best = summary.fastest(manifest, benchmark) if benchmark else None
+    count = f"{passed}/{len(manifest.variants)}"
     if benchmark is None or best is None:
-        return f"{passed}/{len(manifest.variants)}", "-"
+        return count, "-"
     where = "" if benchmark.host.name == here else f" on {benchmark.host.name}"
-    return f"{passed}/{len(manifest.variants)}", f"{best.id}, {best.speedup:.2f}x torch{where}"
+    return count, f"{best.id}, {best.speedup:.2f}x torch{where}"
 
 
-def _published(slug: str) -> tuple[str, str | None]:
+def _published(slug: str, folder: Callable[[], Path]) -> tuple[str, str | None]:
     """Where the model went; and, where it is packed here, what is wrong with that and what to do."""
     receipt, packed = load_receipt(slug), paths.package(slug) / MANIFEST_FILE
     if receipt is None:
         return "-", None
     if packed.is_file():
-        remedy = f"Run `python -m stages publish {slug}`."
-        there = Path(load_params().publish.folder, receipt.repo, MANIFEST_FILE)
+        there = folder() / receipt.repo / MANIFEST_FILE
         if _sha256(packed) != receipt.manifest_sha256:
             return (
                 f"{receipt.repo} (differs)",
                 f"{slug}: what is packed here is not what was published last. Run `dvc repro`.",
             )
         if receipt.target == "folder" and not (there.is_file() and _sha256(there) == receipt.manifest_sha256):
-            return f"{receipt.repo} (gone)", f"{slug}: {there} is not what the receipt says. {remedy}"
+            return (
+                f"{receipt.repo} (gone)",
+                f"{slug}: {there} is not what the receipt says. Run `python -m stages publish {slug}`.",
+            )
     return receipt.repo, None
 
 
