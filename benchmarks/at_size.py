@@ -72,7 +72,7 @@ def narrow(params: Path, given: argparse.Namespace) -> None:
     }
     found["data"]["evaluation"] = "unlabelled"
     found["parity"]["rows"] = given.rows
-    found["recovery"] = {"attempts": given.attempts, "work": 10**6, "rows": given.rows}
+    found["fallback"] = {"attempts": given.attempts, "work": 10**6, "rows": given.rows}
     found["quantize_openvino"]["calibration_rows"] = given.calibration_rows
     found["benchmark"]["max_minutes"] = given.benchmark_minutes
     preset = found["benchmark"]["presets"]["embedded"]
@@ -117,7 +117,7 @@ def tables(results: list[dict[str, Any]]) -> None:
     print("| artifacts, GB | " + " | ".join(f"{result['bytes']['artifacts'] / 1e9:.2f}" for result in results) + " |")
     disk = [f"{result['bytes']['disk'] / 1e9:.2f}" if "disk" in result["bytes"] else "-" for result in results]
     print("| taken from the disk, GB | " + " | ".join(disk) + " |")
-    print("\n| model | variant | status | MB | scores max | mean | Spearman | speed | peak GB | recovery, reasons |")
+    print("\n| model | variant | status | MB | scores max | mean | Spearman | speed | peak GB | fallback, reasons |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|---|")
     for result in results:
         for variant in result["variants"]:
@@ -136,8 +136,8 @@ def variant_line(result: dict[str, Any], variant: dict[str, Any]) -> str:
         for ratio in ratios:
             product *= ratio
         speed, peak = f"{product ** (1 / len(ratios)):.2f}x", f"{subjects[0]['peak_memory_bytes'] / 1e9:.1f}"
-    recovery = variant.get("recovery") or {}
-    tried = ", ".join(f"{a['recipe']} {a['score_mean_abs']}" for a in recovery.get("attempts", []))
+    fallback = variant.get("fallback") or {}
+    tried = ", ".join(f"{a['recipe']} {a['score_mean_abs']}" for a in fallback.get("attempts", []))
     said = [variant["reason"]] if variant.get("reason") else proof["reasons"] if proof else []
     reasons = "; ".join([*said, tried]).strip("; ")
     megabytes = sum(entry["size"] for entry in variant.get("files") or []) / 1e6

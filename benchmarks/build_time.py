@@ -38,7 +38,7 @@ def in_one_process(slug: str) -> float:
 
 def plain(slug: str) -> None:
     """The same exports, optimisations and quantisations, one after the other, into a scratch folder."""
-    from stages import environment
+    from stages.core import environment
 
     environment.prepare(online=False)
     import openvino
@@ -47,7 +47,8 @@ def plain(slug: str) -> None:
     from optimum.intel.openvino import OVConfig, OVModelForSequenceClassification, OVQuantizationConfig, OVQuantizer
     from optimum.onnxruntime import AutoOptimizationConfig, AutoQuantizationConfig, ORTOptimizer, ORTQuantizer
 
-    from stages import paths, torch_model
+    from stages.building import torch_model
+    from stages.core import paths
     from stages.quantize_openvino import calibration_rows
 
     model = torch_model.load_model(paths.source(slug))

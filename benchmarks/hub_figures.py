@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from artificer.index import Index, Release
+from artificer.hub.index import Index, Release
 from artificer.manifest import MANIFEST_FILE, Manifest, describe_file
 from stages.cli import main as stages
 from tests.hub import Hub
@@ -28,10 +28,10 @@ started = time.perf_counter()
 import artificer
 imported = time.perf_counter()
 {offline_flag}
-registry = artificer.Registry("acme/registry", offline=offline)
+registry = artificer.ModelIndex("acme/registry", offline=offline)
 registry.find("tiny")
 found = time.perf_counter()
-model = artificer.load("tiny", registry="acme/registry", offline=offline)
+model = artificer.load("tiny", index="acme/registry", offline=offline)
 loaded = time.perf_counter()
 model.predict([("how do plants eat", "by light")])
 done = time.perf_counter()

@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from artificer.fetch import FolderSource, fetch_files
-from artificer.loading import load, read_manifest
+from artificer.hub.fetch import FolderSource, fetch_files
+from artificer.loading.loader import load, read_manifest
 from artificer.manifest import MANIFEST_FILE, describe_file
 
 CHILD = """
@@ -32,7 +32,8 @@ class Slow(FolderSource):
         return Stream()
 manifest, sha256 = read_manifest(Path(sys.argv[1]))
 print("ready", flush=True)
-fetch_files(Slow(Path(sys.argv[1])), Path(sys.argv[2]), manifest.published_files(), manifest_sha256=sha256, stamps=None)
+source, target = Slow(Path(sys.argv[1])), Path(sys.argv[2])
+fetch_files(source, target, manifest.published_files(), manifest_sha256=sha256, verification_cache=None)
 """
 
 
@@ -64,7 +65,13 @@ def main() -> None:
                     (cache / entry.path).unlink()
             elif there:
                 partial += 1
-        fetch_files(FolderSource(given.folder), cache, manifest.published_files(), manifest_sha256=sha256, stamps=None)
+        fetch_files(
+            FolderSource(given.folder),
+            cache,
+            manifest.published_files(),
+            manifest_sha256=sha256,
+            verification_cache=None,
+        )
         (cache / MANIFEST_FILE).write_bytes((given.folder / MANIFEST_FILE).read_bytes())
         load(cache).close()
     print(f"{given.kills} kills, {hit} while fetching, {partial} left a part of the files; wrong files: {bad};"

@@ -21,9 +21,9 @@ from typing import Any
 
 from artificer import host
 from artificer.errors import ArtificerError
-from artificer.integrity import verify_files
+from artificer.loading.integrity import verify_files
+from artificer.loading.select import Policy, select
 from artificer.manifest import Manifest
-from artificer.select import Policy, select
 
 HOSTILE: list[Any] = [
     None, True, -1, 0, 1e308, 2**70, "", "..", "../../etc/passwd", "/etc/passwd", "C:\\x", "a\u0000b", "\ud800", "CON",
@@ -85,7 +85,7 @@ def attempt(data: bytes, folder: Path) -> str:
     with suppress(ArtificerError):
         select(manifest, HERE, Policy())
     try:
-        verify_files(folder, manifest.published_files(), manifest_sha256="", stamps=None)
+        verify_files(folder, manifest.published_files(), manifest_sha256="", verification_cache=None)
     except ArtificerError:
         return "read; its files are refused"
     return "read; it has no files"

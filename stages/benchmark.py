@@ -1,6 +1,6 @@
 """Stage `benchmark`: speed of every built variant beside torch fp32, bf16 and fp16, on this host and its GPU.
 
-Every candidate lives in a process of its own; in each round each scores every workload once, one at a time, so that
+Every subject lives in a process of its own; in each round each scores every workload once, one at a time, so that
 what else the machine does falls on all alike. A ratio compares with torch fp32 in the same round. Where all of them
 together would not fit into memory, they take turns in groups, each beside a torch fp32 of its own. Where the rounds
 would take longer than `benchmark.max_minutes`, torch's half precisions are left out if they are far slower than torch
@@ -32,20 +32,23 @@ from artificer.manifest import (
     canonical_json,
     tree_digest,
 )
-from stages import bench_worker, figures, files, paths, preflight
-from stages.bench_worker import Candidate, Opened, Pairs
-from stages.build import load_record, published_files
+from stages.building.variant_builder import load_record, published_files
+from stages.core import files, paths
+from stages.core.errors import ToolchainError
+from stages.core.params import load_params
+from stages.core.variants import row
 from stages.data import load_workloads
-from stages.errors import ToolchainError
 from stages.host import current_host
-from stages.params import load_params
-from stages.spec import ModelSpec, load_spec
-from stages.summary import BASELINE
-from stages.variants import row
+from stages.measuring import benchmark_worker
+from stages.measuring.benchmark_worker import Opened, Pairs, TimedSubject
+from stages.metrics import figures
+from stages.packaging.summary import BASELINE
+from stages.records.model_spec import ModelSpec, load_spec
+from stages.running import preflight
 
 TORCH_ROWS: dict[str, ExecutionPrecision] = {BASELINE: "f32", "torch-bf16": "bf16", "torch-fp16": "f16"}
 
-# What all candidates together may hold, and what a process needs before it holds a model.
+# What all subjects together may hold, and what a process needs before it holds a model.
 RESIDENT_BYTES = 12e9
 PROCESS_BYTES = 0.4e9
 FEWEST_ROUNDS = 2
@@ -57,7 +60,7 @@ Batches = dict[Key, list[Pairs]]
 
 
 class Timings(Struct):
-    """What one group measured. `seconds[candidate][key]` is a list over rounds of lists over batches."""
+    """What one group measured. `seconds[subject][key]` is a list over rounds of lists over batches."""
 
     seconds: dict[str, dict[Key, list[list[float]]]]
     opened: dict[str, Opened]
@@ -70,20 +73,20 @@ def run(slug: str) -> None:
     threads = params.threads or host.cores
     workloads = load_workloads(slug)
     batches = {(n, size): split(workloads[n], size) for n in workloads for size in params.chosen.batch_sizes}
-    wanted = candidates(slug, spec, host)
-    timed = [candidate for candidate in wanted if candidate.same_graph_as is None]
+    wanted = timed_subjects(slug, spec, host)
+    timed = [subject for subject in wanted if subject.alias_of is None]
     groups = fitting_groups(timed, min(RESIDENT_BYTES, preflight.available_memory()[0]))
     if len(groups) > 1:
-        print(f"{len(timed)} candidates in {len(groups)} groups, each beside {BASELINE}: less memory", flush=True)
+        print(f"{len(timed)} subjects in {len(groups)} groups, each beside {BASELINE}: less memory", flush=True)
     _warn_if_busy(slug)
     measured = [
         _measure(group, spec, threads, batches, params.chosen.rounds, params.max_minutes * 60 / len(groups))
         for group in groups
     ]
     subjects = [
-        _subject(candidate, measured, batches)
-        for candidate in wanted
-        if any(candidate.timed_as in timings.peak_memory_bytes for timings in measured)
+        _subject(subject, measured, batches)
+        for subject in wanted
+        if any(subject.timed_as in timings.peak_memory_bytes for timings in measured)
     ]
     found = Benchmark(
         host=host,
@@ -113,26 +116,26 @@ def _warn_if_busy(slug: str) -> None:
         )
 
 
-def fitting_groups(wanted: list[Candidate], room: float) -> list[list[Candidate]]:
+def fitting_groups(wanted: list[TimedSubject], room: float) -> list[list[TimedSubject]]:
     """Candidates that may be in memory together, each group led by torch fp32, in order; one group if all fit.
 
-    `room` is in bytes. A candidate that does not fit beside torch fp32 has a group of its own all the same: it may need
+    `room` is in bytes. A subject that does not fit beside torch fp32 has a group of its own all the same: it may need
     less than is estimated, and what becomes of it is recorded.
     """
     baseline, *others = wanted
-    groups: list[list[Candidate]] = []
-    for candidate in others:
-        if not groups or sum(map(resident_estimate, [*groups[-1], candidate])) > room:
+    groups: list[list[TimedSubject]] = []
+    for subject in others:
+        if not groups or sum(map(resident_estimate, [*groups[-1], subject])) > room:
             groups.append([baseline])
-        groups[-1].append(candidate)
+        groups[-1].append(subject)
     return groups or [[baseline]]
 
 
-def resident_estimate(candidate: Candidate) -> float:
-    """An estimate of what a candidate's process holds at its peak: the runtime, and the weights while they load."""
-    if candidate.runtime is None:
-        return PROCESS_BYTES + 1.3 * candidate.size_bytes
-    return PROCESS_BYTES + 2.3 * candidate.size_bytes
+def resident_estimate(subject: TimedSubject) -> float:
+    """An estimate of what a subject's process holds at its peak: the runtime, and the weights while they load."""
+    if subject.runtime is None:
+        return PROCESS_BYTES + 1.3 * subject.size_bytes
+    return PROCESS_BYTES + 2.3 * subject.size_bytes
 
 
 def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
@@ -146,13 +149,13 @@ def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
     return tuple(sorted([own, *others], key=lambda benchmark: benchmark.host.name))
 
 
-def candidates(slug: str, spec: ModelSpec, host: Host) -> list[Candidate]:
+def timed_subjects(slug: str, spec: ModelSpec, host: Host) -> list[TimedSubject]:
     """Torch in three dtypes, then every built variant at its own precision; what OpenVINO would choose by itself is
     `parity`'s matter. On a host with an NVIDIA GPU, torch and the graphs that can run there on that as well."""
     weights = sum(entry.size for entry in spec.source.files if entry.path.endswith(".safetensors"))
     devices: tuple[Device, ...] = ("cpu", "cuda") if host.accelerators else ("cpu",)
     found = [
-        Candidate(
+        TimedSubject(
             id=name, digest=None, runtime=None, path=paths.source(slug), inputs=(), execution_precision=precision,
             size_bytes=weights, device=device,
         )
@@ -162,9 +165,9 @@ def candidates(slug: str, spec: ModelSpec, host: Host) -> list[Candidate]:
     for variant_id in spec.variants:
         record, table_row = load_record(slug, variant_id), row(variant_id)
         if record.status == "built":
-            twin = next((each.id for each in found if each.id == record.same_graph_as), None)
+            alias = next((each.id for each in found if each.id == record.alias_of), None)
             found.append(
-                Candidate(
+                TimedSubject(
                     id=variant_id,
                     digest=tree_digest(published_files(record)),
                     runtime=table_row.runtime,
@@ -172,7 +175,7 @@ def candidates(slug: str, spec: ModelSpec, host: Host) -> list[Candidate]:
                     inputs=record.inputs,
                     execution_precision=table_row.execution_precision,
                     size_bytes=sum(entry.size for entry in record.files),
-                    same_graph_as=twin,
+                    alias_of=alias,
                 )
             )
             if cuda_problem(host, table_row.runtime, table_row.precision_class) is None:
@@ -186,10 +189,10 @@ def split(pairs: Pairs, batch_size: int) -> list[Pairs]:
 
 
 class _Worker:
-    """A candidate's process. One that fails says so once and is left out from then on."""
+    """A subject's process. One that fails says so once and is left out from then on."""
 
-    def __init__(self, candidate: Candidate, process: Any, connection: Connection):
-        self.candidate = candidate
+    def __init__(self, subject: TimedSubject, process: Any, connection: Connection):
+        self.subject = subject
         self.process = process
         self.connection = connection
         self.failed = False
@@ -207,7 +210,7 @@ class _Worker:
     def leave_out(self, why: str) -> None:
         """Say why, end the process, and ask it no more."""
         self.failed = True
-        print(f"{self.candidate.label:24} left out: {why}", flush=True)
+        print(f"{self.subject.label:24} left out: {why}", flush=True)
         self.process.terminate()
 
     def finish(self) -> bool:
@@ -228,25 +231,25 @@ class _Worker:
             answer = "the process was killed, which is what a system short of memory does"
         if isinstance(answer, str):
             self.leave_out(answer)
-            if self.candidate.label == BASELINE:
+            if self.subject.label == BASELINE:
                 raise ToolchainError(f"{BASELINE} cannot be timed, and every ratio is to it: {answer}")
         return answer
 
 
 @contextmanager
-def _workers(wanted: list[Candidate], spec: ModelSpec, threads: int) -> Iterator[list[_Worker]]:
+def _workers(wanted: list[TimedSubject], spec: ModelSpec, threads: int) -> Iterator[list[_Worker]]:
     context = multiprocessing.get_context("spawn")
     processes: list[Any] = []
     workers: list[_Worker] = []
     try:
-        for candidate in wanted:
+        for subject in wanted:
             ours, theirs = context.Pipe()
-            arguments = (theirs, candidate, spec, paths.source(spec.slug), threads)
-            process = context.Process(target=bench_worker.serve, args=arguments, daemon=True)
+            arguments = (theirs, subject, spec, paths.source(spec.slug), threads)
+            process = context.Process(target=benchmark_worker.serve, args=arguments, daemon=True)
             process.start()
             processes.append(process)
             theirs.close()
-            workers.append(_Worker(candidate, process, ours))
+            workers.append(_Worker(subject, process, ours))
         yield workers
     finally:
         for process in processes:
@@ -255,13 +258,13 @@ def _workers(wanted: list[Candidate], spec: ModelSpec, threads: int) -> Iterator
 
 
 def _measure(
-    group: list[Candidate], spec: ModelSpec, threads: int, batches: Batches, rounds: int, seconds: float
+    group: list[TimedSubject], spec: ModelSpec, threads: int, batches: Batches, rounds: int, seconds: float
 ) -> Timings:
     """Warm up once, then run the rounds, fewer if `seconds` would be passed."""
     found = Timings(seconds={}, opened={}, peak_memory_bytes={})
     with _workers(group, spec, threads) as workers:
         number, planned = 0, rounds
-        warm_up = dict.fromkeys((worker.candidate.label for worker in workers), 0.0)
+        warm_up = dict.fromkeys((worker.subject.label for worker in workers), 0.0)
         while number <= planned:
             started = time.perf_counter()
             for key, work in batches.items():
@@ -270,9 +273,9 @@ def _measure(
                     if timed is None:
                         continue
                     if number == 0:
-                        warm_up[worker.candidate.label] += sum(timed)
+                        warm_up[worker.subject.label] += sum(timed)
                     else:
-                        found.seconds.setdefault(worker.candidate.label, {}).setdefault(key, []).append(timed)
+                        found.seconds.setdefault(worker.subject.label, {}).setdefault(key, []).append(timed)
             took = time.perf_counter() - started
             if number == 0:
                 left = seconds - took
@@ -283,8 +286,8 @@ def _measure(
             number += 1
         for worker in workers:
             if worker.finish() and worker.opened is not None:
-                found.opened[worker.candidate.label] = worker.opened
-                found.peak_memory_bytes[worker.candidate.label] = worker.peak_memory_bytes
+                found.opened[worker.subject.label] = worker.opened
+                found.peak_memory_bytes[worker.subject.label] = worker.peak_memory_bytes
     return found
 
 
@@ -292,22 +295,22 @@ def _leave_out_slow_torch(workers: list[_Worker], warm_up: dict[str, float], per
     """Leave out torch's half precisions that are far slower than torch fp32 on the CPU, the slowest first, while a
     round of `per_round` seconds takes more than is `allowed`; how much shorter a round is then."""
     spared = 0.0
-    for worker in sorted(workers, key=lambda worker: -warm_up[worker.candidate.label]):
-        candidate = worker.candidate
-        times = warm_up[candidate.label] / warm_up[BASELINE]
-        is_half = candidate.id in TORCH_ROWS and candidate.id != BASELINE and candidate.device == "cpu"
+    for worker in sorted(workers, key=lambda worker: -warm_up[worker.subject.label]):
+        subject = worker.subject
+        times = warm_up[subject.label] / warm_up[BASELINE]
+        is_half = subject.id in TORCH_ROWS and subject.id != BASELINE and subject.device == "cpu"
         if is_half and not worker.failed and times > FAR_SLOWER and per_round - spared > allowed:
             worker.leave_out(f"{times:.1f} times as slow as {BASELINE}, and not all rounds fit benchmark.max_minutes")
-            spared += warm_up[candidate.label]
+            spared += warm_up[subject.label]
     return spared
 
 
-def _subject(candidate: Candidate, measured: list[Timings], batches: Batches) -> BenchmarkSubject:
-    """Figures over all groups that a candidate, or its twin, was in: that is more than one for torch fp32 alone."""
-    own_groups = [timings for timings in measured if candidate.timed_as in timings.peak_memory_bytes]
+def _subject(subject: TimedSubject, measured: list[Timings], batches: Batches) -> BenchmarkSubject:
+    """Figures over all groups that a subject, or its alias, was in: that is more than one for torch fp32 alone."""
+    own_groups = [timings for timings in measured if subject.timed_as in timings.peak_memory_bytes]
     rows = []
     for key, work in batches.items():
-        rounds = [times for timings in own_groups for times in timings.seconds[candidate.timed_as][key]]
+        rounds = [times for timings in own_groups for times in timings.seconds[subject.timed_as][key]]
         baseline = [times for timings in own_groups for times in timings.seconds[BASELINE][key]]
         pairs = sum(map(len, work))
         p50, p95, p99 = (1000 * value for value in np.percentile(np.concatenate(rounds), (50, 95, 99)))
@@ -323,12 +326,12 @@ def _subject(candidate: Candidate, measured: list[Timings], batches: Batches) ->
             )
         )
     return BenchmarkSubject(
-        id=candidate.id,
-        digest=candidate.digest,
-        execution_precision=own_groups[0].opened[candidate.timed_as].execution_precision,
-        load_seconds=own_groups[0].opened[candidate.timed_as].load_seconds,
-        peak_memory_bytes=max(timings.peak_memory_bytes[candidate.timed_as] for timings in own_groups),
-        size_bytes=candidate.size_bytes,
+        id=subject.id,
+        digest=subject.digest,
+        execution_precision=own_groups[0].opened[subject.timed_as].execution_precision,
+        load_seconds=own_groups[0].opened[subject.timed_as].load_seconds,
+        peak_memory_bytes=max(timings.peak_memory_bytes[subject.timed_as] for timings in own_groups),
+        size_bytes=subject.size_bytes,
         rows=tuple(rows),
-        device=candidate.device,
+        device=subject.device,
     )

@@ -5,8 +5,9 @@ import sys
 from importlib import import_module
 
 from artificer.errors import ArtificerError
-from stages import environment, orphans, preflight, resources
-from stages.errors import BuildError
+from stages.core import environment
+from stages.core.errors import BuildError
+from stages.running import orphans, preflight, resources
 
 # Stages of one model: `python -m stages <stage> <slug>`.
 MODEL_STAGES = (
@@ -29,15 +30,15 @@ PIPELINE_STAGES = ("host", "report")
 MEASURED_STAGES = MODEL_STAGES[:-1]
 # Module and function of the commands that are no stage.
 REGISTRY_COMMANDS = {
-    "add": ("commands", "add"),
-    "pin": ("commands", "pin"),
-    "pin-data": ("commands", "pin_data"),
-    "list": ("commands", "list_models"),
-    "check": ("commands", "check"),
-    "schema": ("commands", "schema"),
-    "promote": ("publish_index", "promote"),
-    "rollback": ("publish_index", "rollback"),
-    "update": ("update", "run"),
+    "add": ("registry.commands", "add"),
+    "pin": ("registry.commands", "pin"),
+    "pin-data": ("registry.commands", "pin_data"),
+    "list": ("registry.commands", "list_models"),
+    "check": ("registry.commands", "check"),
+    "schema": ("registry.commands", "schema"),
+    "promote": ("publishing.channels", "promote"),
+    "rollback": ("publishing.channels", "rollback"),
+    "update": ("registry.update", "run"),
 }
 ONLINE = ("fetch", "data", "add", "pin", "pin-data", "publish", "promote", "rollback", "update")
 

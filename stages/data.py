@@ -15,10 +15,10 @@ import msgspec
 from msgspec import Struct
 
 from artificer.manifest import DatasetInfo, canonical_json
-from stages import files, paths
-from stages.errors import DataError, first_line
-from stages.params import BuildParams, Columns, DataParams, DataSet, Workload, load_params
-from stages.registry import COMMIT_PATTERN, ModelEntry, load_entry
+from stages.core import files, paths
+from stages.core.errors import DataError, first_line
+from stages.core.params import BuildParams, Columns, DataParams, DataSet, Workload, load_params
+from stages.registry.model_list import COMMIT_PATTERN, ModelEntry, load_entry
 
 MINIMUM_CALIBRATION_ROWS = 8
 MINIMUM_EVALUATION_ROWS = 2

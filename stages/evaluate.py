@@ -5,12 +5,13 @@ import numpy as np
 from msgspec import Struct
 
 from artificer.manifest import Quality, canonical_json
-from stages import figures, files, labels, paths
+from stages.core import files, paths
+from stages.core.params import load_params
 from stages.data import read_pairs
-from stages.params import load_params
+from stages.metrics import figures, labels
 from stages.parity import load_parity
+from stages.records.model_spec import load_spec
 from stages.reference import load_reference
-from stages.spec import load_spec
 
 
 class QualityReport(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from stages import onnx_graph, paths, self_attention, torch_model
-from stages.build import Built, build_step, check_recipe, load_record
-from stages.errors import ToolchainError
-from stages.variants import PLAIN_EXPORT, VariantRow
+from stages.building import self_attention, torch_model
+from stages.building.variant_builder import Built, build_step, check_recipe, load_record
+from stages.core import paths
+from stages.core.errors import ToolchainError
+from stages.core.variants import PLAIN_EXPORT, VariantRow
+from stages.toolchain.onnx import onnx_graph
 
 
 def run(slug: str) -> None:
@@ -32,7 +34,7 @@ def run(slug: str) -> None:
         graph = onnx_graph.load_graph(folder / row.file_name)
         opset = onnx_graph.opset(graph)
         return Built(
-            recipe={"base": row.base, **settings, "opset": opset}, opset=opset, inputs=onnx_graph.input_names(graph)
+            recipe={"preset": row.preset, **settings, "opset": opset}, opset=opset, inputs=onnx_graph.input_names(graph)
         )
 
     build_step(slug, "export_onnx", make)

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from stages import onnx_graph, paths, self_attention, torch_model
-from stages.build import Built, build_step, check_recipe
-from stages.variants import VariantRow
+from stages.building import self_attention, torch_model
+from stages.building.variant_builder import Built, build_step, check_recipe
+from stages.core import paths
+from stages.core.variants import VariantRow
+from stages.toolchain.onnx import onnx_graph
 
 
 def run(slug: str) -> None:
@@ -27,7 +29,9 @@ def run(slug: str) -> None:
                 stateful=False,
             )
         onnx_graph.keep_only(folder, "openvino_model.")
-        return Built(recipe={"base": row.base, "dtype": "fp32"}, inputs=openvino_input_names(folder / row.file_name))
+        return Built(
+            recipe={"preset": row.preset, "dtype": "fp32"}, inputs=openvino_input_names(folder / row.file_name)
+        )
 
     build_step(slug, "export_openvino", make)
 

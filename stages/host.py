@@ -4,8 +4,8 @@ import msgspec
 
 from artificer import host
 from artificer.manifest import Host, canonical_json
-from stages import files, paths
-from stages.errors import UsageError
+from stages.core import files, paths
+from stages.core.errors import UsageError
 
 
 def run() -> None:

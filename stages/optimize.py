@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from stages import onnx_graph, paths
-from stages.build import Built, build_step, check_recipe, parent_graph, plain
-from stages.child import in_child
-from stages.optimize_graph import optimize_graph
-from stages.variants import PLAIN_EXPORT, VariantRow
+from stages.building.variant_builder import Built, build_step, check_recipe, parent_graph, plain
+from stages.core import paths
+from stages.core.child_process import in_child
+from stages.core.variants import PLAIN_EXPORT, VariantRow
+from stages.toolchain.onnx import onnx_graph
+from stages.toolchain.onnx.levels import optimize_graph
 
 NO_GPU_NOTE = "optimised without a GPU: fp16 conversion and fusions, no GPU-specific graph pass"
 
@@ -21,11 +22,11 @@ def run(slug: str) -> None:
         check_overrides(row, overrides)
         parent = parent_graph(slug, PLAIN_EXPORT)
         settings = in_child(
-            write_level, parent, folder / row.file_name, paths.source(slug), row.base, overrides, weights=parent
+            write_level, parent, folder / row.file_name, paths.source(slug), row.preset, overrides, weights=parent
         )
         graph = onnx_graph.load_graph(folder / row.file_name)
         return Built(
-            recipe={"base": row.base, "overrides": plain(overrides), "settings": settings},
+            recipe={"preset": row.preset, "overrides": plain(overrides), "settings": settings},
             opset=onnx_graph.opset(graph),
             inputs=onnx_graph.input_names(graph),
             notes=(NO_GPU_NOTE,) if settings["fp16"] else (),

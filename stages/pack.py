@@ -8,31 +8,34 @@ from artificer.manifest import (
     MANIFEST_FILE,
     SCHEMA_VERSION,
     Benchmark,
+    Fallback,
     Golden,
     Manifest,
     Parity,
     Quality,
-    Recovery,
     Variant,
     canonical_json,
     describe_file,
     tree_digest,
 )
-from stages import card, data, files, paths, plot, recovery
+from stages import data
 from stages.benchmark import load_benchmarks
-from stages.build import VariantRecord, load_record, published_files
+from stages.building.variant_builder import VariantRecord, load_record, published_files
+from stages.core import files, paths
+from stages.core.errors import ParityError, ToolchainError
+from stages.core.params import BuildParams, load_params
+from stages.core.variants import PLAIN_EXPORT, VariantRow, row
 from stages.data import Pair
-from stages.errors import ParityError, ToolchainError
 from stages.evaluate import load_quality
+from stages.fallback import recipe_search
 from stages.host import load_host
-from stages.judge import judge, thresholds_class
-from stages.params import BuildParams, load_params
+from stages.metrics.verdicts import judge, thresholds_class
+from stages.packaging import card, plot
+from stages.packaging.summary import metrics
 from stages.parity import VariantParity, load_parity, measured_elsewhere
+from stages.records.model_spec import ModelSpec, load_spec
 from stages.reference import load_reference
-from stages.registry import load_entry, publish_repo
-from stages.spec import ModelSpec, load_spec
-from stages.summary import metrics
-from stages.variants import PLAIN_EXPORT, VariantRow, row
+from stages.registry.model_list import load_entry, publish_repo
 
 # What a published folder needs of a source: everything but the torch weights.
 WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
@@ -123,15 +126,15 @@ def _variant(
         notes=record.notes,
         parity=proofs,
         quality=quality,
-        recovery=_recovery(slug, table_row, record.recovery),
+        fallback=_recovery(slug, table_row, record.fallback),
     )
 
 
-def _recovery(slug: str, table_row: VariantRow, found: Recovery | None) -> Recovery | None:
+def _recovery(slug: str, table_row: VariantRow, found: Fallback | None) -> Fallback | None:
     """With what the kept recipe costs in speed, where one was kept and timed."""
     if found is None or found.won is None:
         return found
-    costs = recovery.load_costs(paths.recovery(slug, table_row.runtime))
+    costs = recipe_search.load_costs(paths.fallback_costs(slug, table_row.runtime))
     cost = costs.variants.get(table_row.id)
     if cost is None:
         return found

@@ -11,10 +11,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from artificer import scoring
 from artificer.accelerators import GPU_PACKAGE, cuda_problem
 from artificer.backends import Session, open_session
 from artificer.host import gpu_class
+from artificer.inference import scoring
+from artificer.inference.tokenization import PairTokenizer
 from artificer.manifest import (
     Activation,
     Device,
@@ -25,18 +26,18 @@ from artificer.manifest import (
     on_device,
     tree_digest,
 )
-from artificer.tokenization import PairTokenizer
-from stages import figures, files, paths
-from stages.build import VariantRecord, load_record, published_files
-from stages.child import ChildKilledError, in_child
+from stages.building.torch_model import rows_at_once
+from stages.building.variant_builder import VariantRecord, load_record, published_files
+from stages.core import files, paths
+from stages.core.child_process import ChildKilledError, in_child
+from stages.core.errors import ResourceError, first_line
+from stages.core.params import load_params
+from stages.core.variants import VariantRow, row
 from stages.data import read_pairs
-from stages.errors import ResourceError, first_line
 from stages.host import current_host, load_host
-from stages.params import load_params
+from stages.metrics import figures
+from stages.records.model_spec import ModelSpec, load_spec
 from stages.reference import load_reference
-from stages.spec import ModelSpec, load_spec
-from stages.torch_model import rows_at_once
-from stages.variants import VariantRow, row
 
 RUNTIME_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
 BATCH_SENSITIVITY_PAIRS = 64
@@ -75,10 +76,10 @@ def run(slug: str) -> None:
         record = load_record(slug, variant_id)
         if record.status != "built":
             continue
-        twin = measured.get(record.same_graph_as or "")
-        if twin is not None:
-            measured[variant_id] = msgspec.structs.replace(twin, id=variant_id, digest=_digest(record))
-            print(f"{variant_id:24} the same graph as {twin.id}", flush=True)
+        alias = measured.get(record.alias_of or "")
+        if alias is not None:
+            measured[variant_id] = msgspec.structs.replace(alias, id=variant_id, digest=_digest(record))
+            print(f"{variant_id:24} the same graph as {alias.id}", flush=True)
             continue
         graph = paths.variant(slug, row(variant_id)) / row(variant_id).file_name
         try:
@@ -90,7 +91,7 @@ def run(slug: str) -> None:
             ) from None
     results = list(measured.values())
     without_logits = [msgspec.structs.replace(result, logits=()) for result in results]
-    files.write_file(paths.proofs(slug) / f"{host.name}.json", canonical_json(without_logits))
+    files.write_file(paths.parity_records(slug) / f"{host.name}.json", canonical_json(without_logits))
     files.write_file(paths.parity(slug), canonical_json(results))
 
 
@@ -151,7 +152,7 @@ def measured_elsewhere(
     own = load_host()
     known = {("cpu", own.isa_class), *((each.device, each.isa_class) for each in measured_here)}
     found: dict[tuple[str, str], Measurement] = {}
-    for path in sorted(paths.proofs(slug).glob("*.json")):
+    for path in sorted(paths.parity_records(slug).glob("*.json")):
         for result in msgspec.json.decode(path.read_bytes(), type=list[VariantParity]):
             if path.stem != own.name and (result.id, result.digest) == (variant_id, digest):
                 for measurement in result.measurements:

@@ -1,13 +1,13 @@
 """Stage `publish`: what passed, with its manifest, to the target of params.yaml: whole or not at all."""
 
-from stages import publish_folder, publish_hub, publish_index
-from stages.params import load_params
-from stages.publish_package import load_package
-from stages.receipts import Receipt, load_receipt, write_receipt
+from stages.core.params import load_params
+from stages.publishing import channels, to_folder, to_hub
+from stages.publishing.package import load_package
+from stages.records.receipts import Receipt, load_receipt, write_receipt
 
 __all__ = ["Receipt", "load_receipt", "run"]
 
-TARGETS = {"folder": publish_folder.publish, "hub": publish_hub.publish}
+TARGETS = {"folder": to_folder.publish, "hub": to_hub.publish}
 
 
 def run(slug: str, dry_run: bool = False, overwrite: bool = False) -> None:
@@ -19,4 +19,4 @@ def run(slug: str, dry_run: bool = False, overwrite: bool = False) -> None:
     receipt = TARGETS[params.target](load_package(slug), dry_run=dry_run, overwrite=overwrite)
     if receipt is not None:
         write_receipt(receipt)
-        publish_index.enter(receipt)
+        channels.enter(receipt)

@@ -1,6 +1,7 @@
 """Stage `quantize_onnx`: dynamic int8, one preset of optimum per instruction set, by onnxruntime's quantiser.
 
-A variant that misses its thresholds is built again with gentler recipes (`gentler_recipes`, stages/recovery.py).
+A variant that misses its thresholds is built again with fallback recipes (`fallback_recipes`,
+stages/fallback/recipe_search.py).
 Presets that resolve to the same settings are quantised once.
 """
 
@@ -14,53 +15,55 @@ from typing import Any
 import msgspec
 
 from artificer.manifest import canonical_json
-from stages import onnx_int8, paths, recovery, sensitivity, sidecars
-from stages.build import Built, build_step, check_recipe, parent_graph, plain
-from stages.child import in_child
-from stages.copying import copy_file
-from stages.errors import RegistryError
-from stages.recovery import PLAIN, Cost, Gate, Outcome, Recipe
-from stages.variants import PLAIN_EXPORT, VariantRow
+from stages.building.variant_builder import Built, build_step, check_recipe, parent_graph, plain
+from stages.core import paths
+from stages.core.child_process import in_child
+from stages.core.copying import copy_file
+from stages.core.errors import RegistryError
+from stages.core.variants import PLAIN_EXPORT, VariantRow
+from stages.fallback import recipe_search, sensitivity
+from stages.fallback.recipe_search import PLAIN, Acceptance, Cost, Outcome, Recipe
+from stages.toolchain.onnx import dynamic_int8, sidecars
 
 SENSITIVITY_PAIRS = 8
 
 
 def run(slug: str) -> None:
     """Write the variants onnx-qint8-… and onnx-quint8-avx2, and what recovered ones cost in speed."""
-    gate = recovery.open_gate(slug)
+    acceptance = recipe_search.open_acceptance(slug)
     costs: dict[str, Cost] = {}
     done: dict[bytes, tuple[VariantRow, Path, Outcome]] = {}
 
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
         parent = parent_graph(slug, PLAIN_EXPORT)
         preset = preset_settings(row, overrides)
-        recipe = {"base": row.base, "overrides": plain(overrides)}
+        recipe = {"preset": row.preset, "overrides": plain(overrides)}
 
         def build(tried: Recipe, place: Path) -> Built:
             target = place / row.file_name
             opset, inputs = in_child(quantise, parent, preset, tried.changes, target, weights=parent)
-            name = {} if tried.name == PLAIN else {"recovery": tried.name}
+            name = {} if tried.name == PLAIN else {"fallback": tried.name}
             return Built(recipe={**recipe, **name, "settings": tried.settings}, opset=opset, inputs=inputs)
 
-        key = canonical_json(onnx_int8.described(preset, {}))
+        key = canonical_json(dynamic_int8.described(preset, {}))
         if key in done:
             outcome = _copied(done[key], row, folder, recipe)
         else:
-            outcome = recovery.search(gate, row, folder, gentler_recipes(parent, preset, gate), build)
+            outcome = recipe_search.search(acceptance, row, folder, fallback_recipes(parent, preset, acceptance), build)
         done.setdefault(key, (row, folder, outcome))
         if outcome.cost:
             costs[row.id] = outcome.cost
         return outcome.built
 
     build_step(slug, "quantize_onnx", make)
-    recovery.write_costs(paths.recovery(slug, "onnx"), costs)
+    recipe_search.write_costs(paths.fallback_costs(slug, "onnx"), costs)
 
 
 def preset_settings(row: VariantRow, overrides: dict[str, Any]) -> Any:
     """optimum's QuantizationConfig of a variant."""
     from optimum.onnxruntime import AutoQuantizationConfig
 
-    settings = getattr(AutoQuantizationConfig, row.base)(is_static=False)
+    settings = getattr(AutoQuantizationConfig, row.preset)(is_static=False)
     apply_overrides(settings, overrides, row.id)
     return settings
 
@@ -70,28 +73,28 @@ def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
     preset_settings(row, overrides)
 
 
-def gentler_recipes(parent: Path, preset: Any, gate: Gate | None) -> Iterator[Recipe]:
+def fallback_recipes(parent: Path, preset: Any, acceptance: Acceptance | None) -> Iterator[Recipe]:
     """The plain recipe, then gentler ones: the cheap in speed first, what has to be measured last.
 
     optimum's presets are per channel already, so that step is one only where a recipe of params.yaml says otherwise.
     """
 
     def recipe(name: str, **changes: Any) -> Recipe:
-        settings = onnx_int8.described(onnx_int8.settings_with(preset, changes), changes)
+        settings = dynamic_int8.described(dynamic_int8.settings_with(preset, changes), changes)
         return Recipe(name=name, changes=changes, settings=settings)
 
     yield recipe(PLAIN)
-    attention = {onnx_int8.CONST_B_ONLY: True}  # products of two activations stay in float
+    attention = {dynamic_int8.CONST_B_ONLY: True}  # products of two activations stay in float
     yield recipe("float-attention", **attention)
-    ends = onnx_int8.embeddings_and_head(parent)
+    ends = dynamic_int8.embeddings_and_head(parent)
     yield recipe("float-embeddings-and-head", **attention, nodes_to_exclude=ends)
     # Embeddings are most of the bytes of a multilingual model: what follows keeps them int8.
     yield recipe("per-channel", **attention, per_channel=True)
     yield recipe("reduced-range", **attention, reduce_range=True)
     yield recipe("per-channel-reduced-range", **attention, per_channel=True, reduce_range=True)
-    assert gate is not None  # without one nobody asks for a second recipe
+    assert acceptance is not None  # without one nobody asks for a second recipe
     with tempfile.TemporaryDirectory() as scratch:
-        batches = gate.batches(SENSITIVITY_PAIRS)
+        batches = acceptance.batches(SENSITIVITY_PAIRS)
         work = Path(scratch)
         ranked = sensitivity.or_nothing(
             partial(in_child, sensitivity.ranked_onnx, parent, batches, work, weights=parent)
@@ -104,9 +107,9 @@ def gentler_recipes(parent: Path, preset: Any, gate: Gate | None) -> Iterator[Re
 
 
 def quantise(parent: Path, preset: Any, changes: dict[str, Any], target: Path) -> tuple[int, tuple[str, ...]]:
-    """`onnx_int8.quantise` with changes of a preset applied."""
-    settings = onnx_int8.settings_with(preset, changes)
-    return onnx_int8.quantise(parent, settings, target, bool(changes.get(onnx_int8.CONST_B_ONLY)))
+    """`dynamic_int8.quantise` with changes of a preset applied."""
+    settings = dynamic_int8.settings_with(preset, changes)
+    return dynamic_int8.quantise(parent, settings, target, bool(changes.get(dynamic_int8.CONST_B_ONLY)))
 
 
 def apply_overrides(settings: Any, overrides: dict[str, Any], variant_id: str) -> None:
@@ -140,6 +143,6 @@ def _copied(source: tuple[VariantRow, Path, Outcome], row: VariantRow, folder: P
         outcome.built,
         recipe={**outcome.built.recipe, **recipe},
         notes=(*outcome.built.notes, f"the same graph as {other.id}"),
-        same_graph_as=other.id,
+        alias_of=other.id,
     )
     return Outcome(built=built, cost=outcome.cost)

@@ -1,7 +1,7 @@
 """Stage `quantize_openvino`: what is made from the fp32 IR: static int8, calibrated on query-passage pairs, and, where
 an entry lists them, weight-only int8, fp16 and bf16.
 
-An int8 variant that misses its thresholds is built again with gentler recipes (stages/recovery.py).
+An int8 variant that misses its thresholds is built again with fallback recipes (stages/fallback/recipe_search.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,15 +11,18 @@ from typing import Any
 
 import msgspec
 
-from stages import openvino_int8, openvino_weights, paths, recovery, sensitivity, torch_model
-from stages.build import Built, build_step, check_recipe, load_record, parent_graph, plain
-from stages.child import in_child
+from stages.building import torch_model
+from stages.building.variant_builder import Built, build_step, check_recipe, load_record, parent_graph, plain
+from stages.core import paths
+from stages.core.child_process import in_child
+from stages.core.params import load_params
+from stages.core.variants import VariantRow
 from stages.data import read_pairs
-from stages.openvino_int8 import WEIGHTS_ONLY, Rows
-from stages.params import load_params
-from stages.recovery import PLAIN, Cost, Gate, Recipe
-from stages.spec import load_spec
-from stages.variants import VariantRow
+from stages.fallback import recipe_search, sensitivity
+from stages.fallback.recipe_search import PLAIN, Acceptance, Cost, Recipe
+from stages.records.model_spec import load_spec
+from stages.toolchain.openvino import half_precision, static_int8
+from stages.toolchain.openvino.static_int8 import WEIGHTS_ONLY, Rows
 
 LENGTH_STEP = 16
 SENSITIVITY_PAIRS = 8
@@ -32,22 +35,22 @@ HEAD = r".*\.(classifier|pooler|score|head)[./].*"
 
 def run(slug: str) -> None:
     """Write the variants made from `openvino`, and what recovered ones cost in speed."""
-    gate = recovery.open_gate(slug)
+    acceptance = recipe_search.open_acceptance(slug)
     costs: dict[str, Cost] = {}
 
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
         check_overrides(row, overrides)
         parent = parent_graph(slug, PARENT)
         inputs = load_record(slug, PARENT).inputs
-        if row.base in ("fp16", "bf16"):
-            in_child(openvino_weights.halve, parent, folder / row.file_name, row.base, weights=None)
-            return Built(recipe={"base": row.base, "dtype": row.base}, inputs=inputs)
-        static = row.base == "static"
+        if row.preset in ("fp16", "bf16"):
+            in_child(half_precision.halve, parent, folder / row.file_name, row.preset, weights=None)
+            return Built(recipe={"preset": row.preset, "dtype": row.preset}, inputs=inputs)
+        static = row.preset == "static"
         quantise = partial(
-            openvino_int8.quantise,
+            static_int8.quantise,
             parent=parent,
             source=paths.source(slug),
-            base=row.base,
+            base=row.preset,
             calibration=calibration_rows(slug, inputs) if static else [],
         )
 
@@ -58,26 +61,26 @@ def run(slug: str) -> None:
             built = in_child(partial(quantise, target=target, overrides=used, changes=tried.changes), weights=None)
             for suffix in (".xml", ".bin"):
                 (place / "openvino_model").with_suffix(suffix).rename(target.with_suffix(suffix))
-            name = {} if tried.name == PLAIN else {"recovery": tried.name}
+            name = {} if tried.name == PLAIN else {"fallback": tried.name}
             return msgspec.structs.replace(built, recipe={**built.recipe, **name})
 
-        recipes = gentler_recipes(parent, overrides, gate) if static else weight_recipes(overrides)
-        outcome = recovery.search(gate, row, folder, recipes, build)
+        recipes = fallback_recipes(parent, overrides, acceptance) if static else weight_recipes(overrides)
+        outcome = recipe_search.search(acceptance, row, folder, recipes, build)
         if outcome.cost:
             costs[row.id] = outcome.cost
         return outcome.built
 
     build_step(slug, "quantize_openvino", make)
-    recovery.write_costs(paths.recovery(slug, "openvino"), costs)
+    recipe_search.write_costs(paths.fallback_costs(slug, "openvino"), costs)
 
 
 def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
     """Raise RegistryError for what is no field of optimum-intel's configuration; half precision has none."""
-    fields = {} if row.base in ("fp16", "bf16") else openvino_int8.fields(weights_only=row.base != "static")
+    fields = {} if row.preset in ("fp16", "bf16") else static_int8.fields(weights_only=row.preset != "static")
     check_recipe(row.id, overrides, fields)
 
 
-def gentler_recipes(parent: Path, overrides: dict[str, Any], gate: Gate | None) -> Iterator[Recipe]:
+def fallback_recipes(parent: Path, overrides: dict[str, Any], acceptance: Acceptance | None) -> Iterator[Recipe]:
     """The plain static recipe, then gentler ones: the cheap in speed first, what has to be measured after them, full
     bias correction, which takes long to build, and at last int8 weights with float activations.
 
@@ -97,8 +100,8 @@ def gentler_recipes(parent: Path, overrides: dict[str, Any], gate: Gate | None) 
     yield recipe("smooth-quant-0.5", ignored_scope=attention, smooth_quant_alpha=0.5)
     yield recipe("no-smooth-quant", ignored_scope=attention, smooth_quant_alpha=-1)
     yield recipe("reduced-range", ignored_scope=attention, overflow_fix="enable")
-    assert gate is not None  # without one nobody asks for a second recipe
-    batches = gate.batches(SENSITIVITY_PAIRS)
+    assert acceptance is not None  # without one nobody asks for a second recipe
+    batches = acceptance.batches(SENSITIVITY_PAIRS)
     ranked = sensitivity.or_nothing(partial(in_child, sensitivity.ranked_openvino, parent, batches, weights=None))
     for count, names in sensitivity.steps(ranked):
         yield recipe(f"float-{count}-most-sensitive", ignored_scope=_scope(names=names))

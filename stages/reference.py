@@ -4,11 +4,12 @@ import msgspec
 from msgspec import Struct
 
 from artificer.manifest import Reference, canonical_json
-from stages import files, paths, torch_model
+from stages.building import torch_model
+from stages.core import files, paths
+from stages.core.errors import SourceError
+from stages.core.params import load_params
 from stages.data import read_pairs
-from stages.errors import SourceError
-from stages.params import load_params
-from stages.spec import load_spec
+from stages.records.model_spec import load_spec
 
 
 class ReferenceLogits(Struct, frozen=True, kw_only=True):

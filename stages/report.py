@@ -7,9 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from artificer.manifest import MANIFEST_FILE, Benchmark, Manifest
-from stages import files, paths, plot, registry
+from stages.core import files, paths
 from stages.host import load_host
-from stages.summary import Line, cells, lines, markdown_table
+from stages.packaging import plot
+from stages.packaging.summary import Line, cells, lines, markdown_table
+from stages.registry import model_list
 
 STYLES = {"passed": "green", "failed": "red", "unsupported": "yellow", "reference": "dim"}
 
@@ -19,7 +21,7 @@ def run() -> None:
     host = load_host().name
     manifests = [
         Manifest.from_json((paths.package(slug) / MANIFEST_FILE).read_bytes())
-        for slug in registry.slugs()
+        for slug in model_list.slugs()
         if (paths.package(slug) / MANIFEST_FILE).is_file()
     ]
     text, rows = ["# Leaderboard", ""], [["model", "variant", "host", "status", "speedup", "quality_percent"]]

@@ -18,20 +18,20 @@ from artificer.errors import (
     ManifestError,
     ManifestVersionError,
     MissingRuntimeError,
+    ModelIndexError,
     OverloadedError,
-    RegistryError,
     ScoreError,
     SelectionError,
     SelfTestError,
 )
 
 if TYPE_CHECKING:
-    from artificer.explain import Explanation
-    from artificer.loading import load
+    from artificer.hub.model_index import ModelIndex
+    from artificer.loading.explain import Explanation
+    from artificer.loading.loader import load
+    from artificer.loading.select import Choice, Policy
     from artificer.manifest import Manifest
-    from artificer.registry import Registry
-    from artificer.reranker import Reranker, TruncationWarning
-    from artificer.select import Choice, Policy
+    from artificer.tasks.reranker import Reranker, TruncationWarning
 
 __version__ = "0.1.0"
 __all__ = [
@@ -47,10 +47,10 @@ __all__ = [
     "ManifestError",
     "ManifestVersionError",
     "MissingRuntimeError",
+    "ModelIndex",
+    "ModelIndexError",
     "OverloadedError",
     "Policy",
-    "Registry",
-    "RegistryError",
     "Reranker",
     "ScoreError",
     "SelectionError",
@@ -62,14 +62,14 @@ __all__ = [
 
 # Imported when first used, so that `import artificer.manifest` in the builder or a tool stays a matter of milliseconds.
 _LAZY = {
-    "Choice": "artificer.select",
-    "Explanation": "artificer.explain",
+    "Choice": "artificer.loading.select",
+    "Explanation": "artificer.loading.explain",
     "Manifest": "artificer.manifest",
-    "Policy": "artificer.select",
-    "Registry": "artificer.registry",
-    "Reranker": "artificer.reranker",
-    "TruncationWarning": "artificer.reranker",
-    "load": "artificer.loading",
+    "Policy": "artificer.loading.select",
+    "ModelIndex": "artificer.hub.model_index",
+    "Reranker": "artificer.tasks.reranker",
+    "TruncationWarning": "artificer.tasks.reranker",
+    "load": "artificer.loading.loader",
 }
 
 

@@ -1,4 +1,4 @@
-"""Where this package keeps what it can make again: fetched models, compiled ones, stamps, timings."""
+"""Where this package keeps what it can make again: fetched models, compiled ones, verification_cache, timings."""
 
 import os
 import sys

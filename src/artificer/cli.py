@@ -40,14 +40,14 @@ def _explain(given: argparse.Namespace) -> int:
 
 def _verify(given: argparse.Namespace) -> int:
     """Hash everything, of all variants; name what the manifest does not know."""
-    from artificer.integrity import check_sidecars, extra_files, verify_files
-    from artificer.loading import read_manifest
+    from artificer.loading.integrity import check_sidecars, extra_files, verify_files
+    from artificer.loading.loader import read_manifest
     from artificer.manifest import MANIFEST_FILE
 
     folder = Path(given.source)
     manifest, sha256 = read_manifest(folder)
     files = manifest.published_files()
-    verify_files(folder, files, manifest_sha256=sha256, stamps=None, mode="full")
+    verify_files(folder, files, manifest_sha256=sha256, verification_cache=None, mode="full")
     for variant in manifest.variants:
         if variant.status == "passed":
             check_sidecars(folder, variant)
@@ -73,8 +73,8 @@ def _rank(given: argparse.Namespace) -> int:
 def _bench(given: argparse.Namespace) -> int:
     """One line per admissible variant: pairs/s, and the median time of a single pair, interleaved over rounds."""
     from artificer import host
-    from artificer.loading import load, read_manifest
-    from artificer.select import Policy, select
+    from artificer.loading.loader import load, read_manifest
+    from artificer.loading.select import Policy, select
 
     manifest, _ = read_manifest(Path(given.source))
     choice = select(manifest, host.detect(), Policy(allow_bf16=given.allow_bf16, device=given.device))
@@ -90,7 +90,7 @@ def _bench(given: argparse.Namespace) -> int:
             threads=given.threads,
             allow_bf16=given.allow_bf16,
         )
-        for each in choice.candidates
+        for each in choice.executions
     }
     many: dict[str, list[float]] = {name: [] for name in loaded}
     single: dict[str, list[float]] = {name: [] for name in loaded}
@@ -115,7 +115,7 @@ def _seconds(action: Any) -> float:
 
 
 def _load(given: argparse.Namespace) -> Any:
-    from artificer.loading import load
+    from artificer.loading.loader import load
 
     return load(
         given.source,

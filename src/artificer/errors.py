@@ -53,5 +53,5 @@ class FetchError(ArtificerError):
     """A published file could not be fetched; the message names it, and whether trying again may help."""
 
 
-class RegistryError(ArtificerError):
+class ModelIndexError(ArtificerError):
     """The index of published models is missing or malformed, or lists no such model in that channel."""

@@ -167,7 +167,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     missed: tuple[str, ...]
 
 
-class Recovery(Struct, frozen=True, kw_only=True):
+class Fallback(Struct, frozen=True, kw_only=True):
     """What was tried when a variant's plain recipe missed its thresholds, in that order, the plain one first.
 
     Judged on the first `rows` evaluation pairs, on the building host's ISA class. `won` is the recipe that passed and
@@ -209,7 +209,7 @@ class Variant(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     parity: tuple[Parity, ...]
     quality: Quality | None
-    recovery: Recovery | None = None
+    fallback: Fallback | None = None
 
 
 class Host(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@ import warnings
 
 import pytest
 
-from artificer.reranker import Reranker
+from artificer.tasks.reranker import Reranker
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

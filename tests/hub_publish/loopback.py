@@ -18,8 +18,8 @@ def hub_of_this_process(folder: Path) -> Iterator[Hub]:
         for target, value in (
             ("huggingface_hub.utils._http.time", no_wait),
             ("huggingface_hub.file_download.time", no_wait),
-            ("stages.hub._sleep", lambda _: None),
-            ("stages.environment.prepare", lambda **_: None),
+            ("stages.hub.calls._sleep", lambda _: None),
+            ("stages.core.environment.prepare", lambda **_: None),
         ):
             stack.enter_context(mock.patch(target, value))
         stack.enter_context(loopback_only())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.receipts import load_receipt
+from stages.records.receipts import load_receipt
 from tests.hub import Fault, Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command
@@ -27,7 +27,7 @@ def test_one_of_each_kind(hub: Hub, tmp_path: Path, kind: str) -> None:
 def test_retry_after_is_honoured(hub: Hub, project: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait that the Hub asks for is the wait that it gets."""
     waits: list[float] = []
-    monkeypatch.setattr("stages.hub._sleep", waits.append)
+    monkeypatch.setattr("stages.hub.calls._sleep", waits.append)
     hub.faults.add(Fault("status", "commit", status=429, retry_after=11, times=2))
     code, text = command("publish", tiny.SLUG)
     assert code == 0, text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.receipts import load_receipt
+from stages.records.receipts import load_receipt
 from tests.hub import Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stages import hub as stages_hub
-from stages.environment import prepare
+from stages.core.environment import prepare
+from stages.hub import calls as stages_hub
 from tests.hub import Fault, Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command, Project

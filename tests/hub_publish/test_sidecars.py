@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import artificer
-from artificer.scoring import activate
+from artificer.inference.scoring import activate
 from tests.hub import Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command

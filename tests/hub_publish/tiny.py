@@ -34,7 +34,7 @@ from artificer.manifest import (
     describe_file,
     tree_digest,
 )
-from stages.variants import row
+from stages.core.variants import row
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SLUG = "tiny"

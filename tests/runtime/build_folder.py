@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from artificer import host, scoring
+from artificer import host
 from artificer.backends import open_session
+from artificer.inference import scoring
+from artificer.inference.tokenization import PairTokenizer
 from artificer.manifest import (
     MANIFEST_FILE,
     Benchmark,
@@ -38,7 +40,6 @@ from artificer.manifest import (
     describe_file,
     tree_digest,
 )
-from artificer.tokenization import PairTokenizer
 
 QUERIES = {
     "why do leaves turn red in autumn": "Leaves lose their chlorophyll in autumn, and other pigments become visible.",

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from artificer import host
-from artificer.loading import load
+from artificer.loading.loader import load
 from artificer.manifest import MANIFEST_FILE, Manifest
-from artificer.reranker import Reranker
+from artificer.tasks.reranker import Reranker
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "registry/demo/reranker"
@@ -52,7 +52,7 @@ def manifest(published: Path) -> Manifest:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep stamps and timings of a test apart from the machine's and from other tests'."""
+    """Keep verification_cache and timings of a test apart from the machine's and from other tests'."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("ARTIFICER_CACHE", str(folder))
     monkeypatch.delenv("ARTIFICER_THREADS", raising=False)

@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from artificer.host import ISA_CLASSES
+from artificer.loading.select import Policy
 from artificer.manifest import Benchmark, BenchmarkRow, BenchmarkSubject, Host, Manifest, Parity, Quality, Variant
-from artificer.select import Policy
 
 replace = msgspec.structs.replace
 GPU = "nvidia-h100"

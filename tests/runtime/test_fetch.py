@@ -12,8 +12,8 @@ from typing import IO, Any
 import pytest
 
 from artificer.errors import FetchError, IntegrityError
-from artificer.fetch import FolderSource, fetch_files, locked
-from artificer.hub import is_repo_id
+from artificer.hub.client import is_repo_id
+from artificer.hub.fetch import FolderSource, fetch_files, locked
 from artificer.manifest import FileEntry
 
 CONTENTS = {f"onnx/{i}.bin": bytes([i]) * (1000 * i + 1) for i in range(6)}
@@ -38,8 +38,8 @@ class Fake:
 
 
 def fetch(source: Any, root: Path, contents: dict[str, bytes] = CONTENTS) -> list[str]:
-    """All of `contents`, without stamps."""
-    return fetch_files(source, root, entries(contents), manifest_sha256="", stamps=None)
+    """All of `contents`, without verification_cache."""
+    return fetch_files(source, root, entries(contents), manifest_sha256="", verification_cache=None)
 
 
 def is_whole_or_absent(root: Path) -> bool:

@@ -7,20 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artificer.backends.external_data import locations
 from artificer.errors import ArtificerError, IntegrityError, ManifestError
-from artificer.integrity import check_sidecars, extra_files, verify_files
-from artificer.loading import load, read_manifest
+from artificer.loading.integrity import check_sidecars, extra_files, verify_files
+from artificer.loading.loader import load, read_manifest
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file, tree_digest
-from artificer.onnx_file import locations
 from tests.runtime.conftest import Copy
 
 IDS = ("onnx-qint8-avx512_vnni", "onnx-quint8-avx2", "openvino-qint8")
 
 
-def verify(folder: Path, stamps: Path | None = None, mode: str = "stamp") -> int:
+def verify(folder: Path, verification_cache: Path | None = None, mode: str = "cached") -> int:
     """Check all the files of a published folder; how many were hashed."""
     manifest, sha256 = read_manifest(folder)
-    return verify_files(folder, manifest.published_files(), manifest_sha256=sha256, stamps=stamps, mode=mode)  # type: ignore[arg-type]
+    return verify_files(
+        folder, manifest.published_files(), manifest_sha256=sha256, verification_cache=verification_cache, mode=mode
+    )  # type: ignore[arg-type]
 
 
 def flip(path: Path, at: int, bit: int = 0) -> None:
@@ -33,18 +35,18 @@ def flip(path: Path, at: int, bit: int = 0) -> None:
 
 
 def test_one_flipped_bit_in_any_file_is_caught(copied: Copy, tmp_path: Path) -> None:
-    """Every published file, sidecars, tokenizer and model card included: the flip is found, with a stamp or without."""
+    """Every published file, sidecars, tokenizer and model card included: the flip is found, cached or not."""
     folder = copied(*IDS)
     time.sleep(0.15)
     files = read_manifest(folder)[0].published_files()
-    verify(folder, tmp_path / "stamps")
-    assert verify(folder, tmp_path / "stamps") == 0
+    verify(folder, tmp_path / "verified")
+    assert verify(folder, tmp_path / "verified") == 0
     for i, entry in enumerate(files):
         at = (i * 7919) % entry.size
         flip(folder / entry.path, at, i % 8)
-        for stamps in (tmp_path / "stamps", None):
+        for verification_cache in (tmp_path / "verified", None):
             with pytest.raises(IntegrityError, match=entry.path):
-                verify(folder, stamps)
+                verify(folder, verification_cache)
         flip(folder / entry.path, at, i % 8)
     assert verify(folder, mode="full") == len(files)
 
@@ -68,7 +70,7 @@ def test_a_flipped_bit_in_the_manifest_never_loads_other_bytes(copied: Copy) -> 
 
 
 def test_a_stamp_spares_the_hashing_and_full_ignores_it(copied: Copy, tmp_path: Path) -> None:
-    """The second check hashes nothing; `full` hashes all; another manifest's stamp does not count."""
+    """The second check hashes nothing; `full` hashes all; another manifest's verification does not count."""
     folder = copied("onnx-quint8-avx2")
     time.sleep(0.15)
     count = len(read_manifest(folder)[0].published_files())
@@ -76,11 +78,11 @@ def test_a_stamp_spares_the_hashing_and_full_ignores_it(copied: Copy, tmp_path: 
     assert verify(folder, tmp_path) == 0
     assert verify(folder, tmp_path, "full") == count
     files = read_manifest(folder)[0].published_files()
-    assert verify_files(folder, files, manifest_sha256="f" * 64, stamps=tmp_path) == count
+    assert verify_files(folder, files, manifest_sha256="f" * 64, verification_cache=tmp_path) == count
 
 
 def test_a_file_that_changed_a_moment_ago_is_not_stamped(copied: Copy, tmp_path: Path) -> None:
-    """Within the granularity of the time stamps a second change could hide: such a file is hashed again."""
+    """Within the granularity of the time verification_cache a second change could hide: such a file is hashed again."""
     folder = copied("onnx-quint8-avx2")
     time.sleep(0.15)
     (folder / "config.json").write_bytes((folder / "config.json").read_bytes())
@@ -93,8 +95,8 @@ def test_a_broken_stamp_is_no_stamp(copied: Copy, tmp_path: Path) -> None:
     folder = copied("onnx-quint8-avx2")
     time.sleep(0.15)
     count = verify(folder, tmp_path)
-    for stamp in tmp_path.glob("*.json"):
-        stamp.write_bytes(b'{"manifest": 7')
+    for verification in tmp_path.glob("*.json"):
+        verification.write_bytes(b'{"manifest": 7')
     assert verify(folder, tmp_path) == count
 
 
@@ -129,14 +131,14 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, path: str) -> 
     """No such path reaches the file system, even if a manifest object was made without validation."""
     entry = FileEntry(path=path, size=0, sha256="0" * 64)
     with pytest.raises(IntegrityError, match="refused"):
-        verify_files(tmp_path, [entry], manifest_sha256="", stamps=None)
+        verify_files(tmp_path, [entry], manifest_sha256="", verification_cache=None)
 
 
 def test_paths_that_differ_by_case_alone_are_refused(manifest: Manifest) -> None:
     """On some file systems they are one file."""
-    twin = msgspec.structs.replace(manifest.files[0], path=manifest.files[0].path.upper())
+    alias = msgspec.structs.replace(manifest.files[0], path=manifest.files[0].path.upper())
     with pytest.raises(ManifestError, match="clashes with"):
-        msgspec.structs.replace(manifest, files=(*manifest.files, twin)).validate()
+        msgspec.structs.replace(manifest, files=(*manifest.files, alias)).validate()
 
 
 def test_extra_files_are_reported(copied: Copy) -> None:
@@ -232,4 +234,4 @@ def test_a_name_that_no_file_system_takes_is_refused(tmp_path: Path) -> None:
     """Found by mutating manifests: the system's own error becomes one that names the file."""
     entry = FileEntry(path="x" * 10_000, size=0, sha256="0" * 64)
     with pytest.raises(IntegrityError, match="cannot be opened"):
-        verify_files(tmp_path, [entry], manifest_sha256="", stamps=None)
+        verify_files(tmp_path, [entry], manifest_sha256="", verification_cache=None)

@@ -10,8 +10,7 @@ import msgspec
 import pytest
 
 import artificer
-from artificer import backends, host, loading
-from artificer.autotune import Timings
+from artificer import backends, host
 from artificer.errors import (
     InputError,
     IntegrityError,
@@ -21,7 +20,9 @@ from artificer.errors import (
     SelectionError,
     SelfTestError,
 )
-from artificer.loading import load
+from artificer.loading import loader
+from artificer.loading.autotune import Timings
+from artificer.loading.loader import load
 from artificer.manifest import MANIFEST_FILE, Golden, Manifest
 from tests.runtime.conftest import Copy
 
@@ -134,7 +135,7 @@ def test_a_variant_that_cannot_be_opened_is_given_up_for_the_next(
             raise MissingRuntimeError("no openvino today")
         return real(runtime, graph, **options)
 
-    monkeypatch.setattr(loading, "open_session", broken)
+    monkeypatch.setattr(loader, "open_session", broken)
     with caplog.at_level(logging.WARNING, "artificer"), load(published) as reranker:
         found = reranker.explain()
     assert found.runtime == "onnx"
@@ -157,7 +158,7 @@ def test_nothing_that_works_is_an_error_with_all_reasons(published: Path, monkey
     def broken(*_: Any, **__: Any) -> backends.Session:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(loading, "open_session", broken)
+    monkeypatch.setattr(loader, "open_session", broken)
     with pytest.raises(SelfTestError, match=r"openvino-qint8: out of luck(.|\n)*onnx: out of luck"):
         load(published)
 
@@ -211,7 +212,7 @@ def test_autotune_measures_once_and_keeps_the_result(
         counted.append(len(candidates))
         return Timings({f"{c.variant.id} in {c.precision}": float(c.variant.id != "onnx-O1") for c in candidates})
 
-    monkeypatch.setattr("artificer.autotune.measure", measure)
+    monkeypatch.setattr("artificer.loading.autotune.measure", measure)
     for _ in range(2):
         with load(published, autotune=True) as reranker:
             assert reranker.explain().variant == "onnx-O1"
@@ -295,7 +296,7 @@ def test_bytes_that_are_no_manifest_are_a_manifest_error(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("argument", "value", "expected"),
     [
-        ("verify", "ful", "'stamp', 'full'"),
+        ("verify", "ful", "'cached', 'full'"),
         ("objective", "speed", "'latency'"),
         ("on_truncate", "wrn", "'warn'"),
         ("channel", "stabel", "'stable'"),
@@ -308,7 +309,7 @@ def test_bytes_that_are_no_manifest_are_a_manifest_error(data: bytes) -> None:
 def test_a_misspelt_argument_is_refused_with_what_it_may_be(
     published: Path, argument: str, value: Any, expected: str
 ) -> None:
-    """`verify="ful"` would otherwise verify by stamp, without a word."""
+    """`verify="ful"` would otherwise verify by verification, without a word."""
     with pytest.raises(InputError, match=f"^{argument}: expected .*{expected}.*, found {value!r}"):
         load(published, **{argument: value})
 

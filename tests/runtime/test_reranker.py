@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from artificer import scoring
-from artificer.batching import coarse_width, fine_width, full_batches, plan, single_widths
 from artificer.errors import ClosedError, DeadlineError, InputError, OverloadedError, ScoreError
-from artificer.loading import load
-from artificer.reranker import Reranker, TruncationWarning
+from artificer.inference import scoring
+from artificer.inference.batching import batch_bucket, full_batches, plan, single_bucket, single_buckets
+from artificer.loading.loader import load
+from artificer.tasks.reranker import Reranker, TruncationWarning
 
 QUERY = "how deep is the deepest lake"
 DOCUMENTS = [
@@ -109,7 +109,7 @@ def test_scores_do_not_depend_on_company(reranker: Reranker, pairs: list[tuple[s
 def test_ranking_is_by_logit_where_scores_saturate(reranker: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two scores of exactly 1.0 come from different logits: the larger one wins; equal ones keep their order."""
     logits = np.array([[20.0], [40.0], [20.0]], dtype=np.float32)
-    monkeypatch.setattr("artificer.reranker.score_encoded", lambda *_, **__: logits)
+    monkeypatch.setattr("artificer.tasks.reranker.score_encoded", lambda *_, **__: logits)
     found = reranker.rank("q", ["a", "b", "c"])
     assert [row["corpus_id"] for row in found] == [1, 0, 2]
     assert [float(row["score"]) for row in found] == [1.0, 1.0, 1.0]
@@ -252,7 +252,7 @@ async def test_the_queue_is_bounded_and_a_cancelled_task_leaves_it(published: Pa
             isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*tasks, return_exceptions=True)
         )
         for _ in range(200):
-            if small._gate.pending == 0:
+            if small._queue.pending == 0:
                 break
             await asyncio.sleep(0.02)
         same(await small.apredict(PAIRS[1]), small.predict(PAIRS[1]))
@@ -303,12 +303,12 @@ def test_warming_runs_every_width_of_single_requests(published: Path) -> None:
         real = session.run
         session.run = lambda inputs: (seen.append(inputs["input_ids"].shape), real(inputs))[1]
         warm.warm()
-        assert [width for _, width in seen] == sorted(single_widths(64), reverse=True)
+        assert [width for _, width in seen] == sorted(single_buckets(64), reverse=True)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_warming_hands_every_full_batch_to_the_lanes_once_for_each(published: Path, threads: int) -> None:
-    """Each compiles for itself; without lanes such batches are as dear as the calls that they would spare."""
+    """Each compiles for itself; without streams such batches are as dear as the calls that they would spare."""
     with load(published, variant="openvino-qint8", threads=threads, max_length=64) as reranker:
         seen: list[tuple[int, ...]] = []
         session: Any = reranker._session
@@ -358,7 +358,9 @@ def test_a_runtime_that_compiles_per_shape_sees_few_shapes() -> None:
     assert len(seen) <= 120
 
 
-@given(st.integers(1, 3000), st.integers(8, 8192), st.sampled_from([(coarse_width, 16, 0.35), (fine_width, 4, 1 / 8)]))
+@given(
+    st.integers(1, 3000), st.integers(8, 8192), st.sampled_from([(single_bucket, 16, 0.35), (batch_bucket, 4, 1 / 8)])
+)
 def test_a_width_holds_its_length_and_no_more_than_the_model(
     length: int, max_length: int, known: tuple[Any, int, float]
 ) -> None:

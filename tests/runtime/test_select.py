@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from artificer import host
 from artificer.errors import SelectionError
+from artificer.loading.select import Policy, select
 from artificer.manifest import Host, Manifest
-from artificer.select import Policy, select
 from artificer.versions import at_least, release
 from tests.runtime import strategies
 
@@ -52,12 +52,12 @@ def test_whatever_is_chosen_is_proven_here(
     if choice is None:
         assert not unnamed
         return
-    ids = [each.variant.id for each in choice.candidates]
+    ids = [each.variant.id for each in choice.executions]
     assert set(ids).isdisjoint(choice.rejected)
     out = {name.removesuffix(" on cuda") for name in choice.rejected}
     assert set(ids) | out == {variant.id for variant in made.variants}
     assert all(reasons and all(reasons) for reasons in choice.rejected.values())
-    for each in choice.candidates:
+    for each in choice.executions:
         variant = each.variant
         assert variant.status == "passed"
         assert each.device in ((policy.device,) if policy.device else ("cpu", "cuda"))
@@ -115,7 +115,7 @@ def test_a_stricter_policy_never_admits_more(manifest: Manifest, data: st.DataOb
 
     def admitted(policy: Policy) -> set[str]:
         try:
-            return {each.variant.id for each in select(made, drawn, policy).candidates}
+            return {each.variant.id for each in select(made, drawn, policy).executions}
         except SelectionError:
             return set()
 
@@ -138,7 +138,7 @@ def test_figures_of_other_bytes_are_ignored(proven: Manifest, here: Host) -> Non
     other = replace(proven, benchmarks=(replace(benchmark, subjects=subjects),))
     choice = select(other, here)
     assert choice.best.variant.id == "onnx-qint8-avx512_vnni"
-    assert choice.candidates[-1].variant.id == "openvino-qint8"
+    assert choice.executions[-1].variant.id == "openvino-qint8"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_without_a_near_host_the_flowchart_decides(
     """The order of sentence-transformers' flowchart for CPUs."""
     choice = select(replace(proven, benchmarks=()), replace(here, cpu_model=cpu), policy)
     if policy.objective == "size":
-        sizes = [each.variant.size_bytes for each in choice.candidates]
+        sizes = [each.variant.size_bytes for each in choice.executions]
         assert sizes == sorted(sizes)
     else:
         assert choice.best.variant.id == first
@@ -301,7 +301,7 @@ def test_a_gpu_without_figures_is_used_when_it_is_asked_for(proven: Manifest, he
         "its speed on this GPU was not measured beside the CPU's: pass device='cuda' to use it",
     )
     asked = select(made, machine, Policy(device="cuda"))
-    assert [each.label for each in asked.candidates] == [f"onnx-O{i} on cuda" for i in (4, 3, 2, 1)] + ["onnx on cuda"]
+    assert [each.label for each in asked.executions] == [f"onnx-O{i} on cuda" for i in (4, 3, 2, 1)] + ["onnx on cuda"]
     assert asked.rejected["openvino"] == ("openvino runs on the CPU here",)
     assert "int8 graphs are made for CPUs" in asked.rejected["onnx-qint8-avx512_vnni"][0]
 
@@ -323,7 +323,7 @@ def test_a_failed_proof_on_the_gpu_keeps_a_variant_off_it(proven: Manifest, here
     made = proven_on_gpu(proven, machine, {"onnx-O4": 9000}, verdict="failed", reasons=("too far",))
     choice = select(made, machine)
     assert choice.best.device == "cpu"
-    assert "onnx-O4" in [each.label for each in choice.candidates]
+    assert "onnx-O4" in [each.label for each in choice.executions]
     assert choice.rejected["onnx-O4 on cuda"][0] == "it failed parity on nvidia-h100 in f32: too far"
 
 
@@ -377,4 +377,4 @@ def test_versions_compare_by_number() -> None:
 
 def test_this_machine_can_choose_among_what_was_built_on_it(manifest: Manifest) -> None:
     """The fixture was built here, so something is admissible here."""
-    assert select(manifest, host.detect()).candidates
+    assert select(manifest, host.detect()).executions

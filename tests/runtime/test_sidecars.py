@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artificer import backends
+from artificer.backends.external_data import external_data
 from artificer.errors import IntegrityError, ManifestError
-from artificer.fetch import FolderSource, fetch_files
-from artificer.integrity import check_sidecars
-from artificer.loading import load, read_manifest
+from artificer.hub.fetch import FolderSource, fetch_files
+from artificer.loading.integrity import check_sidecars
+from artificer.loading.loader import load, read_manifest
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, Variant, describe_file, tree_digest
-from artificer.onnx_file import external_data
 from tests.runtime.build_folder import PAIRS
 from tests.runtime.conftest import Copy
 
@@ -97,7 +97,7 @@ def test_a_sidecar_is_fetched_with_its_graph(spread_folder: Path, tmp_path: Path
     manifest, sha256 = read_manifest(spread_folder)
     entries = [*manifest.files, *manifest.variant("onnx-O1").files]
     cache = tmp_path / "cache"
-    fetch_files(FolderSource(spread_folder), cache, entries, manifest_sha256=sha256, stamps=None)
+    fetch_files(FolderSource(spread_folder), cache, entries, manifest_sha256=sha256, verification_cache=None)
     write(cache, manifest, manifest.variant("onnx-O1"))
     (cache / "README.md").write_bytes((spread_folder / "README.md").read_bytes())
     assert not any(path.is_symlink() for path in cache.rglob("*"))

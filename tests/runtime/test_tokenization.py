@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artificer.errors import InputError, ManifestError
+from artificer.inference.tokenization import PairTokenizer
 from artificer.manifest import TokenizerInfo
-from artificer.tokenization import PairTokenizer
 from tests.runtime.conftest import CHECKPOINT
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")

@@ -14,21 +14,24 @@ from artificer.manifest import (
     Benchmark,
     BenchmarkRow,
     BenchmarkSubject,
+    Fallback,
     Figures,
     Host,
     Quality,
-    Recovery,
     Reference,
     canonical_json,
     tree_digest,
 )
-from stages import data, files, paths, registry, spec
-from stages.build import RECORD, VariantRecord, published_files
+from stages import data
+from stages.building.variant_builder import RECORD, VariantRecord, published_files
+from stages.core import files, paths
+from stages.core.variants import VARIANTS, VariantRow
 from stages.evaluate import QualityReport
+from stages.fallback.recipe_search import write_costs
 from stages.parity import Measurement, VariantParity
-from stages.recovery import write_costs
+from stages.records import model_spec
 from stages.reference import ReferenceLogits
-from stages.variants import VARIANTS, VariantRow
+from stages.registry import model_list
 from tests.stages import project
 
 HOST = Host(
@@ -55,7 +58,7 @@ class Fabricated:
     errors: dict[str, str] = field(default_factory=dict)
     default_bf16: tuple[str, ...] = ()
     speedups: dict[str, float] = field(default_factory=dict)
-    recoveries: dict[str, Recovery] = field(default_factory=dict)
+    recoveries: dict[str, Fallback] = field(default_factory=dict)
 
     def write(self, root: Path, checkpoint: Path, slug: str = SLUG) -> None:
         """Write it into the project at `root`, which must be the working directory."""
@@ -66,13 +69,13 @@ class Fabricated:
             entry = {"source": {"path": f"checkpoints/{slug}"}, "task": "text-ranking", "license": "mit"}
             models["models"].setdefault(slug, entry)
         project.pin(root, slug)
-        found = registry.load_entry(slug)
+        found = model_list.load_entry(slug)
         paths.source(slug).mkdir(parents=True, exist_ok=True)
-        lock = registry.load_lock(slug, found)
+        lock = model_list.load_lock(slug, found)
         for locked in lock.files:
             shutil.copyfile(folder / locked.path, paths.source(slug) / locked.path)
-        resolved = spec.resolve(slug, found, lock, paths.source(slug))
-        spec.write_spec(resolved)
+        resolved = model_spec.resolve(slug, found, lock, paths.source(slug))
+        model_spec.write_spec(resolved)
         data.write_pairs(paths.evaluation(slug), "pairs", PAIRS)
         data.write_pairs(paths.calibration(slug), "calibration", [*PAIRS])
         files.write_file(paths.HOST, canonical_json(HOST))
@@ -91,8 +94,8 @@ class Fabricated:
             paths.quality(slug), canonical_json(QualityReport(reference=_quality(1.0), variants=qualities))
         )
         files.write_file(paths.benchmark(slug), canonical_json(self.benchmark(HOST, built)))
-        write_costs(paths.recovery(slug, "onnx"), {})
-        write_costs(paths.recovery(slug, "openvino"), {})
+        write_costs(paths.fallback_costs(slug, "onnx"), {})
+        write_costs(paths.fallback_costs(slug, "openvino"), {})
 
     def benchmark(self, host: Host, records: list[VariantRecord]) -> Benchmark:
         """Made-up speeds: the same row for every candidate, scaled."""
@@ -116,13 +119,13 @@ class Fabricated:
             id=row.id,
             status=status,  # type: ignore[arg-type]
             reason=reason,
-            recipe={"base": row.base},
+            recipe={"preset": row.preset},
             inputs=("input_ids", "attention_mask", "token_type_ids") if status == "built" else (),
             opset=14 if row.runtime == "onnx" and status == "built" else None,
             notes=("a note of O4",) if row.id == "onnx-O4" else (),
             tools={"onnxruntime": "1.32.0"},
             files=files.describe_folder(folder),
-            recovery=self.recoveries.get(row.id),
+            fallback=self.recoveries.get(row.id),
         )
         (folder / RECORD).write_bytes(canonical_json(record))
         return record
@@ -149,7 +152,7 @@ def tighten(root: Path, name: str, **limits: float | None) -> None:
 
 def add_host(slug: str, name: str, record_ids: tuple[str, ...], speedup: float) -> None:
     """Figures of another host in registry/benchmarks, of the bytes that are there now."""
-    from stages.build import load_record
+    from stages.building.variant_builder import load_record
 
     host = msgspec.structs.replace(HOST, name=name, cpu_model="Another CPU")
     fabricated = Fabricated(speedups=dict.fromkeys(record_ids, speedup))

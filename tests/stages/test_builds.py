@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from artificer import scoring
+from artificer.inference import scoring
 from stages import optimize
-from stages.build import UnsupportedError
+from stages.building.variant_builder import UnsupportedError
 from tests.stages import project
 from tests.stages.conftest import Stages
 from tests.stages.kill import kill_at

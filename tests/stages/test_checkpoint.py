@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from stages import checkpoint
-from stages.errors import SourceError
+from stages.core.errors import SourceError
+from stages.registry import checkpoint
 from tests.stages import project
 from tests.stages.checkpoints import edit_config, tiny_bert
 from tests.stages.conftest import Stages

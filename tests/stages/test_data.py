@@ -9,10 +9,11 @@ from typing import Any, cast
 import datasets
 import pytest
 
-from stages import data, labels
-from stages.errors import DataError
-from stages.params import Columns, DataSet
-from stages.spec import ModelSpec
+from stages import data
+from stages.core.errors import DataError
+from stages.core.params import Columns, DataSet
+from stages.metrics import labels
+from stages.records.model_spec import ModelSpec
 from tests.stages.conftest import Stages
 from tests.stages.project import SLUG, edited, read_json, write_yaml
 

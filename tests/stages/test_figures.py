@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
 
-from stages import figures
-from stages.errors import DataError
+from stages.core.errors import DataError
+from stages.metrics import figures
 from tests import strategies
 
 # scipy says so in a warning, the figures say it as null.

@@ -6,10 +6,13 @@ import msgspec
 import pytest
 
 from artificer.manifest import MANIFEST_FILE, Manifest, canonical_json
-from stages import benchmark, files, parity, paths, spec, summary
-from stages.build import load_record
+from stages import benchmark, parity
+from stages.building.variant_builder import load_record
+from stages.core import files, paths
+from stages.core.variants import row
+from stages.packaging import summary
 from stages.parity import VariantParity
-from stages.variants import row
+from stages.records import model_spec
 from tests.stages import fabricated
 from tests.stages.conftest import Stages
 from tests.stages.fabricated import HOST, SLUG, Fabricated
@@ -34,15 +37,15 @@ def built(root: Path, tiny: Path) -> Path:
 @pytest.mark.usefixtures("built")
 def test_a_gpu_adds_its_own_candidates() -> None:
     """Torch in three dtypes and the float graphs, beside the CPU's; int8 and OpenVINO stay on the CPU."""
-    found = spec.load_spec(SLUG)
-    on_cpu = benchmark.candidates(SLUG, found, HOST)
+    found = model_spec.load_spec(SLUG)
+    on_cpu = benchmark.executions(SLUG, found, HOST)
     assert {candidate.device for candidate in on_cpu} == {"cpu"}
-    both = benchmark.candidates(SLUG, found, GPU_HOST)
+    both = benchmark.executions(SLUG, found, GPU_HOST)
     assert [c for c in both if c.device == "cpu"] == on_cpu
     assert [c.id for c in both if c.device == "cuda"] == [*benchmark.TORCH_ROWS, *ON_GPU]
     assert len({candidate.label for candidate in both}) == len(both)
     without_package = replace(GPU_HOST, runtimes=HOST.runtimes)
-    assert [c.id for c in benchmark.candidates(SLUG, found, without_package) if c.device == "cuda"] == [
+    assert [c.id for c in benchmark.executions(SLUG, found, without_package) if c.device == "cuda"] == [
         *benchmark.TORCH_ROWS
     ]
 

@@ -12,10 +12,12 @@ import pytest
 
 import artificer
 from artificer.errors import InputError
+from artificer.inference.scoring import activate
 from artificer.manifest import MANIFEST_FILE, Activation, Benchmark, Host, Manifest, canonical_json
-from artificer.scoring import activate
-from stages import data, evaluate, paths, spec
+from stages import data, evaluate
+from stages.core import paths
 from stages.host import load_host
+from stages.records import model_spec
 from stages.reference import load_reference
 from tests.stages import checkpoints, project
 from tests.stages.checkpoints import tiny_bert, tiny_modernbert, tiny_xlm_roberta
@@ -258,6 +260,6 @@ def test_the_specification_says_how_long(long: tuple[Path, str], monkeypatch: py
     """XLM-R's table has two more places than it has positions; ModernBERT's has none."""
     root, slug = long
     monkeypatch.chdir(root)
-    found = spec.load_spec(slug)
+    found = model_spec.load_spec(slug)
     assert (found.max_length, found.declared_max_length) == (8192, 8192)
     assert "token_type_ids" not in published(root, slug)[1].inputs

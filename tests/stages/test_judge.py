@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from artificer.manifest import ExecutionPrecision, Figures, PrecisionClass, Quality, Thresholds
-from stages.judge import judge, thresholds_class
+from stages.metrics.verdicts import judge, thresholds_class
 from stages.parity import Measurement
 
 LIMITS = Thresholds(score_max_abs=0.01, score_mean_abs=0.001, spearman=0.99, top_k_overlap=0.9, quality_ratio=0.98)

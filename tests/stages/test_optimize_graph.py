@@ -12,7 +12,8 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from stages import optimize_graph, sidecars, torch_model
+from stages.building import torch_model
+from stages.toolchain.onnx import levels, sidecars
 from tests.stages.checkpoints import tiny_bert, tiny_deberta
 
 pytestmark = pytest.mark.toolchain
@@ -55,7 +56,7 @@ def optimised(exported: Path, level: str, parent: Path, folder: Path) -> Path:
     folder.mkdir()
     settings = AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4")
     target = folder / f"model_{level}.onnx"
-    optimize_graph.optimize_graph(parent, target, AutoConfig.from_pretrained(exported), settings)
+    levels.optimize_graph(parent, target, AutoConfig.from_pretrained(exported), settings)
     return target
 
 
@@ -65,7 +66,7 @@ def weights(graph: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("light_bytes", [optimize_graph.LIGHT_BYTES, 1])
+@pytest.mark.parametrize("light_bytes", [levels.LIGHT_BYTES, 1])
 def test_a_level_is_byte_for_byte_what_optimum_writes(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str, light_bytes: int
 ) -> None:
@@ -73,7 +74,7 @@ def test_a_level_is_byte_for_byte_what_optimum_writes(
     from optimum.onnxruntime import AutoOptimizationConfig, ORTOptimizer
     from transformers import AutoConfig
 
-    monkeypatch.setattr(optimize_graph, "LIGHT_BYTES", light_bytes)
+    monkeypatch.setattr(levels, "LIGHT_BYTES", light_bytes)
     parent = exported / "onnx" / "model.onnx"
     settings = AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4")
     optimizer = ORTOptimizer([parent], config=AutoConfig.from_pretrained(exported), from_ortmodel=True)
@@ -88,7 +89,7 @@ def test_a_parent_with_a_sidecar_gives_a_graph_with_a_sidecar(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
     """The same nodes and the same weights as from a whole parent, in `<graph>_data`; the parent keeps its own."""
-    monkeypatch.setattr(optimize_graph, "LIGHT_BYTES", 512)
+    monkeypatch.setattr(levels, "LIGHT_BYTES", 512)
     monkeypatch.setattr(sidecars, "ALIGNMENT", 512)
     (tmp_path / "parent").mkdir()
     parent = tmp_path / "parent" / "model.onnx"
@@ -130,7 +131,7 @@ def test_a_graph_with_nested_graphs_keeps_its_logits(
     helper = importlib.import_module("shape_infer_helper").SymbolicShapeInferenceHelper
     monkeypatch.setattr(helper, "__init__", refuse)
     parent = nested / "onnx" / "model.onnx"
-    assert {node.op_type for node in onnx.load(str(parent)).graph.node} & set(optimize_graph.CONTROL_FLOW)
+    assert {node.op_type for node in onnx.load(str(parent)).graph.node} & set(levels.CONTROL_FLOW)
     found = optimised(nested, level, parent, tmp_path / "ours")
     assert np.allclose(logits(found), logits(parent), rtol=0, atol=1e-2 if level == "O4" else 1e-3)
     assert [path.name for path in found.parent.iterdir()] == [found.name]

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artificer.manifest import Attempt, Manifest, Recovery
-from stages import paths, plot
+from artificer.manifest import Attempt, Fallback, Manifest
+from stages.core import paths
 from stages.data import Pair
+from stages.fallback.recipe_search import Cost, write_costs
 from stages.pack import golden_rows
-from stages.recovery import Cost, write_costs
+from stages.packaging import plot
 from tests.stages.conftest import Stages
 from tests.stages.fabricated import SLUG, Fabricated, add_host, tighten
 from tests.stages.project import edited, read_json, snapshot
@@ -168,11 +169,11 @@ def test_the_model_card(packed: Manifest) -> None:
     assert_golden("model_card.md", text.replace(packed.source.revision, "sha256:…"))
 
 
-def recovery(*missed: str, won: str | None) -> Recovery:
+def fallback(*missed: str, won: str | None) -> Fallback:
     """Attempts that missed, the plain one first, and perhaps one that passed."""
     attempts = [(name, ("score_max_abs is 0.5, at most 0.25",)) for name in ("plain", *missed)]
     attempts += [(won, ())] if won else []
-    return Recovery(
+    return Fallback(
         rows=12,
         isa_class="avx2",
         attempts=tuple(
@@ -197,21 +198,21 @@ def recovery(*missed: str, won: str | None) -> Recovery:
 def test_a_recovered_variant_says_which_recipe_won_and_what_it_costs(root: Path, tiny: Path, stages: Stages) -> None:
     """The manifest and the card have the attempts, the winner, its speed on the building host and its size."""
     found = {
-        "onnx-quint8-avx2": recovery("float-attention", won="reduced-range"),
-        "openvino-qint8": recovery("no-smooth-quant", won=None),
+        "onnx-quint8-avx2": fallback("float-attention", won="reduced-range"),
+        "openvino-qint8": fallback("no-smooth-quant", won=None),
     }
     Fabricated(recoveries=found, figures={"openvino-qint8": {"score_max_abs": 2.0}}).write(root, tiny)
     cost = Cost(pairs_per_second=75.0, plain_pairs_per_second=100.0, speed_ratio=0.75)
-    write_costs(paths.recovery(SLUG, "onnx"), {"onnx-quint8-avx2": cost})
+    write_costs(paths.fallback_costs(SLUG, "onnx"), {"onnx-quint8-avx2": cost})
     assert stages("pack", SLUG)[0] == 0
     manifest = Manifest.from_json((root / PACKAGE / "manifest.json").read_bytes())
-    won = manifest.variant("onnx-quint8-avx2").recovery
+    won = manifest.variant("onnx-quint8-avx2").fallback
     assert won is not None
     assert (won.won, won.speed_ratio, won.size_ratio) == ("reduced-range", 0.75, 1.5)
     assert won.host is not None
     assert [each.recipe for each in won.attempts] == ["plain", "float-attention", "reduced-range"]
-    assert manifest.variant("openvino-qint8").recovery == found["openvino-qint8"]
-    assert manifest.variant("onnx").recovery is None
+    assert manifest.variant("openvino-qint8").fallback == found["openvino-qint8"]
+    assert manifest.variant("onnx").fallback is None
     card = (PACKAGE / "README.md").read_text(encoding="utf-8")
     assert "| recovered | `onnx-quint8-avx2`: recipe reduced-range, 0.75x the plain recipe's speed on" in card
     assert "1.50x its size; missed before: plain (score_max_abs is 0.5, at most 0.25); float-attention (" in card
@@ -224,7 +225,7 @@ def test_a_manifest_from_before_recovery_loads(root: Path) -> None:
     path = root / PACKAGE / "manifest.json"
     old = read_json(path)
     for variant in old["variants"]:
-        del variant["recovery"]
+        del variant["fallback"]
     assert Manifest.from_json(json.dumps(old).encode()) == Manifest.from_json(path.read_bytes())
 
 

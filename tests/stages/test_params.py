@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stages.params import RecoveryParams, load_params
+from stages.core.params import FallbackParams, load_params
 from tests.stages.conftest import Stages
 from tests.stages.project import REPOSITORY, edited
 
@@ -141,4 +141,4 @@ def test_the_repositorys_own_params_are_in_order(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(("parameters", "attempts"), [(2e6, 10), (150e6, 10), (278e6, 5), (568e6, 2), (9e9, 1)])
 def test_a_large_model_is_given_fewer_recipes(parameters: float, attempts: int) -> None:
     """Each takes minutes there; one at least."""
-    assert RecoveryParams(attempts=10, work=1500, rows=500).attempts_for(int(parameters)) == attempts
+    assert FallbackParams(attempts=10, work=1500, rows=500).attempts_for(int(parameters)) == attempts

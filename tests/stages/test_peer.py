@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artificer import scoring
+from artificer.inference import scoring
 from stages.reference import ReferenceLogits, load_reference
 from tests.stages import project
 from tests.stages.conftest import Stages

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from stages import cli, paths
-from stages.params import BuildParams
+from stages import cli
+from stages.core import paths
+from stages.core.params import BuildParams
 from tests.stages.project import REPOSITORY, read_yaml
 
 KEY = "${key}"
@@ -17,32 +18,32 @@ STAGES: dict[str, Any] = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
 # The registry's own readers, errors, and what only says where things are: a change of them changes no artifact, and
 # what an entry or params.yaml says is tracked as a parameter.
 NO_RESULT = {
-    "stages.child",
-    "stages.copying",
-    "stages.errors",
-    "stages.files",
-    "stages.params",
-    "stages.paths",
-    "stages.preflight",
-    "stages.yaml_files",
+    "stages.core.child_process",
+    "stages.core.copying",
+    "stages.core.errors",
+    "stages.core.files",
+    "stages.core.params",
+    "stages.core.paths",
+    "stages.running.preflight",
+    "stages.core.yaml_files",
 }
 # Modules that a stage imports for one reader of another stage's output, which is a dependency itself.
 READERS = {
     "stages.benchmark",
-    "stages.build",
-    "stages.checkpoint",
+    "stages.building.variant_builder",
+    "stages.registry.model_list.checkpoint",
     "stages.data",
     "stages.evaluate",
     "stages.fetch",
     "stages.host",
     "stages.parity",
     "stages.reference",
-    "stages.registry",
-    "stages.spec",
-    "stages.variants",
+    "stages.registry.model_list",
+    "stages.records.model_spec",
+    "stages.core.variants",
 }
 # What a stage imports for the lines that it prints.
-PRINTED = {"benchmark": {"stages.figures", "stages.summary"}}
+PRINTED = {"benchmark": {"stages.metrics.figures", "stages.packaging.summary"}}
 
 
 def body(name: str) -> dict[str, Any]:
@@ -95,9 +96,9 @@ OUTS: dict[str, Callable[[], set[Path]]] = {
     "reference": lambda: {paths.reference(KEY)},
     "export_onnx": lambda: {paths.step(KEY, "export_onnx")},
     "optimize": lambda: {paths.step(KEY, "optimize")},
-    "quantize_onnx": lambda: {paths.step(KEY, "quantize_onnx"), paths.recovery(KEY, "onnx")},
+    "quantize_onnx": lambda: {paths.step(KEY, "quantize_onnx"), paths.fallback_costs(KEY, "onnx")},
     "export_openvino": lambda: {paths.step(KEY, "export_openvino")},
-    "quantize_openvino": lambda: {paths.step(KEY, "quantize_openvino"), paths.recovery(KEY, "openvino")},
+    "quantize_openvino": lambda: {paths.step(KEY, "quantize_openvino"), paths.fallback_costs(KEY, "openvino")},
     "parity": lambda: {paths.parity(KEY)},
     "evaluate": lambda: {paths.quality(KEY)},
     "benchmark": lambda: {paths.benchmark(KEY)},
@@ -114,7 +115,7 @@ OUTS: dict[str, Callable[[], set[Path]]] = {
 
 @pytest.mark.parametrize("name", STAGES)
 def test_outs_are_the_paths_that_the_code_writes(name: str) -> None:
-    """DVC's static paths mirror stages/paths.py."""
+    """DVC's static paths mirror stages/core/paths.py."""
     stated = names(body(name)["outs"]) | names(body(name).get("metrics", []))
     taken = {paths.resources(KEY, name)} if name in cli.MEASURED_STAGES else set()
     assert stated == {path.as_posix() for path in OUTS[name]() | taken}
@@ -149,18 +150,18 @@ def test_a_stages_code_is_among_its_dependencies(name: str) -> None:
 def test_building_stages_depend_on_what_all_of_them_share(name: str) -> None:
     """The recorder of variants, and the pins of the toolchain, decide what is built."""
     deps = set(body(name)["deps"])
-    assert {"stages/build.py", "constraints.txt", f"artifacts/models/{KEY}/spec.json"} <= deps
+    assert {"stages/building/variant_builder.py", "constraints.txt", f"artifacts/models/{KEY}/spec.json"} <= deps
     assert "recipes" in body(name)["params"]
-    assert "stages/sidecars.py" in deps or "openvino" in name
+    assert "stages/toolchain/onnx/sidecars.py" in deps or "openvino" in name
 
 
 @pytest.mark.parametrize("name", ["quantize_onnx", "quantize_openvino"])
 def test_what_recovers_accuracy_depends_on_the_gate(name: str) -> None:
     """Thresholds of int8, the reference, the pairs, and the modules that judge decide which recipe is kept."""
-    read = {"recovery", "thresholds.int8", "parity.batch_size", "parity.rows", "parity.top_k", "data.relevant_from"}
+    read = {"fallback", "thresholds.int8", "parity.batch_size", "parity.rows", "parity.top_k", "data.relevant_from"}
     assert read <= set(body(name)["params"])
     made = {f"artifacts/models/{KEY}/reference.json", f"artifacts/models/{KEY}/evaluation.jsonl"}
-    code = {f"stages/{module}.py" for module in ("recovery", "judge", "figures", "sensitivity")}
+    code = {f"stages/{module}.py" for module in ("fallback", "judge", "figures", "sensitivity")}
     assert made | code <= set(body(name)["deps"])
 
 
@@ -174,7 +175,11 @@ def test_what_the_toolchain_computes_depends_on_its_pins(name: str) -> None:
 def test_figures_depend_on_the_runtimes_own_code_and_on_the_host(name: str) -> None:
     """The runtime is measured as services run it; on another host everything is measured anew."""
     deps = set(body(name)["deps"])
-    assert {"src/artificer/backends", "src/artificer/scoring.py", "src/artificer/tokenization.py"} <= deps
+    assert {
+        "src/artificer/backends",
+        "src/artificer/inference/scoring.py",
+        "src/artificer/inference/tokenization.py",
+    } <= deps
     assert "artifacts/host.json" in deps
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artificer.manifest import manifest_schema
-from stages import registry
-from stages.errors import RegistryError
+from stages.core.errors import RegistryError
+from stages.registry import model_list
 from tests import strategies
 from tests.stages.conftest import Stages
 from tests.stages.project import REPOSITORY, read_yaml, write_yaml
@@ -254,7 +254,7 @@ def test_check_says_everything_that_is_wrong_at_once(root: Path, stages: Stages)
 
 def test_variants_are_built_in_table_order_whatever_the_entry_says() -> None:
     """Include and exclude narrow the table; its order stays."""
-    entry = registry.check_entry(
+    entry = model_list.check_entry(
         "m", {**ENTRY, "variants": {"include": ["openvino", "onnx-O2", "onnx"], "exclude": ["onnx-O2"]}}, Path("f")
     )
     assert entry.selected_variants() == ("onnx", "openvino")
@@ -277,9 +277,9 @@ def test_append_entry_keeps_every_byte_and_adds_one_entry(
     old = yaml.safe_load(text)["models"] or {}
     if slug in before:
         with pytest.raises(RegistryError, match=f"models.{slug} is there already"):
-            registry.append_entry(text, slug, "license: mit")
+            model_list.append_entry(text, slug, "license: mit")
         return
-    updated = registry.append_entry(text, slug, "source: {path: x}\nlicense: mit")
+    updated = model_list.append_entry(text, slug, "source: {path: x}\nlicense: mit")
     kept = text.rstrip("\n") if before else "# head\nmodels:"
     assert updated.startswith(kept)
     new = {"source": {"path": "x"}, "license": "mit"}
@@ -291,7 +291,7 @@ def test_append_entry_keeps_every_byte_and_adds_one_entry(
 @pytest.mark.parametrize(
     ("path", "generated"),
     [
-        ("registry/models.schema.json", registry.models_schema()),
+        ("registry/models.schema.json", model_list.models_schema()),
         ("docs/manifest-v1.schema.json", manifest_schema()),
     ],
 )
@@ -314,14 +314,14 @@ def test_schema_writes_all_files_and_the_same_bytes_again(root: Path, stages: St
 def test_registry_and_catalog_keep_to_the_schema(name: str) -> None:
     """What editors check with the JSON Schema is what the code takes, for our own files."""
     value = read_yaml(REPOSITORY / "registry" / name)
-    jsonschema.Draft202012Validator(registry.models_schema()).validate(value)
+    jsonschema.Draft202012Validator(model_list.models_schema()).validate(value)
     for slug, raw in value["models"].items():
-        registry.check_entry(slug, raw, Path(name))
+        model_list.check_entry(slug, raw, Path(name))
 
 
 def test_the_schema_refuses_what_the_code_refuses() -> None:
     """An unknown key is an error in editors too."""
-    validator = jsonschema.Draft202012Validator(registry.models_schema())
+    validator = jsonschema.Draft202012Validator(model_list.models_schema())
     assert validator.is_valid({"models": {"m": ENTRY}})
     for wrong in ({**ENTRY, "extra": 1}, {**ENTRY, "task": "x"}, {"license": "mit"}):
         assert not validator.is_valid({"models": {"m": wrong}}), wrong

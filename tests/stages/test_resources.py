@@ -19,12 +19,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import benchmark, child, copying, memory_sampler, orphans, paths, preflight, resources
-from stages.bench_worker import Candidate, Opened
-from stages.child import ChildKilledError, in_child
-from stages.errors import ResourceError
-from stages.preflight import SWITCH, available_memory, cgroup_room
-from stages.spec import load_spec, write_spec
+from stages import benchmark
+from stages.core import child_process, copying, paths
+from stages.core.child_process import ChildKilledError, in_child
+from stages.core.errors import ResourceError
+from stages.measuring.benchmark_worker import Opened, TimedSubject
+from stages.records.model_spec import load_spec, write_spec
+from stages.running import memory_sampler, orphans, preflight, resources
+from stages.running.preflight import SWITCH, available_memory, cgroup_room
 from tests.stages import project
 from tests.stages.conftest import Stages
 from tests.stages.project import SLUG, read_json
@@ -161,9 +163,9 @@ def test_no_text_of_a_cgroup_breaks_the_estimate(limit: str, current: str, stat:
     assert cgroup_room(limit, current, stat) >= 0
 
 
-def candidate(name: str, size: float, runtime: Any = "onnx") -> Candidate:
-    """A candidate of that many bytes."""
-    return Candidate(
+def subject(name: str, size: float, runtime: Any = "onnx") -> TimedSubject:
+    """A subject of that many bytes."""
+    return TimedSubject(
         id=name, digest=None, runtime=runtime, path=Path(name), inputs=(), execution_precision="f32",
         size_bytes=int(size),
     )  # fmt: skip
@@ -172,8 +174,8 @@ def candidate(name: str, size: float, runtime: Any = "onnx") -> Candidate:
 @given(sizes=st.lists(st.floats(0, 4e9), max_size=12), room=st.floats(1e9, 3e10))
 def test_groups_hold_every_candidate_once_beside_torch_and_fit(sizes: list[float], room: float) -> None:
     """However many there are, the order stays, and more than two are together only where they fit."""
-    baseline = candidate("torch-fp32", 2e9, runtime=None)
-    others = [candidate(str(i), size) for i, size in enumerate(sizes)]
+    baseline = subject("torch-fp32", 2e9, runtime=None)
+    others = [subject(str(i), size) for i, size in enumerate(sizes)]
     groups = benchmark.fitting_groups([baseline, *others], room)
     assert [found for group in groups for found in group[1:]] == others
     for group in groups:
@@ -183,7 +185,7 @@ def test_groups_hold_every_candidate_once_beside_torch_and_fit(sizes: list[float
 
 def test_small_models_are_all_measured_together() -> None:
     """Interleaving all candidates in one run is fairest, and what a small model always gets."""
-    wanted = [candidate("torch-fp32", 9e7, runtime=None), *(candidate(str(i), 9e7) for i in range(13))]
+    wanted = [subject("torch-fp32", 9e7, runtime=None), *(subject(str(i), 9e7) for i in range(13))]
     assert benchmark.fitting_groups(wanted, benchmark.RESIDENT_BYTES) == [wanted]
 
 
@@ -191,7 +193,7 @@ class TimedWorker:
     """A candidate that takes so many seconds for its work, by a clock that it moves itself."""
 
     def __init__(self, name: str, seconds: float, clock: list[float]):
-        self.candidate = candidate(name, 1e8, runtime=None if name.startswith("torch") else "onnx")
+        self.candidate = subject(name, 1e8, runtime=None if name.startswith("torch") else "onnx")
         self.seconds, self.clock, self.asked = seconds, clock, 0
         self.failed, self.opened, self.peak_memory_bytes = False, Opened(1.0, "f32"), 1
 
@@ -321,7 +323,7 @@ def test_a_large_model_is_handled_in_a_process_of_its_own(tmp_path: Path, monkey
     """Its memory goes with it; a small one spares the import."""
     (tmp_path / "model.onnx").write_bytes(bytes(2000))
     assert in_child(large_result, 10, weights=tmp_path / "model.onnx") == (os.getpid(), 10)
-    monkeypatch.setattr(child, "SMALL_BYTES", 1000)
+    monkeypatch.setattr(child_process, "SMALL_BYTES", 1000)
     pid, total = in_child(large_result, 10, weights=tmp_path / "model.onnx")
     assert (pid != os.getpid(), total) == (True, 10)
     assert not multiprocessing.active_children()
@@ -329,7 +331,7 @@ def test_a_large_model_is_handled_in_a_process_of_its_own(tmp_path: Path, monkey
 
 def test_what_becomes_of_a_child_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill is told with its signal, and an error stays the error it is."""
-    monkeypatch.setenv(child.ALWAYS, "1")
+    monkeypatch.setenv(child_process.ALWAYS, "1")
     (tmp_path / "w").touch()
     with pytest.raises(ChildKilledError, match="signal 9, which is what a system short of memory sends"):
         in_child(killed, weights=tmp_path / "w")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages import self_attention, torch_model
+from stages.building import self_attention, torch_model
 from tests.stages import project
 from tests.stages.checkpoints import tiny_deberta, tiny_deberta_v1
 from tests.stages.project import SLUG

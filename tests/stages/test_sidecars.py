@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from stages import sidecars
-from stages.sidecars import SidecarError, check_sidecars, normalise_sidecars
+from stages.toolchain.onnx import sidecars
+from stages.toolchain.onnx.sidecars import SidecarError, check_sidecars, normalise_sidecars
 
 WEIGHTS = {"a": np.arange(600, dtype=np.float32), "b": np.arange(7, dtype=np.int64), "c": np.ones((3, 5), np.float16)}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stages import paths
+from stages.core import paths
 from tests.hub import Fault, Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command, command, hub, make_project, project

@@ -9,8 +9,8 @@ from typing import Any
 
 from haystack import Document, component, default_from_dict, default_to_dict
 
-from artificer.loading import load
-from artificer.reranker import Reranker
+from artificer.loading.loader import load
+from artificer.tasks.reranker import Reranker
 
 
 @component

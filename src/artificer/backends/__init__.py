@@ -12,7 +12,7 @@ from artificer.errors import MissingRuntimeError
 from artificer.manifest import Device, ExecutionPrecision, Runtime
 
 if TYPE_CHECKING:
-    from artificer.backends.compiled import CompiledModels
+    from artificer.backends.compiled_cache import CompiledModelCache
 
 Inputs = Mapping[str, NDArray[np.int64]]
 
@@ -22,9 +22,9 @@ class Session(Protocol):
     """A graph, opened by one runtime. Safe to share between threads; however many call, no more batches are computed
     at once than there are compute threads, so that memory does not grow with the callers.
 
-    `execution_precision` is what it really computes in where the graph says float32; `new_shapes_are_dear` says that
+    `execution_precision` is what it really computes in where the graph says float32; `compiles_per_shape` says that
     the runtime compiles for every input shape that it has not seen, so that padding batches to a few shapes pays;
-    `at_once` is how many batches `run_many` computes side by side.
+    `parallelism` is how many batches `run_many` computes side by side.
     """
 
     @property
@@ -37,10 +37,10 @@ class Session(Protocol):
     def input_names(self) -> tuple[str, ...]: ...  # noqa: D102
 
     @property
-    def new_shapes_are_dear(self) -> bool: ...  # noqa: D102
+    def compiles_per_shape(self) -> bool: ...  # noqa: D102
 
     @property
-    def at_once(self) -> int: ...  # noqa: D102
+    def parallelism(self) -> int: ...  # noqa: D102
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
         """Logits, `[batch, labels]`, of `[batch, length]` token arrays, as soon as possible."""
@@ -69,7 +69,7 @@ def open_session(
     threads: int,
     execution_precision: ExecutionPrecision | None = "f32",
     device: Device = "cpu",
-    kept: "CompiledModels | None" = None,
+    kept: "CompiledModelCache | None" = None,
 ) -> Session:
     """Open `graph` with `threads` compute threads.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
-from artificer.backends.lanes import LanedSession, Lanes, Run, pays
+from artificer.backends.stream_pool import PooledSession, Run, StreamPool, pays
 from artificer.errors import MissingRuntimeError
 from artificer.manifest import Device, ExecutionPrecision, Runtime
 
@@ -32,16 +32,16 @@ _PROVIDERS: dict[Device, list[Any]] = {
 }
 
 
-class OnnxSession(LanedSession):
+class OnnxSession(PooledSession):
     """An `onnxruntime.InferenceSession`. onnxruntime computes in the graph's own types, so its precision is f32."""
 
     runtime: Runtime = "onnx"
     execution_precision: ExecutionPrecision = "f32"
-    new_shapes_are_dear = False
+    compiles_per_shape = False
 
     def __init__(self, graph: Path, *, threads: int, device: Device = "cpu"):
         side_by_side = device == "cpu" and pays(graph, threads)
-        super().__init__(Lanes(threads, graph, lambda: self._opened(graph)) if side_by_side else None)
+        super().__init__(StreamPool(threads, graph, lambda: self._opened(graph)) if side_by_side else None)
         self._session: ort.InferenceSession | None = _open(graph, threads, device)
         self.input_names = tuple(node.name for node in self._session.get_inputs())
         names = [node.name for node in self._session.get_outputs()]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artificer.backends import Inputs
-from artificer.backends.compiled import CompiledModels
-from artificer.backends.lanes import LanedSession, Lanes, Run, pays
+from artificer.backends.compiled_cache import CompiledModelCache
+from artificer.backends.stream_pool import PooledSession, Run, StreamPool, pays
 from artificer.manifest import ExecutionPrecision, Runtime
 
 logger = logging.getLogger("artificer")
@@ -70,11 +70,11 @@ class _Compiled(NamedTuple):
     model: Any
 
 
-class OpenVinoSession(LanedSession):
-    """A model compiled for one batch at a time on all threads; for lanes it is compiled again, a stream per thread."""
+class OpenVinoSession(PooledSession):
+    """A model compiled for one batch at a time on all threads; for a stream pool it is compiled once more."""
 
     runtime: Runtime = "openvino"
-    new_shapes_are_dear = True
+    compiles_per_shape = True
 
     def __init__(
         self,
@@ -82,17 +82,17 @@ class OpenVinoSession(LanedSession):
         *,
         threads: int,
         execution_precision: ExecutionPrecision | None,
-        kept: CompiledModels | None = None,
+        kept: CompiledModelCache | None = None,
     ):
         def opened() -> Run:
-            # Never a kept one: the self-test does not reach the lanes.
+            # Never a kept one: the self-test does not reach the streams.
             streams = _compile(graph, threads, execution_precision, streams=threads, kept=None)
             requests: SimpleQueue[_Request] = SimpleQueue()
             for _ in range(threads):
                 requests.put(_Request(streams))
             return partial(_with_any, requests)
 
-        super().__init__(Lanes(threads, graph, opened) if pays(graph, threads) else None)
+        super().__init__(StreamPool(threads, graph, opened) if pays(graph, threads) else None)
         compiled = _compile(graph, threads, execution_precision, streams=1, kept=kept)
         self.input_names = tuple(node.get_any_name() for node in compiled.model.inputs)
         precision: ExecutionPrecision = compiled.model.get_property("INFERENCE_PRECISION_HINT").to_string()
@@ -137,7 +137,7 @@ def _compile(
     execution_precision: ExecutionPrecision | None,
     *,
     streams: int,
-    kept: CompiledModels | None,
+    kept: CompiledModelCache | None,
 ) -> _Compiled:
     options: dict[str, Any] = {
         "INFERENCE_NUM_THREADS": threads,
@@ -173,7 +173,7 @@ def open_session(
     *,
     threads: int,
     execution_precision: ExecutionPrecision | None,
-    kept: CompiledModels | None = None,
+    kept: CompiledModelCache | None = None,
 ) -> OpenVinoSession:
     """See `artificer.backends.open_session`."""
     return OpenVinoSession(graph, threads=threads, execution_precision=execution_precision, kept=kept)

@@ -1,0 +1,172 @@
+"""Computing several batches side by side, one compute thread each, in order, reading only a few ahead."""
+
+import logging
+import threading
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artificer.backends import Inputs
+from artificer.errors import ClosedError
+
+logger = logging.getLogger("artificer")
+Logits = NDArray[np.float32]
+Run = Callable[[Inputs], Logits]
+
+SMALL_GRAPH_BYTES = 64 << 20
+"""Up to here a graph is opened a second time for a stream pool. Cores that each compute a batch of their own need not
+wait for each other after every node, which is worth 8 to 10 % where the nodes are small, and nothing from about 90 MB
+on (benchmarks/README.md); the second copy of the weights costs as much as the first."""
+
+
+def files_of(graph: Path) -> list[Path]:
+    """The graph and the weights beside it."""
+    candidates = (graph, graph.with_suffix(".bin"), graph.with_name(f"{graph.name}_data"))
+    return [path for path in candidates if path.is_file()]
+
+
+def pays(graph: Path, threads: int) -> bool:
+    """Whether streams are worth their memory: several threads, and a small graph (its weights beside it included)."""
+    return threads > 1 and sum(path.stat().st_size for path in files_of(graph)) <= SMALL_GRAPH_BYTES
+
+
+class StreamPool:
+    """As many threads as there are cores, started when first needed, that all callers of a session share.
+
+    `opened` opens the graph for one compute thread per call; that too is done when first needed, once. The files were
+    verified when the session opened them: if they have changed since, or cannot be opened again, there are no streams.
+    """
+
+    def __init__(self, count: int, graph: Path, opened: Callable[[], Run]):
+        self.count = count
+        self._graph = graph
+        self._verified = _identities(graph)
+        self._opened = opened
+        self._lock = threading.Lock()
+        self._started: tuple[ThreadPoolExecutor, Run] | None = None
+        self._usable = True
+        self._closed = False
+
+    def start(self) -> bool:
+        """Open what streams need, unless that is done. False: there are none, use the session itself.
+
+        Raises:
+            ClosedError: after `close`.
+        """
+        with self._lock:
+            if self._closed:
+                raise ClosedError("The session is closed.")
+            if self._started is None and self._usable:
+                self._usable = self._open()
+            return self._usable
+
+    def run(self, batch: Inputs) -> Logits:
+        """The logits of one batch, computed in a stream. `start` must have said that there are streams."""
+        return self._submit(batch).result()
+
+    def map(self, batches: Iterable[Inputs]) -> Iterator[Logits]:
+        """The logits of each batch, in order. When the caller stops early, what was not begun never is."""
+        ahead: deque[Future[Logits]] = deque()
+        try:
+            for batch in batches:
+                ahead.append(self._submit(batch))
+                if len(ahead) > self.count:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the threads once what was begun is done; later calls raise ClosedError."""
+        with self._lock:
+            started, self._started, self._closed = self._started, None, True
+        if started is not None:
+            started[0].shutdown(wait=False)
+
+    def _submit(self, batch: Inputs) -> Future[Logits]:
+        with self._lock:
+            if self._started is None:
+                raise ClosedError("The session is closed.")
+            pool, run = self._started
+            return pool.submit(run, batch)
+
+    def _open(self) -> bool:
+        try:
+            if _identities(self._graph) == self._verified:
+                run = self._opened()
+                if _identities(self._graph) == self._verified:
+                    self._started = (ThreadPoolExecutor(self.count, thread_name_prefix="artificer-stream"), run)
+                    return True
+            reason = "its files have changed since they were verified"
+        except Exception as error:  # a runtime may raise anything of its own
+            reason = str(error)
+        logger.warning("%s is not opened a second time for batches side by side: %s", self._graph.name, reason)
+        return False
+
+
+class PooledSession:
+    """`run`, `run_many` and `close` of a session that may have streams.
+
+    One batch at a time has all threads. Many batches go to streams, and so does a batch that finds another one running:
+    two callers on one pool of threads would be slower than one after the other. Without streams callers take turns.
+    """
+
+    def __init__(self, streams: StreamPool | None):
+        self._streams = streams
+        self._turn = threading.Lock()
+        self._closed = False
+
+    @abstractmethod
+    def _compute(self, inputs: Inputs) -> Logits:
+        """The logits of one batch on all threads; called by one thread at a time."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Give the runtime's memory back."""
+
+    @property
+    def parallelism(self) -> int:
+        """How many batches `run_many` computes side by side; opens what that needs."""
+        return self._streams.count if self._streams is not None and self._streams.start() else 1
+
+    def run(self, inputs: Inputs) -> Logits:
+        """Logits, `[batch, labels]`."""
+        if not self._turn.acquire(blocking=False):
+            if self._streams is not None and self._streams.start():
+                return self._streams.run(inputs)
+            self._turn.acquire()
+        try:
+            if self._closed:
+                raise ClosedError("The session is closed.")
+            return self._compute(inputs)
+        finally:
+            self._turn.release()
+
+    def run_many(self, batches: Iterable[Inputs]) -> Iterator[Logits]:
+        """The logits of each batch, in order."""
+        if self._streams is not None and self._streams.start():
+            return self._streams.map(batches)
+        return map(self.run, batches)
+
+    def close(self) -> None:
+        """Give the runtime's memory back, once running batches are done."""
+        if self._streams is not None:
+            self._streams.close()
+        with self._turn:
+            self._closed = True
+            self._release()
+
+
+def _identities(graph: Path) -> list[tuple[str, int, int, int, int]]:
+    found = []
+    for path in files_of(graph):
+        status = path.stat()
+        found.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return found

@@ -1,0 +1,1 @@
+"""Published repositories and the index of models on the Hugging Face Hub."""

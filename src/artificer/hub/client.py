@@ -1,0 +1,163 @@
+"""Published repos on the Hugging Face Hub, by huggingface_hub (extra `[hub]`), into this package's own cache.
+
+The cache holds `models/<org>--<name>/<commit>/`, plain files without links, and `refs/<revision>` with the commit that
+a branch or tag meant last: what an offline start goes by.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import IO
+
+from artificer.atomic_write import write_whole
+from artificer.errors import FetchError, ManifestError, MissingRuntimeError
+from artificer.hub.fetch import fetch_files, locked
+from artificer.manifest import MANIFEST_FILE, Manifest
+
+logger = logging.getLogger("artificer")
+
+_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_UNKNOWN_MAJOR = 1  # of huggingface_hub
+
+
+def is_repo_id(text: str) -> bool:
+    """Whether `text` is like `acme/minilm-l6-artifacts`: one slash, nothing that could climb out of a folder."""
+    return bool(_REPO.fullmatch(text)) and ".." not in text and "--" not in text
+
+
+def open_repo(
+    repo: str, *, revision: str | None, offline: bool | None, cache: Path
+) -> tuple[Path, Callable[[tuple[str, ...]], None]]:
+    """The cache folder of `repo` at the commit that `revision` (default `main`) means, with its manifest in it; and a
+    function that makes further files of the manifest be there.
+
+    Raises:
+        FetchError: the Hub cannot be reached and the cache does not hold what is needed.
+    """
+    closed = is_offline() if offline is None else offline
+    base = cache / "models" / repo.replace("/", "--")
+    commit = _resolve(repo, revision or "main", closed, base)
+    folder = base / commit
+    source = HubSource(repo, commit, closed)
+    if not (folder / MANIFEST_FILE).exists():
+        with locked(folder), source.open(MANIFEST_FILE) as stream:
+            data = stream.read()
+        Manifest.from_json(data)
+        write_whole(folder / MANIFEST_FILE, data)
+
+    def fetch(paths: tuple[str, ...]) -> None:
+        data = (folder / MANIFEST_FILE).read_bytes()
+        wanted = set(paths)
+        entries = [entry for entry in Manifest.from_json(data).published_files() if entry.path in wanted]
+        fetch_files(
+            source,
+            folder,
+            entries,
+            manifest_sha256=hashlib.sha256(data).hexdigest(),
+            verification_cache=cache / "verified",
+        )
+
+    return folder, fetch
+
+
+class HubSource:
+    """A Hub repo at a commit, as a `fetch.Source`."""
+
+    def __init__(self, repo: str, commit: str, offline: bool):
+        self._repo, self._commit, self._offline = repo, commit, offline
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[IO[bytes]]:
+        """The bytes of `path`, downloaded to a temporary folder that goes away afterwards."""
+        if self._offline:
+            raise FetchError(
+                f"{self._repo}@{self._commit[:8]}: {path} is not in the cache, and offline=True forbids to fetch it."
+                " Load the model once with the network on."
+            )
+        hub = client()
+        with tempfile.TemporaryDirectory(prefix="artificer-") as scratch:
+            try:
+                local = hub.hf_hub_download(self._repo, path, revision=self._commit, local_dir=scratch)
+            except Exception as error:  # hub errors, requests' errors and OSErrors alike
+                raise FetchError(f"{self._repo}@{self._commit[:8]}: {path}: {_plain(error)}") from None
+            with Path(local).open("rb") as stream:
+                yield stream
+
+
+def forget(repo: str, cache: Path) -> None:
+    """Delete everything that the cache holds of `repo`."""
+    shutil.rmtree(cache / "models" / repo.replace("/", "--"), ignore_errors=True)
+
+
+def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
+    if _COMMIT.fullmatch(revision):
+        return revision
+    if revision.startswith(("/", ".")) or ".." in revision or "\\" in revision or "\0" in revision:
+        raise ManifestError(f"revision {revision!r}: expected a commit, a branch, a tag or refs/pr/N.")
+    reference = base / "refs" / hashlib.sha256(revision.encode()).hexdigest()[:32]
+    if not offline:
+        try:
+            commit = client().HfApi().repo_info(repo, revision=revision).sha
+            if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+                raise FetchError(f"{repo}: the Hub answered with the commit {commit!r}.")
+            write_whole(reference, commit.encode())
+            return commit
+        except (FetchError, MissingRuntimeError):
+            raise
+        except Exception as error:
+            if is_refusal(error) or not reference.exists():
+                raise FetchError(f"{repo}@{revision}: {_plain(error)}") from None
+            logger.warning(
+                "%s@%s: the Hub is away (%s): using the last commit that was seen", repo, revision, _plain(error)
+            )
+    try:
+        commit = reference.read_text()
+    except OSError:
+        commit = ""
+    if not _COMMIT.fullmatch(commit):
+        raise FetchError(
+            f"{repo}@{revision}: its commit is not in the cache, and the network is off. Load it once online."
+        )
+    return commit
+
+
+def is_refusal(error: Exception) -> bool:
+    """An answer of the Hub that says no (401, 403, 404), as against no answer."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
+
+
+def _plain(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first[:300]}"
+
+
+def is_offline() -> bool:
+    """Whether `HF_HUB_OFFLINE` is set, read anew: the client reads it once, at import."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def client() -> ModuleType:
+    """huggingface_hub. Raises MissingRuntimeError where it is not installed, or is one that this was not written for:
+    tokenizers brings the newest."""
+    try:
+        import huggingface_hub
+    except ModuleNotFoundError:
+        raise MissingRuntimeError(
+            "A model on the Hub needs huggingface_hub: pip install 'artificer[hub]'; or load a folder."
+        ) from None
+    version = str(huggingface_hub.__version__)
+    if int(version.partition(".")[0]) >= _UNKNOWN_MAJOR:
+        raise MissingRuntimeError(
+            f"A model on the Hub needs huggingface_hub before {_UNKNOWN_MAJOR}, and {version} is installed: pip install"
+            f" 'huggingface_hub<{_UNKNOWN_MAJOR}' (what the extra [hub] does); or load a folder."
+        )
+    return huggingface_hub

@@ -1,0 +1,103 @@
+"""How encoded pairs are cut into batches: longest first, by a budget of tokens, so that little is padded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_TOKENS = 512
+"""Tokens of one batch, padding included. Larger batches leave the CPU's caches and gain nothing (benchmarks/README)."""
+
+_STEP = 4
+_LADDER = (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 144, 160, 192, 224, 256, 288, 320, 384, 448, 512)
+_FILLED = 0.75  # of a batch of a known shape: a remainder that fills less of it is cut into smaller ones
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Positions of the pairs in a batch, and the shape that they are padded to: `rows` is at least their number."""
+
+    indices: NDArray[np.int64]
+    rows: int
+    width: int
+
+
+def single_bucket(length: int, max_length: int) -> int:
+    """The width of a single pair for a runtime that compiles per shape: 8 apart for short ones, then about an eighth
+    more each. Meeting the same shape again is worth more there than a few tokens less.
+
+    Never more than `max_length` (unless `length` is).
+    """
+    for width in _LADDER:
+        if width >= length:
+            return max(length, min(width, max_length))
+    return batch_bucket(length, max_length)
+
+
+def batch_bucket(length: int, max_length: int) -> int:
+    """The width of a batch of several pairs for such a runtime: multiples of 4 up to 64 tokens, of 8 up to 128, of 16
+    up to 256, and so on. Never more than `max_length` (unless `length` is)."""
+    size = _STEP
+    while size * 16 < length:
+        size *= 2
+    return max(length, min(-(-length // size) * size, max_length))
+
+
+def single_buckets(max_length: int) -> list[int]:
+    """Every `single_bucket` up to `max_length` and a batch's budget, in ascending order."""
+    return sorted({single_bucket(length, max_length) for length in range(1, min(max_length, MAX_TOKENS) + 1)})
+
+
+def full_batches(max_length: int, max_rows: int) -> list[tuple[int, int]]:
+    """Rows and width of every batch that `plan` fills for a runtime that compiles per shape; narrow ones first."""
+    widths = sorted({batch_bucket(length, max_length) for length in range(1, min(max_length, MAX_TOKENS) + 1)})
+    return [(_full(max_rows, MAX_TOKENS, width), width) for width in widths]
+
+
+def plan(
+    lengths: Sequence[int] | NDArray[np.int64],
+    *,
+    max_rows: int,
+    max_tokens: int = MAX_TOKENS,
+    known_up_to: int | None = None,
+) -> list[Batch]:
+    """Batches that hold every position once; ties keep the input's order.
+
+    Args:
+        lengths: tokens of each pair.
+        max_rows: the most rows of a batch, at least 1.
+        max_tokens: rows times width stay within this, but a batch has one row at least.
+        known_up_to: the model's greatest length, for a runtime that compiles per shape, and keeps what it compiled:
+            rows are then powers of two, widths those of `batch_bucket` (`single_bucket` for a single pair). None: no
+            wider than the longest row, and as many rows as fit.
+    """
+    sizes = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(-sizes, kind="stable")
+    known_width = batch_bucket if len(order) > 1 else single_bucket
+    batches: list[Batch] = []
+    start = 0
+    while start < len(order):
+        left = len(order) - start
+        width = int(sizes[order[start]])
+        if known_up_to is None:
+            rows = min(left, max(1, min(max_rows, max_tokens // max(width, 1))))
+        else:
+            width = known_width(width, known_up_to)
+            rows = _known_rows(left, _full(max_rows, max_tokens, width))
+        batches.append(Batch(order[start : start + rows], rows, width))
+        start += rows
+    return batches
+
+
+def _full(max_rows: int, max_tokens: int, width: int) -> int:
+    """The largest power of two that is within both limits, at least 1."""
+    return 1 << (max(1, min(max_rows, max_tokens // width)).bit_length() - 1)
+
+
+def _known_rows(left: int, full: int) -> int:
+    """A power of two up to `full`: the one above the pairs that are left if they nearly fill it, else the one below."""
+    if left >= full:
+        return full
+    above = 1 << (left - 1).bit_length()
+    return above if left >= _FILLED * above else above // 2

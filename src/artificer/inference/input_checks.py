@@ -1,0 +1,70 @@
+"""What callers hand in, checked and brought into one form. The rules are those of CrossEncoder.predict."""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import numpy as np
+
+from artificer.errors import InputError
+from artificer.inference.tokenization import Pair
+
+
+def is_single_pair(inputs: Any) -> bool:
+    """Whether `inputs` is one pair rather than a list of pairs, by CrossEncoder's rule: its first item is no list.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(inputs, np.ndarray):
+        if inputs.size and inputs.dtype.kind not in ("U", "O"):
+            raise InputError(f"Expected pairs of strings, found an array of {inputs.dtype}.")
+        return bool(inputs.size) and inputs.ndim < 2
+    if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):
+        raise InputError(
+            f"Expected one pair (query, passage) or a list of them, found {type(inputs).__name__}."
+            " A generator can be passed as list(...)."
+        )
+    return len(inputs) > 0 and not isinstance(inputs[0], list | tuple | np.ndarray)
+
+
+def check_pairs(inputs: Any) -> tuple[list[Pair], bool]:
+    """The pairs as a list of two-tuples of encodable strings, and whether a single pair was passed.
+
+    Raises:
+        InputError: naming the position and what stands there.
+    """
+    single = is_single_pair(inputs)
+    rows = [inputs] if single else inputs
+    pairs: list[Pair] = []
+    for i, row in enumerate(rows):
+        if isinstance(row, str) or not isinstance(row, Sequence | np.ndarray) or len(row) != 2:
+            raise InputError(f"Pair {i}: expected two texts (query, passage), found {_shown(row)}.")
+        pairs.append((check_text(row[0], f"Pair {i}, query"), check_text(row[1], f"Pair {i}, passage")))
+    return pairs, single
+
+
+def check_choice(name: str, found: object, choices: Any) -> None:
+    """Raise InputError unless `found` is among a Literal's words: a misspelt one would mean something else."""
+    known = get_args(choices)
+    if found not in known:
+        raise InputError(f"{name}: expected one of {', '.join(map(repr, known))}, found {found!r}.")
+
+
+def check_text(text: Any, where: str) -> str:
+    """`text` itself, if it is a string that UTF-8 can carry. Raises InputError that begins with `where`."""
+    if not isinstance(text, str):
+        raise InputError(f"{where}: expected a string, found {_shown(text)}.")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where}: lone surrogate {text[error.start]!a} at position {error.start}: the text was decoded"
+                " wrongly; decode it with errors='replace'."
+            ) from None
+    return text
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:57] + '...'}"

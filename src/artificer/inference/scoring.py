@@ -1,0 +1,129 @@
+"""From pairs to logits, and from logits to scores. Knows no runtime."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artificer.backends import Inputs, Session
+from artificer.errors import DeadlineError, ScoreError
+from artificer.inference.batching import MAX_TOKENS, Batch, plan
+from artificer.inference.tokenization import Encoded, Pair, PairTokenizer
+from artificer.manifest import Activation
+
+MANY_BATCHES = 5
+"""From here on a session may compute batches side by side, for which it may have to open the graph once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop: `deadline` on `time.monotonic`'s clock; `cancelled` is asked between two batches."""
+
+    deadline: float | None = None
+    cancelled: Callable[[], bool] | None = None
+
+    @classmethod
+    def after(cls, timeout: float | None, cancelled: Callable[[], bool] | None = None) -> "Limits":
+        """Limits that begin to count now; `timeout` in seconds, None for none."""
+        return cls(None if timeout is None else time.monotonic() + timeout, cancelled)
+
+    def check(self, done: int, total: int) -> None:
+        """Raise DeadlineError if it is time to stop."""
+        if self.cancelled is not None and self.cancelled():
+            raise DeadlineError(f"Cancelled after {done} of {total} pairs.")
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            raise DeadlineError(f"The timeout passed after {done} of {total} pairs.")
+
+
+Progress = Callable[[int, int], None]
+"""Told after each batch: pairs done, pairs in all."""
+
+
+def logits(
+    session: Session,
+    tokenizer: PairTokenizer,
+    pairs: Sequence[Pair],
+    *,
+    batch_size: int = 32,
+    max_tokens: int = MAX_TOKENS,
+) -> NDArray[np.float32]:
+    """Logits, `[len(pairs), labels]`, in input order; `[0, 0]` for no pairs.
+
+    Pairs are batched by token length, longest first, at most `batch_size` pairs and `max_tokens` tokens at once.
+
+    Raises:
+        InputError: a text cannot be tokenized.
+        ScoreError: the model returned NaN, or a shape other than `[batch, labels]`.
+    """
+    if not pairs:
+        return np.empty((0, 0), dtype=np.float32)
+    return score_encoded(session, tokenizer, tokenizer.encode(pairs), batch_size=batch_size, max_tokens=max_tokens)
+
+
+def score_encoded(
+    session: Session,
+    tokenizer: PairTokenizer,
+    encoded: Encoded,
+    *,
+    batch_size: int = 32,
+    max_tokens: int = MAX_TOKENS,
+    limits: Limits = Limits(),
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """As `logits`, for pairs that are tokenized already (at least one).
+
+    Raises:
+        DeadlineError: `limits` said stop; batches that were finished are dropped.
+    """
+    known_up_to = tokenizer.max_length if session.compiles_per_shape else None
+    batches = plan(encoded.lengths, max_rows=batch_size, max_tokens=max_tokens, known_up_to=known_up_to)
+
+    def inputs(some: Sequence[Batch]) -> Iterator[Inputs]:
+        for batch in some:
+            limits.check(done, len(encoded))
+            yield tokenizer.batch(encoded, batch.indices, batch.width, batch.rows)
+
+    found: NDArray[np.float32] | None = None
+    done = 0
+    # Batches beyond the budget are single long pairs: one at a time, since attention's memory is their length squared.
+    long = sum(batch.width > max_tokens for batch in batches)
+    rest = batches[long:]
+    many = session.run_many(inputs(rest)) if len(rest) >= MANY_BATCHES else map(session.run, inputs(rest))
+    for batch, rows in zip(batches, chain(map(session.run, inputs(batches[:long])), many), strict=True):
+        check_logits(rows, batch.rows)
+        if found is None:
+            found = np.empty((len(encoded), rows.shape[1]), dtype=np.float32)
+        found[batch.indices] = rows[: len(batch.indices)]
+        done += len(batch.indices)
+        if progress is not None:
+            progress(done, len(encoded))
+    assert found is not None
+    return found
+
+
+def check_logits(rows: NDArray[np.float32], batch: int) -> None:
+    """Raise ScoreError unless `rows` is `[batch, labels]` and holds no NaN."""
+    if rows.ndim != 2 or rows.shape[0] != batch or rows.shape[1] < 1:
+        raise ScoreError(f"The model returned logits of shape {rows.shape}, expected [{batch}, labels].")
+    if np.isnan(rows).any():
+        raise ScoreError("The model returned NaN for at least one pair: its scores cannot be trusted on this machine.")
+
+
+def activate(logits: NDArray[np.float32], activation: Activation) -> NDArray[np.float32]:
+    """Scores of logits `[..., labels]`, same shape; never overflows.
+
+    `sigmoid` is per label, `softmax` over the last axis, `identity` returns the logits.
+    """
+    if activation == "identity":
+        return logits
+    if activation == "sigmoid":
+        small = np.exp(-np.abs(logits))
+        return np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
+    if logits.size == 0:
+        return logits
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    scores: NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return scores

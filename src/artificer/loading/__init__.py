@@ -1,0 +1,1 @@
+"""From a location to an object that a service holds."""

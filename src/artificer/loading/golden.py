@@ -1,0 +1,58 @@
+"""The self-test at load: does this variant, on this machine, give the manifest's reference logits?
+
+It is cheap (a few pairs, one batch) and catches what no hash can: a wrong precision, a missing segment id, a doubled
+activation, a tokenizer that does not belong to the graph, a runtime's wrong fusion.
+"""
+
+import numpy as np
+
+from artificer.backends import Session
+from artificer.errors import ScoreError, SelfTestError
+from artificer.inference.scoring import score_encoded
+from artificer.inference.tokenization import PairTokenizer
+from artificer.manifest import Manifest, Parity, Variant
+
+# Beside three times what parity measured: rounding that other CPUs may add, relative to logits above 1.
+_SLACK = {"fp32": 1e-4, "gelu-approximation": 2e-3, "half": 5e-3, "int8": 5e-2}
+_BF16_SLACK = 2e-2
+
+
+def self_test(
+    session: Session, tokenizer: PairTokenizer, manifest: Manifest, variant: Variant, parity: Parity
+) -> float | None:
+    """The largest absolute difference of a golden pair's logit; None when the manifest has no golden pairs.
+
+    Raises:
+        SelfTestError: a difference is beyond the tolerance, or the graph has another number of labels.
+    """
+    if not manifest.golden:
+        return None
+    encoded = tokenizer.encode((each.query, each.passage) for each in manifest.golden)
+    expected = np.array([each.logits for each in manifest.golden], dtype=np.float32)
+    try:
+        found = score_encoded(session, tokenizer, encoded)
+    except ScoreError as error:
+        raise SelfTestError(f"{variant.id}: {error}") from None
+    if found.shape != expected.shape:
+        raise SelfTestError(
+            f"{variant.id} returns {found.shape[1]} logits per pair, the manifest's golden pairs have"
+            f" {expected.shape[1]}."
+        )
+    difference = np.abs(found - expected)
+    allowed = tolerance(variant, parity, session) * np.maximum(1, np.abs(expected))
+    allowed = allowed + 3 * parity.figures.logit_max_abs
+    if (difference > allowed).any():
+        row, label = np.unravel_index(int(np.argmax(difference - allowed)), difference.shape)
+        raise SelfTestError(
+            f"{variant.id} ({session.runtime}, {session.execution_precision}) does not reproduce golden[{row}]: logit"
+            f" {found[row, label]:.6g}, reference {expected[row, label]:.6g}, allowed difference"
+            f" {allowed[row, label]:.2g}. Its scores would be wrong on this machine."
+        )
+    return float(difference.max())
+
+
+def tolerance(variant: Variant, parity: Parity, session: Session) -> float:
+    """The slack for rounding, per unit of logit above 1, beside what parity measured."""
+    slack = _SLACK[variant.precision_class]
+    reduced = session.execution_precision != "f32" and parity.execution_precision == session.execution_precision
+    return max(slack, _BF16_SLACK) if reduced else slack

@@ -1,0 +1,88 @@
+"""The checkpoint as a torch model: what the reference scores with and what the exporters trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stages.core.errors import SourceError, first_line
+
+if TYPE_CHECKING:
+    import torch
+
+LONGEST_FULL_BATCH = 512  # tokens
+
+
+def load_model(folder: Path, dtype: torch.dtype | None = None) -> Any:
+    """A transformers model in evaluation mode, eager attention, `dtype` (float32 by default, whatever is stored).
+
+    Raises:
+        SourceError: a weight is missing, so that transformers would make one up, or of another shape.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            dtype=dtype or torch.float32,
+            attn_implementation="eager",
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise SourceError(f"transformers cannot load the checkpoint: {first_line(error)}") from None
+    missing = sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
+    if missing:
+        raise SourceError(
+            f"The checkpoint lacks {len(missing)} weight(s) of its architecture: {', '.join(missing[:4])}"
+            f"{', …' if len(missing) > 4 else ''}. transformers would fill them with random numbers. "
+            "Save the whole classifier with `model.save_pretrained(folder)`."
+        )
+    return model.eval()
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """transformers' fast tokenizer, which shares no code with the runtime's: parity checks one against the other."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
+        folder, use_fast=True, trust_remote_code=False
+    )
+
+
+def torch_logits(model: Any, tokenizer: Any, pairs: list[tuple[str, str]], max_length: int, batch_size: int) -> Any:
+    """Logits as a float32 numpy array [pairs, labels], in input order; batches of similar length, at most `batch_size`
+    pairs and no more than `rows_at_once`. Computed where the model lies."""
+    import numpy as np
+    import torch
+
+    order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0]) - len(pairs[i][1]))
+    rows: list[Any] = [None] * len(pairs)
+    waiting = [order[start : start + batch_size] for start in range(0, len(order), batch_size)][::-1]
+    with torch.inference_mode():
+        while waiting:
+            batch = waiting.pop()
+            encoded = tokenizer(
+                [pairs[i][0] for i in batch],
+                [pairs[i][1] for i in batch],
+                padding=True,
+                truncation="longest_first",
+                max_length=max_length,
+                return_tensors="pt",
+            ).to(model.device)
+            most = rows_at_once(encoded["input_ids"].shape[1], batch_size)
+            if len(batch) > most:
+                waiting += [batch[start : start + most] for start in range(0, len(batch), most)][::-1]
+                continue
+            logits = model(**encoded).logits.float().cpu().numpy()
+            for place, i in enumerate(batch):
+                rows[i] = logits[place]
+    return np.stack(rows)
+
+
+def rows_at_once(length: int, batch_size: int) -> int:
+    """How many rows of `length` tokens to compute at once, at least one: attention takes memory by the square of the
+    length, so beyond 512 tokens a batch shrinks with it."""
+    return max(1, min(batch_size, batch_size * LONGEST_FULL_BATCH**2 // length**2))

@@ -1,0 +1,1 @@
+"""What every stage and command stands on: paths, files, parameters, errors, child processes."""

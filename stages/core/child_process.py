@@ -1,0 +1,86 @@
+"""Run a function in a process of its own, so that all its memory is given back, and a crash of C code is one failure.
+
+Allocators keep what a library has freed; only the end of a process returns it for sure. Importing the toolchain again
+costs seconds, which a small model does not pay.
+"""
+
+import multiprocessing
+import os
+import pickle
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, TypeVar
+
+from stages.core import environment
+
+SMALL_BYTES = 256 * 10**6
+ALWAYS = "ARTIFICER_CHILDREN"  # set to run every variant in a child: for tests
+
+T = TypeVar("T")
+
+
+class ChildKilledError(RuntimeError):
+    """The process ended without an answer."""
+
+
+def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None) -> T:
+    """`function(*arguments)`, in a child process if `weights` and what lies beside it are more than SMALL_BYTES; always
+    if it is None.
+
+    Function, arguments and result must be picklable, and are a module's own. What it raises is raised here.
+
+    Raises:
+        ChildKilledError: the child was killed, which is what a system short of memory does.
+    """
+    if weights is not None and not os.environ.get(ALWAYS):
+        size = sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file())
+        if size < SMALL_BYTES:
+            return function(*arguments)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_serve, args=(theirs, function, arguments), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        found, error = ours.recv()
+    except (EOFError, OSError):
+        process.join()
+        raise ChildKilledError(f"its process was killed ({_how(process.exitcode)})") from None
+    finally:
+        ours.close()
+        process.terminate()
+        process.join()
+    if error is not None:
+        raise error
+    return found  # type: ignore[no-any-return]
+
+
+def _serve(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    environment.prepare(online=False)
+    try:
+        answer: tuple[Any, Exception | None] = (function(*arguments), None)
+    except Exception as error:
+        # The parent records it; what does not survive pickling goes as its text.
+        try:
+            pickle.loads(pickle.dumps(error))
+            answer = (None, error)
+        except Exception:
+            answer = (None, RuntimeError(f"{type(error).__name__}: {error}"))
+    connection.send(answer)
+
+
+def _end_with_the_parent() -> None:
+    """A parent that is killed must not leave a process that writes into its folders."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"signal {-exit_code}" + (", which is what a system short of memory sends" if exit_code == -9 else "")
+    return f"exit code {exit_code}"

@@ -1,0 +1,1 @@
+"""Fallback recipes of an int8 variant that misses its thresholds."""

@@ -1,0 +1,1 @@
+"""Running graphs to measure them: scores for parity, seconds for the benchmark."""

@@ -1,0 +1,1 @@
+"""The arithmetic of parity and quality, and the verdicts on it."""

@@ -1,0 +1,1 @@
+"""What goes beside the variants: the model card, its plot, summary tables."""

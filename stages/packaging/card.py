@@ -1,0 +1,94 @@
+"""The model card: a template beside this module, filled from the manifest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+from artificer.manifest import Manifest, Variant
+from stages.evaluate import QualityReport
+from stages.metrics.figures import main_value
+from stages.packaging.plot import CARD_PLOT
+from stages.packaging.summary import lines, markdown_table
+
+FILE = "README.md"
+TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
+_NAMED_LABELS = 12
+_USE_RANK = """passages = ["Brass is an alloy.", "A dripping tap stops when you replace its washer."]
+model.rank("how do I stop a tap from dripping", passages)"""
+_USE_PREDICT = (
+    """model.predict([("Taps drip.", "Replace the washer.")])  # [pairs, labels], as in model.manifest.labels"""
+)
+ACTIVATION_MODULES = {
+    "identity": "torch.nn.Identity()",
+    "sigmoid": "torch.nn.Sigmoid()",
+    "softmax": "torch.nn.Softmax(-1)",
+}
+
+
+def render(manifest: Manifest, quality: QualityReport, arguments: Sequence[str]) -> str:
+    """The card. `arguments` are what sentence-transformers needs beside the pristine files to give the same scores."""
+    tables = []
+    for benchmark in manifest.benchmarks or (None,):
+        if benchmark is not None:
+            host = benchmark.host
+            tables.append(
+                f"On {host.cpu_model} ({host.isa_class}), {benchmark.threads} threads, preset `{benchmark.preset}`:\n"
+            )
+        tables.append(markdown_table(lines(manifest, benchmark)) + "\n")
+    not_shipped = [f"`{v.id}`: {v.reason}" for v in manifest.variants if v.status != "passed"]
+    recovered = [fallback_line(v) for v in manifest.variants if v.fallback is not None]
+    graphs = [v.graph for v in manifest.variants if v.graph and v.runtime == "onnx" and v.precision_class == "fp32"]
+    text = Template(TEMPLATE.read_text(encoding="utf-8"))
+    return text.substitute(
+        name=manifest.name,
+        license=manifest.source.license,
+        task=manifest.task,
+        base_model=f"base_model: {manifest.source.location}\n" if manifest.source.kind == "hub" else "",
+        source=manifest.source.location,
+        revision=manifest.source.revision,
+        rows=manifest.evaluation.rows,
+        activation=manifest.activation,
+        arguments="".join(f", {argument}" for argument in arguments),
+        plot=CARD_PLOT,
+        tables="\n".join(tables).strip(),
+        example_file=graphs[-1] if graphs else "onnx/model.onnx",
+        architecture=manifest.architecture,
+        labels=_labels(manifest),
+        use=_USE_RANK if len(manifest.labels) == 1 else _USE_PREDICT,
+        max_length=manifest.max_length,
+        torch=manifest.reference.version,
+        transformers=manifest.reference.transformers_version,
+        quality=_quality(manifest, quality),
+        calibration=manifest.calibration.name,
+        not_shipped="; ".join(not_shipped) or "nothing: every variant passed",
+        recovered="".join(f"\n| recovered | {line} |" for line in recovered),
+    )
+
+
+def _labels(manifest: Manifest) -> str:
+    """How many there are, and their names where there are several and not too many."""
+    count = len(manifest.labels)
+    names = ", ".join(manifest.labels[:_NAMED_LABELS]) + (", …" if count > _NAMED_LABELS else "")
+    return "1 label" if count == 1 else f"{count} labels ({names})"
+
+
+def _quality(manifest: Manifest, found: QualityReport) -> str:
+    if found.reference is None:
+        return f"not measured: {found.reason}"
+    value = f"{found.reference.main_metric} {main_value(found.reference):.4f}"
+    return f"{value} on `{manifest.evaluation.name}` ({manifest.evaluation.rows} pairs)"
+
+
+def fallback_line(variant: Variant) -> str:
+    """Which recipe a variant needed in place of the plain one, and what that costs; or that none helped."""
+    found = variant.fallback
+    assert found is not None
+    missed = [f"{each.recipe} ({each.missed[0]})" for each in found.attempts if each.missed]
+    if found.won is None:
+        return f"`{variant.id}`: no recipe passed: {'; '.join(missed)}"
+    cost = []
+    if found.speed_ratio is not None:
+        cost.append(f"{found.speed_ratio:.2f}x the plain recipe's speed on {found.host}")
+    if found.size_ratio is not None:
+        cost.append(f"{found.size_ratio:.2f}x its size")
+    return f"`{variant.id}`: recipe {found.won}, {', '.join(cost)}; missed before: {'; '.join(missed)}"

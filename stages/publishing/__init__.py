@@ -1,0 +1,1 @@
+"""From a package to a folder or the Hub, and the index that services look names up in."""

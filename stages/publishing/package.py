@@ -1,0 +1,72 @@
+"""What is to be published: the manifest, the files that it lists, and where each lies now."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
+from stages.core import paths
+from stages.core.errors import PublishError, UsageError
+from stages.core.variants import row
+from stages.registry.model_list import REPO_PATTERN, SLUG_PATTERN, load_entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A packed model. `files` are in the manifest's order, the manifest itself last; `origins` says where they lie."""
+
+    slug: str
+    repo: str
+    manifest: Manifest
+    files: tuple[FileEntry, ...]
+    origins: dict[str, Path]
+
+    @property
+    def manifest_sha256(self) -> str:
+        """The SHA-256 of the manifest's bytes."""
+        return self.files[-1].sha256
+
+    @property
+    def bytes(self) -> int:
+        """All files together."""
+        return sum(entry.size for entry in self.files)
+
+    def check(self, path: str, found: FileEntry) -> None:
+        """Raise PublishError unless `found` is what the manifest says of `path`."""
+        entry = next(entry for entry in self.files if entry.path == path)
+        if (found.size, found.sha256) != (entry.size, entry.sha256):
+            raise PublishError(
+                f"{self.origins[path]}: the manifest says {entry.size} bytes, sha256 {entry.sha256}; "
+                f"found {found.size}, {found.sha256}. Nothing was published; run `dvc repro`."
+            )
+
+
+def load_package(slug: str) -> Package:
+    """What `pack` made. Raises UsageError for a slug that is none, PublishError when nothing is packed."""
+    if not re.fullmatch(SLUG_PATTERN, slug):
+        raise UsageError(f"{slug!r} is no slug: lower-case letters, digits and dashes.")
+    folder = paths.package(slug)
+    try:
+        manifest = Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
+    except FileNotFoundError:
+        load_entry(slug)  # which says so if there is no such model
+        raise PublishError(f"{folder}: nothing is packed. Run `dvc repro pack@{slug}`.") from None
+    if not re.fullmatch(REPO_PATTERN, manifest.name) or ".." in manifest.name:
+        raise PublishError(f"{folder / MANIFEST_FILE}: name: expected like org/name, found {manifest.name!r}.")
+    return Package(
+        slug=slug,
+        repo=manifest.name,
+        manifest=manifest,
+        files=(*manifest.published_files(), describe_file(folder, MANIFEST_FILE)),
+        origins=origins(slug, manifest),
+    )
+
+
+def origins(slug: str, manifest: Manifest) -> dict[str, Path]:
+    """Where each published file lies now, by its published path."""
+    found = {entry.path: paths.source(slug) / entry.path for entry in manifest.files}
+    found |= {entry.path: paths.package(slug) / entry.path for entry in manifest.documents}
+    for variant in manifest.variants:
+        folder = paths.variant(slug, row(variant.id))
+        found |= {entry.path: folder / entry.path.rpartition("/")[2] for entry in variant.files}
+    return found | {MANIFEST_FILE: paths.package(slug) / MANIFEST_FILE}

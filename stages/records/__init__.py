@@ -1,0 +1,1 @@
+"""The structs that pass between stages, each with its loader."""

@@ -1,0 +1,1 @@
+"""The model list: entries, locks, checkpoints, sources, and the commands on them."""

@@ -1,0 +1,1 @@
+"""What the libraries that build graphs are told, one room a backend."""

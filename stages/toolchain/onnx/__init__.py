@@ -1,0 +1,1 @@
+"""ONNX graphs: export, optimisation levels, dynamic int8, sidecars."""

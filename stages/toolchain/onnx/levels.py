@@ -1,0 +1,206 @@
+"""optimum's levels O1 to O4 on a graph whose weights stay on disk: onnxruntime's own functions, in optimum's order.
+
+optimum's ORTOptimizer holds the model with its weights, and onnxruntime's symbolic shape inference copies it whole,
+once for every nested graph: 14 GB at 568 M parameters, more than 24 GB for DeBERTa (docs/decisions/0060). A graph's
+shapes do not depend on the weights, so here every step sees a graph that refers to them: the fusions that pack weights
+read them one by one from the working directory, which is where onnx looks. For small models the result is, byte for
+byte, ORTOptimizer's; a test holds this.
+"""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stages.core.copying import copy_file
+from stages.toolchain.onnx import sidecars
+
+# What onnxruntime.transformers.optimizer.optimize_model disables: they hide patterns from the fusions that follow.
+ALWAYS_DISABLED = ("ConstantSharing",)
+DISABLED_BEFORE_FUSIONS = (
+    "MatMulScaleFusion",
+    "MatMulAddFusion",
+    "MatmulTransposeFusion",
+    "GemmActivationFusion",
+    "BiasSoftmaxFusion",
+)
+# Symbolic shape inference copies the graph for every nested one, again and again: minutes for DeBERTa's. The fusions do
+# without; the conversion to float16 needs types, and gets them from onnxruntime.
+CONTROL_FLOW = ("If", "Loop", "Scan")
+HALF_FILE = "half"
+# Shorter weights (biases, norms) stay in the graph: shape inference reads such values, and some fusions look at many.
+LIGHT_BYTES = 2**20
+PIECE_VALUES = 2**22  # of a weight at a time, while it is converted to float16
+
+
+def optimize_graph(parent: Path, target: Path, config: Any, settings: Any) -> None:
+    """Write the optimised graph of `parent` to `target`, with a sidecar if `parent` has one.
+
+    Args:
+        config: the checkpoint's transformers configuration.
+        settings: an optimum OptimizationConfig; `disable_shape_inference` is set in it for a graph with nested graphs.
+
+    Raises:
+        NotImplementedError: optimum or onnxruntime do not know how to optimise this architecture.
+        SidecarError: the parent's external data is not whole.
+    """
+    from onnxruntime.transformers.optimizer import MODEL_TYPES, optimize_by_fusion
+    from optimum.onnxruntime.utils import ORTConfigManager
+    from optimum.utils import NormalizedConfigManager
+
+    try:
+        normal = NormalizedConfigManager.get_normalized_config_class(config.model_type)(config)
+        ORTConfigManager.check_optimization_supported_model(config.model_type, settings)
+        model_type = ORTConfigManager.get_model_ort_type(config.model_type)
+    except KeyError as error:
+        raise NotImplementedError(f"optimum cannot optimise the model type {config.model_type}: {error}") from None
+    heads, hidden = normal.num_attention_heads, normal.hidden_size
+    files = sidecars.check_sidecars(parent, beside=("variant.json",))
+    with _work_folder(target.parent) as work:
+        _write_light_graph(files, work / "light.onnx", settings)
+        model = _load_light(work / "light.onnx")
+        with contextlib.chdir(work):  # where the fusions read weights from
+            if any(node.op_type in CONTROL_FLOW for node in model.graph.node):
+                settings.disable_shape_inference = True
+            if settings.enable_transformers_specific_optimizations:
+                fusions = settings.create_fusion_options(model_type)
+                optimizer = optimize_by_fusion(model, model_type, heads, hidden, fusions)
+            else:
+                optimizer = MODEL_TYPES[model_type][0](model, heads, hidden)
+            if settings.fp16:
+                _convert_to_half(optimizer, symbolic_shapes=not settings.disable_shape_inference)
+            sidecars.spill(optimizer.model, Path("packed"))
+            optimizer.save_model_to_file(target.name)
+        del model, optimizer
+        if len(files) > 1:
+            sidecar = sidecars.normalise_sidecars(work, target.name)
+            assert sidecar is not None
+            sidecar.rename(target.with_name(sidecar.name))
+            (work / target.name).rename(target)
+        else:
+            _save_whole(work / target.name, target)
+
+
+def _write_light_graph(files: tuple[Path, ...], light: Path, settings: Any) -> None:
+    """onnxruntime's own pass, which writes the weights beside the graph; or the parent as it is, in the same form."""
+    from onnxruntime.transformers.optimizer import optimize_by_onnxruntime
+
+    parent, *others = files
+    # For a GPU onnxruntime's own pass needs one, and its result would differ between machines: left out everywhere.
+    if settings.optimization_level > 0 and not settings.optimize_for_gpu:
+        fuses = settings.optimization_level > 1 and settings.enable_transformers_specific_optimizations
+        optimize_by_onnxruntime(
+            str(parent),
+            use_gpu=False,
+            optimized_model_path=str(light),
+            opt_level=settings.optimization_level,
+            disabled_optimizers=[*ALWAYS_DISABLED, *(DISABLED_BEFORE_FUSIONS if fuses else ())],
+            save_as_external_data=True,
+            external_data_filename="weights",
+        )
+        return
+    import onnx
+
+    model = onnx.load(str(parent), load_external_data=False)
+    for path in others:
+        copy_file(path, light.with_name(path.name))
+    sidecars.spill(model, light.with_name("weights"))
+    light.write_bytes(model.SerializeToString())
+
+
+def _load_light(light: Path) -> Any:
+    """The graph with its small values in it, and the large ones outside."""
+    import onnx
+
+    model = onnx.load(str(light), load_external_data=False)
+    for span in sidecars.check_spans(light.parent, light.name, model):
+        if span.length < LIGHT_BYTES:
+            sidecars.load(span, light.parent)
+    return model
+
+
+def _convert_to_half(optimizer: Any, *, symbolic_shapes: bool) -> None:
+    """onnxruntime's conversion to float16, of a graph whose weights are in the working directory.
+
+    The converter changes types; the weights' values are converted here, before, with its own function, into a second
+    file. What it leaves in float32 is pointed back to the first.
+    """
+    import numpy as np
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16, convert_np_to_float16
+
+    if not symbolic_shapes:
+        _infer_types(optimizer.model)
+    here = Path()
+    origins: dict[int, sidecars.Span] = {}
+    with (here / HALF_FILE).open("wb") as out:
+        for span in sidecars.check_spans(here, "the graph", optimizer.model):
+            if span.tensor.data_type != onnx.TensorProto.FLOAT:
+                continue
+            offset = out.tell()
+            values = np.memmap(span.location, np.float32, "r", span.offset, (span.length // 4,))
+            for start in range(0, len(values), PIECE_VALUES):
+                out.write(convert_np_to_float16(values[start : start + PIECE_VALUES]).tobytes())
+            out.write(b"\0" * (-out.tell() % sidecars.ALIGNMENT))
+            origins[offset] = span
+            sidecars.point(span.tensor, HALF_FILE, offset, span.length // 2)
+    if symbolic_shapes:
+        optimizer.convert_float_to_float16(keep_io_types=True)
+    else:  # the same, without the inference
+        optimizer.initialize(convert_float_to_float16(optimizer.model, keep_io_types=True, disable_shape_infer=True))
+        optimizer.disable_shape_inference()  # `initialize` has enabled it again
+        optimizer.remove_cascaded_cast_nodes()
+        optimizer.remove_useless_cast_nodes()
+    for tensor in sidecars.tensors(optimizer.model):
+        places = {entry.key: entry.value for entry in tensor.external_data}
+        if places.get("location") == HALF_FILE and tensor.data_type == onnx.TensorProto.FLOAT:
+            origin = origins[int(places["offset"])]
+            sidecars.point(tensor, origin.location, origin.offset, origin.length)
+
+
+def _infer_types(model: Any) -> None:
+    """Add the element type of every value to a graph whose weights are in the working directory.
+
+    onnxruntime knows the types of its own fused operators, and writes them into a graph that it saves as it is.
+    """
+    import onnx
+    import onnxruntime
+
+    folder = Path("typed")
+    folder.mkdir()
+    sidecars.spill(model, Path("spilled"))
+    untyped, typed = Path("untyped.onnx"), folder / "typed.onnx"
+    untyped.write_bytes(model.SerializeToString())
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.optimized_model_filepath = str(typed)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+    options.add_session_config_entry("session.disable_prepacking", "1")  # it copies weights, for nothing here
+    onnxruntime.InferenceSession(str(untyped), options, providers=["CPUExecutionProvider"])
+    known = {value.name for value in model.graph.value_info}
+    for value in onnx.load(str(typed), load_external_data=False).graph.value_info:
+        if value.name not in known and value.type.tensor_type.elem_type:
+            value.type.tensor_type.ClearField("shape")
+            model.graph.value_info.append(value)
+    shutil.rmtree(folder)
+    untyped.unlink()
+
+
+def _save_whole(graph: Path, target: Path) -> None:
+    """The graph with all its weights in it, as its parent has them."""
+    import onnx
+
+    model = onnx.load(str(graph), load_external_data=False)
+    for span in sidecars.check_spans(graph.parent, graph.name, model):
+        sidecars.load(span, graph.parent)
+    onnx.save_model(model, str(target))
+
+
+@contextmanager
+def _work_folder(beside: Path) -> Iterator[Path]:
+    """On the disk of the result: /tmp may be small, or be memory."""
+    with tempfile.TemporaryDirectory(prefix=".work", dir=beside) as name:
+        yield Path(name).resolve()

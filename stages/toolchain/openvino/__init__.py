@@ -1,0 +1,1 @@
+"""OpenVINO IR: export, static int8, int8 weights, half precision."""
