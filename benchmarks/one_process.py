@@ -51,7 +51,7 @@ def export(checkpoint: Path, out: Path, rows: int) -> None:
     texts = [f"{row['query']} {row['passage']}" for row in found]
     with tempfile.TemporaryDirectory() as data:  # a data set is taken by name: a folder is one
         (Path(data) / "texts.jsonl").write_text("".join(f"{json.dumps({'text': text})}\n" for text in texts))
-        named = {"dataset_name": data, "dataset_config_name": "default", "dataset_split": "train"}
+        named: dict[str, Any] = {"dataset_name": data, "dataset_config_name": "default", "dataset_split": "train"}
         settings = OVQuantizationConfig(num_samples=len(texts))
         told(
             "openvino-qint8",

@@ -20,7 +20,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = ["pyproject.toml", "README.md", "LICENSE", "src", "stages", "registry/models.yaml", "tests/test_package.py"]
     subprocess.run(["cp", "-r", "--parents", *names, str(source)], cwd=ROOT, check=True)
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", out, source]
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "-w", str(out)]
+    command = [sys.executable, "-m", "pip", "wheel", *options, str(source)]
     subprocess.run(command, check=True, capture_output=True)
     return next(out.glob("artificer-*.whl"))
 

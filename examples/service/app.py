@@ -58,12 +58,13 @@ app = FastAPI(title="rerank", lifespan=lifespan)
 @app.post("/rerank", response_model=None)
 async def rerank(asked: Query, request: Request) -> dict[str, Any] | list[dict[str, Any]] | JSONResponse:
     """Rank the documents by their relevance to the query."""
-    if (asked.documents is None) == (asked.texts is None):
+    texts = asked.texts if asked.documents is None else asked.documents
+    if texts is None or (asked.documents is not None and asked.texts is not None):
         return JSONResponse({"message": "expected either documents or texts"}, 422)
     reranker: artificer.Reranker = request.app.state.reranker
     ranking = await reranker.arank(
         asked.query,
-        asked.texts if asked.documents is None else asked.documents,
+        texts,
         top_k=asked.top_n,
         return_documents=asked.return_documents or asked.return_text,
         activation_fn="identity" if asked.raw_scores else None,

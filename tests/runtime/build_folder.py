@@ -32,7 +32,9 @@ from artificer.manifest import (
     Golden,
     Manifest,
     Parity,
+    PrecisionClass,
     Reference,
+    Runtime,
     Source,
     Thresholds,
     TokenizerInfo,
@@ -54,7 +56,7 @@ PAIRS = [(query, passage) for query in QUERIES for passage in QUERIES.values()] 
 ]
 
 # id: runtime, precision class, graph's file, instruction sets, speed in the made-up benchmark.
-VARIANTS: dict[str, tuple[str, str, str, tuple[str, ...], float]] = {
+VARIANTS: dict[str, tuple[Runtime, PrecisionClass, str, tuple[str, ...], float]] = {
     "onnx": ("onnx", "fp32", "onnx/model.onnx", (), 2.0),
     "onnx-O1": ("onnx", "fp32", "onnx/model_O1.onnx", (), 2.1),
     "onnx-O2": ("onnx", "fp32", "onnx/model_O2.onnx", (), 2.2),
@@ -158,7 +160,7 @@ def reference_logits(checkpoint: Path, pairs: list[tuple[str, str]]) -> np.ndarr
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)  # type: ignore[no-untyped-call]
     model = AutoModelForSequenceClassification.from_pretrained(
         checkpoint, dtype=torch.float32, attn_implementation="eager"
     ).eval()
@@ -262,8 +264,8 @@ def _variant(
         id=name,
         status="unsupported" if missing else "passed",
         reason=f"this machine has no {', '.join(missing)}" if missing else None,
-        runtime=runtime,  # type: ignore[arg-type]
-        precision_class=precision,  # type: ignore[arg-type]
+        runtime=runtime,
+        precision_class=precision,
         minimum_runtime_version="1.20.0" if runtime == "onnx" else "2025.0.0",
         opset=17 if runtime == "onnx" else None,
         requires_isa=isa,

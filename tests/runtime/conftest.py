@@ -29,7 +29,7 @@ def published(request: pytest.FixtureRequest) -> Path:
     key.update((CHECKPOINT / "model.safetensors").read_bytes() + host.detect().name.encode())
     for package in ("onnxruntime", "openvino", "optimum-onnx", "optimum-intel", "nncf", "torch"):
         key.update(metadata.version(package).encode())
-    folder = Path(request.config.cache.mkdir("artificer")) / key.hexdigest()[:16]  # type: ignore[union-attr]
+    folder = Path(request.config.cache.mkdir("artificer")) / key.hexdigest()[:16]
     if not (folder / MANIFEST_FILE).exists():
         scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
         shutil.rmtree(scratch, ignore_errors=True)

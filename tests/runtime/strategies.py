@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from artificer.host import ISA_CLASSES
 from artificer.loading.select import Policy
-from artificer.manifest import Benchmark, BenchmarkRow, BenchmarkSubject, Host, Manifest, Parity, Quality, Variant
+from artificer.manifest import (
+    Benchmark,
+    BenchmarkRow,
+    BenchmarkSubject,
+    Device,
+    Host,
+    Manifest,
+    Parity,
+    Quality,
+    Variant,
+)
 
 replace = msgspec.structs.replace
 GPU = "nvidia-h100"
@@ -77,6 +87,9 @@ def _variants(draw: st.DrawFn, base: Variant) -> Variant:
     return replace(base, parity=parity, quality=draw(st.none() | quality))
 
 
+DEVICES: tuple[tuple[Device, ...], ...] = ((), ("cpu",), ("cpu", "cuda"), ("cuda",))
+
+
 @st.composite
 def _benchmarks(draw: st.DrawFn, base: Manifest) -> Benchmark:
     speeds = st.floats(1, 1000)
@@ -93,6 +106,6 @@ def _benchmarks(draw: st.DrawFn, base: Manifest) -> Benchmark:
             size_bytes=1, rows=(row(1), row(32)), device=device,
         )
         for each in base.variants
-        for device in draw(st.sampled_from([(), ("cpu",), ("cpu", "cuda"), ("cuda",)]))
+        for device in draw(st.sampled_from(DEVICES))
     )  # fmt: skip
     return Benchmark(host=draw(hosts()), preset="drawn", threads=1, rounds=1, subjects=subjects)

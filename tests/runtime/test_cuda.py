@@ -16,7 +16,6 @@ from artificer import host
 from artificer.backends import open_session
 from artificer.backends.onnx import OnnxSession, check_cuda
 from artificer.errors import InputError, MissingRuntimeError, SelectionError
-from artificer.loading import loader
 from artificer.loading.loader import load, read_manifest
 from artificer.manifest import MANIFEST_FILE, Host
 from tests.runtime.build_folder import PAIRS
@@ -32,7 +31,7 @@ def gpu_host(monkeypatch: pytest.MonkeyPatch) -> Host:
     real = host.detect()
     package = {"onnxruntime-gpu": real.runtimes["onnxruntime"]}
     found = replace(real, accelerators=("NVIDIA H100",), runtimes=real.runtimes | package)
-    monkeypatch.setattr(loader.hosts, "detect", lambda: found)
+    monkeypatch.setattr("artificer.loading.loader.hosts.detect", lambda: found)
     return found
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from artificer.backends.external_data import locations
 from artificer.errors import ArtificerError, IntegrityError, ManifestError
-from artificer.loading.integrity import check_sidecars, extra_files, verify_files
+from artificer.loading.integrity import Verify, check_sidecars, extra_files, verify_files
 from artificer.loading.loader import load, read_manifest
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file, tree_digest
 from tests.runtime.conftest import Copy
@@ -17,12 +17,12 @@ from tests.runtime.conftest import Copy
 IDS = ("onnx-qint8-avx512_vnni", "onnx-quint8-avx2", "openvino-qint8")
 
 
-def verify(folder: Path, verification_cache: Path | None = None, mode: str = "cached") -> int:
+def verify(folder: Path, verification_cache: Path | None = None, mode: Verify = "cached") -> int:
     """Check all the files of a published folder; how many were hashed."""
     manifest, sha256 = read_manifest(folder)
     return verify_files(
         folder, manifest.published_files(), manifest_sha256=sha256, verification_cache=verification_cache, mode=mode
-    )  # type: ignore[arg-type]
+    )
 
 
 def flip(path: Path, at: int, bit: int = 0) -> None:

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import threading
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -301,7 +302,12 @@ def test_warming_runs_every_width_of_single_requests(published: Path) -> None:
         seen: list[tuple[int, ...]] = []
         session: Any = warm._session
         real = session.run
-        session.run = lambda inputs: (seen.append(inputs["input_ids"].shape), real(inputs))[1]
+
+        def run(inputs: dict[str, Any]) -> Any:
+            seen.append(inputs["input_ids"].shape)
+            return real(inputs)
+
+        session.run = run
         warm.warm()
         assert [width for _, width in seen] == sorted(single_buckets(64), reverse=True)
 
@@ -313,7 +319,13 @@ def test_warming_hands_every_full_batch_to_the_lanes_once_for_each(published: Pa
         seen: list[tuple[int, ...]] = []
         session: Any = reranker._session
         real = session.run_many
-        session.run_many = lambda batches: real([seen.append(b["input_ids"].shape) or b for b in batches])
+
+        def run_many(batches: Iterable[dict[str, Any]]) -> Any:
+            asked = list(batches)
+            seen.extend(batch["input_ids"].shape for batch in asked)
+            return real(asked)
+
+        session.run_many = run_many
         reranker.warm()
         assert seen == ([] if threads == 1 else [s for s in full_batches(64, 32) for _ in range(threads)])
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from artificer import host
 from artificer.errors import SelectionError
 from artificer.loading.select import Policy, select
-from artificer.manifest import Host, Manifest
+from artificer.manifest import Host, Manifest, Variant
 from artificer.versions import at_least, release
 from tests.runtime import strategies
 
@@ -30,7 +30,7 @@ def here() -> Host:
 def proven(manifest: Manifest, here: Host) -> Manifest:
     """The fixture as if it had been built on `here`, with all that `here` can run."""
 
-    def on_here(variant: strategies.Variant) -> strategies.Variant:
+    def on_here(variant: Variant) -> Variant:
         return replace(variant, parity=tuple(replace(record, isa_class="avx512_vnni") for record in variant.parity))
 
     benchmarks = tuple(replace(each, host=here) for each in manifest.benchmarks)
@@ -257,7 +257,7 @@ def proven_on_gpu(
 ) -> Manifest:
     """As if the ONNX variants had passed on that machine's GPU too, with `speeds` in pairs/s where given."""
 
-    def proof(variant: strategies.Variant) -> strategies.Variant:
+    def proof(variant: Variant) -> Variant:
         if variant.runtime != "onnx" or variant.precision_class == "int8" or not variant.parity:
             return variant
         name = host.gpu_class(machine.accelerators)

@@ -174,7 +174,8 @@ def graph(*tensors: dict[str, str]) -> bytes:
         tensor = model.graph.initializer.add(data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
         for key, value in keys.items():
             tensor.external_data.add(key=key, value=value)
-    return model.SerializeToString()
+    data: bytes = model.SerializeToString()
+    return data
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 1 << 40), st.integers(0, 1 << 40)), max_size=8))

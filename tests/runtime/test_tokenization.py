@@ -28,7 +28,7 @@ def ours(max_length: int = 512, info: TokenizerInfo = INFO, inputs: tuple[str, .
     return PairTokenizer(CHECKPOINT / "tokenizer.json", info, max_length=max_length, inputs=inputs)
 
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=60) | st.lists(
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.lists(
     st.sampled_from(["tree", "Lake", "déjà", "42", "水", "[SEP]", "a" * 120]), max_size=40
 ).map(" ".join)
 

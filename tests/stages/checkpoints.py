@@ -51,61 +51,61 @@ def tiny_bert(folder: Path, *, seed: int = 1, labels: int = 1, dtype: str = "flo
 
 def tiny_xlm_roberta(folder: Path, *, seed: int = 1, positions: int = 8194) -> Path:
     """An XLM-R of one layer, 32 wide: no segment ids, and positions that begin behind the padding id, as bge-m3's."""
-    import torch
     from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
 
     _word_tokenizer(folder, ("<s>", "<pad>", "</s>", "<unk>"), "<s> $A </s> </s> $B </s>", positions - 2)
     settings = {**_SMALL, "type_vocab_size": 1, "max_position_embeddings": positions, "pad_token_id": 1}
-    torch.manual_seed(seed)
-    model = XLMRobertaForSequenceClassification(XLMRobertaConfig(**settings, bos_token_id=0, eos_token_id=2))
-    model.save_pretrained(folder, safe_serialization=True)
+    _save(
+        folder, XLMRobertaForSequenceClassification, XLMRobertaConfig, seed, bos_token_id=0, eos_token_id=2, **settings
+    )
     return folder
 
 
 def tiny_modernbert(folder: Path, *, seed: int = 1, positions: int = 8192) -> Path:
     """A ModernBERT of two layers, one that attends to all tokens and one to near ones; no segment ids."""
-    import torch
     from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
     _word_tokenizer(folder, ("[CLS]", "[PAD]", "[SEP]", "[UNK]"), "[CLS] $A [SEP] $B [SEP]", positions)
     ids = {"cls_token_id": 0, "bos_token_id": 0, "pad_token_id": 1, "sep_token_id": 2, "eos_token_id": 2}
     settings = {**_SMALL, "num_hidden_layers": 2, "global_attn_every_n_layers": 2, "max_position_embeddings": positions}
-    torch.manual_seed(seed)
-    config = ModernBertConfig(**settings, **ids, initializer_cutoff_factor=2.0, reference_compile=False)
-    model = ModernBertForSequenceClassification(config)
-    model.save_pretrained(folder, safe_serialization=True)
+    more = {"initializer_cutoff_factor": 2.0, "reference_compile": False}
+    _save(folder, ModernBertForSequenceClassification, ModernBertConfig, seed, **settings, **ids, **more)
     return folder
 
 
 def tiny_deberta(folder: Path, *, seed: int = 1) -> Path:
     """A DeBERTa-v2 of two layers as DeBERTa-v3's: relative positions in buckets, asked for in scripted branches."""
-    import torch
     from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
     _word_tokenizer(folder, ("[CLS]", "[PAD]", "[SEP]", "[UNK]"), "[CLS] $A [SEP] $B [SEP]", 512)
     settings = {**_SMALL, "num_hidden_layers": 2, "max_position_embeddings": 512, "type_vocab_size": 0}
     positions = {"relative_attention": True, "position_buckets": 256, "pos_att_type": ["p2c", "c2p"]}
-    torch.manual_seed(seed)
-    config = DebertaV2Config(
-        **settings, **positions, norm_rel_ebd="layer_norm", share_att_key=True, position_biased_input=False,
-        max_relative_positions=-1, pad_token_id=1,
+    _save(
+        folder, DebertaV2ForSequenceClassification, DebertaV2Config, seed, **settings, **positions,
+        norm_rel_ebd="layer_norm", share_att_key=True, position_biased_input=False, max_relative_positions=-1,
+        pad_token_id=1,
     )  # fmt: skip
-    DebertaV2ForSequenceClassification(config).save_pretrained(folder, safe_serialization=True)
     return folder
 
 
 def tiny_deberta_v1(folder: Path, *, seed: int = 1) -> Path:
     """The first DeBERTa, of two layers: relative positions without buckets."""
-    import torch
     from transformers import DebertaConfig, DebertaForSequenceClassification
 
     _word_tokenizer(folder, ("[CLS]", "[PAD]", "[SEP]", "[UNK]"), "[CLS] $A [SEP] $B [SEP]", 512)
     settings = {**_SMALL, "num_hidden_layers": 2, "max_position_embeddings": 512, "type_vocab_size": 0}
     positions = {"relative_attention": True, "max_relative_positions": 512, "pos_att_type": ["c2p", "p2c"]}
-    torch.manual_seed(seed)
-    config = DebertaConfig(**settings, **positions, position_biased_input=False, pad_token_id=1)
-    DebertaForSequenceClassification(config).save_pretrained(folder, safe_serialization=True)
+    more = {"position_biased_input": False, "pad_token_id": 1}
+    _save(folder, DebertaForSequenceClassification, DebertaConfig, seed, **settings, **positions, **more)
     return folder
+
+
+def _save(folder: Path, model: Any, config: Any, seed: int, **settings: Any) -> None:
+    """Write a model of these classes with random weights; transformers' constructors have no types."""
+    import torch
+
+    torch.manual_seed(seed)
+    model(config(**settings)).save_pretrained(folder, safe_serialization=True)
 
 
 def add_outliers(folder: Path, factor: float, channels: int, *, of: str = "values") -> Path:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from artificer.inference import scoring
-from stages import optimize
 from stages.building.variant_builder import UnsupportedError
+from stages.toolchain.onnx import levels
 from tests.stages import project
 from tests.stages.conftest import Stages
 from tests.stages.kill import kill_at
@@ -157,7 +157,8 @@ def test_a_variant_that_breaks_is_recorded_and_the_others_go_on(
     copy: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One level that raises is `failed`, one that says it cannot is `unsupported`; both with their reason."""
-    optimize_graph = optimize.optimize_graph
+
+    optimize_graph = levels.optimize_graph
 
     def break_some(parent: Path, target: Path, config: Any, settings: Any) -> None:
         if settings.optimization_level == 2 and not settings.enable_gelu_approximation:
@@ -168,7 +169,7 @@ def test_a_variant_that_breaks_is_recorded_and_the_others_go_on(
             raise UnsupportedError("no gelu here")
         optimize_graph(parent, target, config, settings)
 
-    monkeypatch.setattr(optimize, "optimize_graph", break_some)
+    monkeypatch.setattr("stages.optimize.optimize_graph", break_some)
     code, out, _ = stages("optimize", SLUG)
     assert code == 0
     outcomes = {v: record(copy, "optimize", v) for v in ("onnx-O1", "onnx-O2", "onnx-O3", "onnx-O4")}

@@ -62,7 +62,8 @@ def test_no_module_of_the_runtime_names_the_builder(path: Path) -> None:
 def test_settings_that_keep_libraries_quiet_are_set_before_they_are_imported(tmp_path: Path) -> None:
     """No telemetry, and offline for every stage that has no business with the Hub."""
     code = (
-        "from stages import environment; environment.prepare(online=False); import os, huggingface_hub.constants as c; "
+        "from stages.core import environment; environment.prepare(online=False); "
+        "import os, huggingface_hub.constants as c; "
         "assert c.HF_HUB_OFFLINE and c.HF_HUB_DISABLE_TELEMETRY; "
         "import sys; assert sys.modules['openvino_telemetry'] is None; assert os.environ['NNCF_CI'] == '1'"
     )

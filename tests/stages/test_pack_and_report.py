@@ -171,7 +171,8 @@ def test_the_model_card(packed: Manifest) -> None:
 
 def fallback(*missed: str, won: str | None) -> Fallback:
     """Attempts that missed, the plain one first, and perhaps one that passed."""
-    attempts = [(name, ("score_max_abs is 0.5, at most 0.25",)) for name in ("plain", *missed)]
+    missing: tuple[str, ...] = ("score_max_abs is 0.5, at most 0.25",)
+    attempts = [(name, missing) for name in ("plain", *missed)]
     attempts += [(won, ())] if won else []
     return Fallback(
         rows=12,

@@ -193,7 +193,7 @@ class TimedWorker:
     """A candidate that takes so many seconds for its work, by a clock that it moves itself."""
 
     def __init__(self, name: str, seconds: float, clock: list[float]):
-        self.candidate = subject(name, 1e8, runtime=None if name.startswith("torch") else "onnx")
+        self.subject = subject(name, 1e8, runtime=None if name.startswith("torch") else "onnx")
         self.seconds, self.clock, self.asked = seconds, clock, 0
         self.failed, self.opened, self.peak_memory_bytes = False, Opened(1.0, "f32"), 1
 
@@ -230,13 +230,13 @@ def test_rounds_that_do_not_fit_are_spared_by_the_slow_torch_rows_first(
     clock = [0.0]
     seconds = {"torch-fp32": 5, "torch-bf16": 6, "torch-fp16": 60, "onnx": 5}
     workers = [TimedWorker(name, taken, clock) for name, taken in seconds.items()]
-    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("stages.benchmark.time.perf_counter", lambda: clock[0])
     monkeypatch.setattr(benchmark, "_workers", lambda *_: nullcontext(workers))
     spec: Any = None
     found = benchmark._measure(
-        [worker.candidate for worker in workers], spec, 2, {("short", 1): [[("q", "p")]]}, 5, minutes * 60
+        [worker.subject for worker in workers], spec, 2, {("short", 1): [[("q", "p")]]}, 5, minutes * 60
     )
-    assert {worker.candidate.id: worker.asked for worker in workers} == rounds_of_each
+    assert {worker.subject.id: worker.asked for worker in workers} == rounds_of_each
     assert clock[0] <= minutes * 60
     assert set(found.peak_memory_bytes) == {name for name, asked in rounds_of_each.items() if asked > 1}
 
@@ -255,7 +255,7 @@ def test_a_busy_machine_is_said_before_it_is_measured(
 RUNS_A_STAGE = """
 import os, subprocess, sys
 os.environ["DVC_STAGE"] = sys.argv[1]
-watch = "from stages import orphans; orphans.end_with_dvc()"
+watch = "from stages.running import orphans; orphans.end_with_dvc()"
 code = f"import os, time; {watch}; print(os.getpid(), flush=True); time.sleep(60)"
 shell = ["/bin/sh", "-c", '"$0" -c "$1"; exit $?', sys.executable, code]
 subprocess.run(shell)

@@ -14,7 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 from stages.toolchain.onnx import sidecars
 from stages.toolchain.onnx.sidecars import SidecarError, check_sidecars, normalise_sidecars
 
-WEIGHTS = {"a": np.arange(600, dtype=np.float32), "b": np.arange(7, dtype=np.int64), "c": np.ones((3, 5), np.float16)}
+WEIGHTS: dict[str, np.ndarray[Any, Any]] = {
+    "a": np.arange(600, dtype=np.float32),
+    "b": np.arange(7, dtype=np.int64),
+    "c": np.ones((3, 5), np.float16),
+}
 
 
 def write(folder: Path, spread: dict[str, str], *, offsets: dict[str, int] | None = None) -> Path:
