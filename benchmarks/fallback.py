@@ -1,6 +1,6 @@
-"""What accuracy fallback does for a trained model with outlier channels, which break int8 with one scale a tensor.
+"""What fallback recipes do for a trained model with outlier channels, which break int8 with one scale a tensor.
 
-    python benchmarks/recovery.py WORK [CHECKPOINT] [--factors 1 30 200]
+    python benchmarks/fallback.py WORK [CHECKPOINT] [--factors 1 30 200]
 
 For each factor, the first channels of the checkpoint's attention values and queries are made so many times larger, and
 what they meet so much smaller: torch's logits stay. Each becomes a model of a clone of this repository, whose building

@@ -2,7 +2,7 @@
 
 DeBERTa asks in every layer whether queries and keys are of the same length, in functions compiled by
 `torch.jit.script`, so that a trace keeps both answers: nested graphs, which onnxruntime's and nncf's passes copy, skip
-or work through one by one (docs/decisions/0064). In a cross-encoder attention is self-attention: they always are.
+or work through one by one (docs/decisions/0022). In a cross-encoder attention is self-attention: they always are.
 """
 
 import sys

@@ -18,7 +18,7 @@ class VariantRow:
 
     `file` is its place in the published folder. `requires_isa` are the instruction sets without which its figures would
     mean nothing: saturating int8 kernels give other scores elsewhere (FIELD-NOTES, onnxruntime#6004).
-    `execution_precision` is what the runtime is told to compute in, and what decides (docs/decisions/0072). An
+    `execution_precision` is what the runtime is told to compute in, and what decides (docs/decisions/0025). An
     `optional` variant is built only where a registry entry lists it.
     """
 

@@ -2,7 +2,7 @@
 
 A stage that runs out of memory is killed without a word, after minutes; one that fills the disk fails in the middle of
 a file. What a stage needs grows with the model: its weights in float32, times a factor per stage, plus what the
-toolchain takes for any model. docs/decisions/0060 says which factors are measured and which are estimates.
+toolchain takes for any model. docs/decisions/0018 says which factors are measured and which are estimates.
 """
 
 import os

@@ -1,7 +1,7 @@
 """optimum's levels O1 to O4 on a graph whose weights stay on disk: onnxruntime's own functions, in optimum's order.
 
 optimum's ORTOptimizer holds the model with its weights, and onnxruntime's symbolic shape inference copies it whole,
-once for every nested graph: 14 GB at 568 M parameters, more than 24 GB for DeBERTa (docs/decisions/0060). A graph's
+once for every nested graph: 14 GB at 568 M parameters, more than 24 GB for DeBERTa (docs/decisions/0018). A graph's
 shapes do not depend on the weights, so here every step sees a graph that refers to them: the fusions that pack weights
 read them one by one from the working directory, which is where onnx looks. For small models the result is, byte for
 byte, ORTOptimizer's; a test holds this.
