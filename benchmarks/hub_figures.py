@@ -17,9 +17,9 @@ from pathlib import Path
 from artificer.hub.index import Index, Release
 from artificer.manifest import MANIFEST_FILE, Manifest, describe_file
 from stages.cli import main as stages
-from tests.hub import Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.loopback import hub_of_this_process
+from tools.loopback_hub import Hub
 
 RUNS = 9
 SCRIPT = """

@@ -1,1 +1,1 @@
-"""Tests of both halves. `tests.hub` is a Hub on loopback."""
+"""Tests of the runtime, the builder, and the tools."""

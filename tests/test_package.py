@@ -17,7 +17,16 @@ SLIM = {"msgspec", "numpy", "tokenizers"}
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this tree, built from a copy so that nothing is left behind in it."""
     source = tmp_path_factory.mktemp("source")
-    names = ["pyproject.toml", "README.md", "LICENSE", "src", "stages", "registry/models.yaml", "tests/test_package.py"]
+    names = [
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "src",
+        "stages",
+        "tools",
+        "registry/models.yaml",
+        "tests/test_package.py",
+    ]
     subprocess.run(["cp", "-r", "--parents", *names, str(source)], cwd=ROOT, check=True)
     out = tmp_path_factory.mktemp("wheel")
     options = ["--quiet", "--no-deps", "--no-build-isolation", "-w", str(out)]

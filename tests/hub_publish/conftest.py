@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub import Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.loopback import hub_of_this_process
+from tools.loopback_hub import Hub
 
 Command = Callable[..., tuple[int, str]]
 Project = Callable[..., Path]

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.cli import main
-from tests.hub import Fault, Hub, Store, Target
 from tests.hub_publish import tiny
+from tools.loopback_hub import Fault, Hub, Store, Target
 
 FOREIGN = {"NOTES.md": b"somebody else's\n"}
 OURS = "onnx/model.onnx"

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-from tests.hub import Hub, default_hub, loopback_only, running_hub
+from tools.loopback_hub import Hub, default_hub, loopback_only, running_hub
 
 
 @contextlib.contextmanager

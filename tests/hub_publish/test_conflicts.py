@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from stages.records.receipts import load_receipt
-from tests.hub import Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command, Project
 from tests.hub_publish.test_publish import held
+from tools.loopback_hub import Hub
 
 CARD = b"---\nlicense: mit\n---\n\nsomebody's own card\n"
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from stages.records.receipts import load_receipt
-from tests.hub import Fault, Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command
 from tests.hub_publish.harness import KINDS, run
 from tests.hub_publish.test_publish import held, history
+from tools.loopback_hub import Fault, Hub
 
 
 @pytest.mark.parametrize("kind", KINDS)

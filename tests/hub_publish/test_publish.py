@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from stages.records.receipts import load_receipt
-from tests.hub import Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command
+from tools.loopback_hub import Hub
 
 
 def held(hub: Hub, revision: str = "main", repo: str = tiny.REPO) -> dict[str, bytes]:

@@ -6,10 +6,10 @@ import pytest
 from huggingface_hub import HfApi
 
 from stages.records.receipts import load_receipt
-from tests.hub import Fault, Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command, Project
 from tests.hub_publish.test_publish import held, history
+from tools.loopback_hub import Fault, Hub
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 
 from stages.core.environment import prepare
 from stages.hub import calls as stages_hub
-from tests.hub import Fault, Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command, Project
+from tools.loopback_hub import Fault, Hub
 
 FAULTS = (
     Fault("status", "*", status=500, times=None),

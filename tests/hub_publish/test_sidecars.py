@@ -7,10 +7,10 @@ import pytest
 
 import artificer
 from artificer.inference.scoring import activate
-from tests.hub import Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command
 from tests.hub_publish.test_publish import held, history
+from tools.loopback_hub import Hub
 
 GRAPHS = ("onnx/model.onnx", "onnx/model_O3.onnx")
 SIDECARS = tuple(f"{graph}_data" for graph in GRAPHS)

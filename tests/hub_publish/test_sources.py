@@ -13,9 +13,9 @@ import yaml
 from huggingface_hub import constants
 
 from stages.core import paths
-from tests.hub import Fault, Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command
+from tools.loopback_hub import Fault, Hub
 
 DEMO = tiny.REPOSITORY / "registry" / "demo" / "reranker"
 REPO = "acme/base"

@@ -12,10 +12,10 @@ import pytest
 import artificer
 from artificer import FetchError, IntegrityError, ModelIndex, ModelIndexError
 from artificer.hub.index import Index, Release
-from tests.hub import Fault, Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command, Project
 from tests.hub_publish.test_sources import NO_SOCKETS
+from tools.loopback_hub import Fault, Hub
 
 REGISTRY = "acme/registry"
 

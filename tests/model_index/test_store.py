@@ -11,9 +11,9 @@ from artificer.hub.index import Index, Release
 from stages.hub.repository import HubRepo
 from stages.publishing.index_store import FolderStore, HubStore, IndexStore
 from stages.records.receipts import load_receipt
-from tests.hub import Fault, Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command, Project
+from tools.loopback_hub import Fault, Hub
 
 REGISTRY = "acme/registry"
 ON_HUB = {"index": {"repo": REGISTRY}}

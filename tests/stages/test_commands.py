@@ -10,12 +10,12 @@ import yaml
 from huggingface_hub import constants
 from huggingface_hub.utils._http import reset_sessions
 
-from tests.hub import Hub, default_hub, loopback_only, running_hub
 from tests.stages import project
 from tests.stages.checkpoints import edit_config, tiny_bert
 from tests.stages.conftest import Stages
 from tests.stages.fabricated import SLUG, Fabricated
 from tests.stages.project import read_json, read_yaml
+from tools.loopback_hub import Hub, default_hub, loopback_only, running_hub
 
 REGISTRY = Path("registry/models.yaml")
 FOLDER = f"checkpoints/{SLUG}"

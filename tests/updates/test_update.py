@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from stages.core import paths
-from tests.hub import Fault, Hub
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command, command, hub, make_project, project
 from tests.hub_publish.test_sources import checkpoint
+from tools.loopback_hub import Fault, Hub
 
 __all__ = ["command", "hub", "make_project", "project"]
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.hub import Hub, running_hub
 from tests.hub_publish import tiny
 from tests.hub_publish.test_sources import DEMO, checkpoint
 from tests.updates.workflow import WORKFLOWS, run_job
+from tools.loopback_hub import Hub, running_hub
 
 SOURCE = "acme/base"
 

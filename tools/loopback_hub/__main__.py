@@ -1,4 +1,4 @@
-"""`python -m tests.hub --root DIR --port N`: a Hub in the foreground, until Ctrl-C."""
+"""`python -m tools.loopback_hub --root DIR --port N`: a Hub in the foreground, until Ctrl-C."""
 
 import argparse
 import contextlib
@@ -14,7 +14,7 @@ from .tokens import Tokens
 
 def main() -> None:
     """Run a Hub and say how to reach it."""
-    parser = argparse.ArgumentParser(prog="python -m tests.hub", description="A Hugging Face Hub on loopback.")
+    parser = argparse.ArgumentParser(prog="python -m tools.loopback_hub", description="A Hugging Face Hub on loopback.")
     parser.add_argument("--root", type=Path, required=True, help="folder that keeps repos and tokens between runs")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; an unused one if omitted")
     arguments = parser.parse_args()
