@@ -7,7 +7,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: repro test lint types check clean
+.PHONY: repro test test-fast lint types check clean
 
 repro: $(VENV)/.builder
 	python -m stages check
@@ -16,6 +16,10 @@ repro: $(VENV)/.builder
 
 test: $(VENV)/.developer
 	python -m pytest -n 2 --dist loadfile
+
+# The tests that need none of the build packages: under a minute.
+test-fast: $(VENV)/.developer
+	python -m pytest -n 2 --dist worksteal --no-toolchain
 
 lint: $(VENV)/.developer
 	ruff check .

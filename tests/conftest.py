@@ -1,7 +1,40 @@
 """What all tests share."""
 
+import os
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # The same examples on every run, so that one commit has one verdict; `--hypothesis-profile=default` draws new ones.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
+
+# Fixtures that run the toolchain. Tests that use one, directly or through another fixture, are marked `toolchain`.
+TOOLCHAIN_FIXTURES = {"published"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--no-toolchain`: what `make test-fast` runs."""
+    parser.addoption(
+        "--no-toolchain", action="store_true", help="skip the tests marked toolchain; the others may not import it"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Guard this process and all that it starts."""
+    if config.getoption("--no-toolchain"):
+        guard = str(Path(__file__).with_name("toolchain_guard"))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (guard, os.environ.get("PYTHONPATH"))))
+        import tests.toolchain_guard.sitecustomize  # noqa: F401
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests whose fixtures run the toolchain, and leave out all marked ones if asked to."""
+    for item in items:
+        if isinstance(item, pytest.Function) and not TOOLCHAIN_FIXTURES.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.toolchain)
+    if config.getoption("--no-toolchain"):
+        marked = [item for item in items if item.get_closest_marker("toolchain")]
+        config.hook.pytest_deselected(items=marked)
+        items[:] = [item for item in items if not item.get_closest_marker("toolchain")]

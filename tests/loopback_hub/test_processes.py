@@ -112,6 +112,7 @@ def test_guard(hub: Hub) -> None:
     assert requests.get(f"{hub.endpoint}/api/whoami-v2", timeout=5).status_code == 401
 
 
+@pytest.mark.toolchain
 @pytest.mark.skipif(not (DEMO / "config.json").exists(), reason="registry/demo/reranker is not there")
 def test_sentence_transformers_loads_by_repo_id(hub: Hub, tmp_path: Path) -> None:
     """A cross-encoder is loaded by repo id and revision, and scores as it does from its folder."""

@@ -33,6 +33,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.list
 ).map(" ".join)
 
 
+@pytest.mark.toolchain
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(pairs=st.lists(st.tuples(texts, texts), min_size=1, max_size=5), max_length=st.integers(8, 80))
 def test_batches_equal_those_of_transformers(peer: Any, pairs: list[tuple[str, str]], max_length: int) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from tests.stages.project import DEMO
 
+# What `tiny_bert` writes for its default arguments, stored so that most tests need no torch.
+STORED = Path(__file__).with_name("tiny_bert")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SIGMOID = "torch.nn.modules.activation.Sigmoid"
 _SMALL: dict[str, Any] = {

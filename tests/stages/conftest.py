@@ -1,6 +1,7 @@
 """Fixtures of the builder's tests: each test in a project of its own, none sees another's environment."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from stages import cli
 from tests.stages import project
-from tests.stages.checkpoints import tiny_bert
+from tests.stages.checkpoints import STORED
 
 # This machine's load is no property of the code.
 settings.register_profile("stages", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,7 +32,7 @@ def _environment_restored() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of two layers with one label and a declared sigmoid; copy it before changing it."""
-    return tiny_bert(tmp_path_factory.mktemp("checkpoints") / "tiny")
+    return shutil.copytree(STORED, tmp_path_factory.mktemp("checkpoints") / "tiny")
 
 
 @pytest.fixture

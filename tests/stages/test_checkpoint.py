@@ -10,7 +10,7 @@ import pytest
 from stages.core.errors import SourceError
 from stages.registry import checkpoint
 from tests.stages import project
-from tests.stages.checkpoints import edit_config, tiny_bert
+from tests.stages.checkpoints import STORED, edit_config, tiny_bert
 from tests.stages.conftest import Stages
 
 SOURCE_ERROR = 4
@@ -123,10 +123,11 @@ def test_an_unnamed_or_other_architecture_is_refused(folder: Path, stages: Stage
     assert_add_refuses(stages, "architectures: expected a …ForSequenceClassification")
 
 
+@pytest.mark.toolchain
 @pytest.mark.parametrize("lost", ["classifier.bias", "bert.encoder.layer.1.output"])
 def test_missing_weights_are_never_made_up(folder: Path, stages: Stages, root: Path, lost: str) -> None:
     """Where a part of the weights is not there, `reference` fails, where weights are first read."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.numpy import load_file, save_file
 
     weights = load_file(folder / "model.safetensors")
     kept = {name: tensor for name, tensor in weights.items() if not name.startswith(lost)}
@@ -147,7 +148,7 @@ def test_missing_weights_are_never_made_up(folder: Path, stages: Stages, root: P
 
 def test_a_checkpoint_without_any_weight_of_a_head_is_refused_at_once(folder: Path, stages: Stages) -> None:
     """A config that promises a head costs a message before anything is pinned."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.numpy import load_file, save_file
 
     weights = load_file(folder / "model.safetensors")
     kept = {name: tensor for name, tensor in weights.items() if not name.startswith("classifier")}
@@ -155,6 +156,7 @@ def test_a_checkpoint_without_any_weight_of_a_head_is_refused_at_once(folder: Pa
     assert_add_refuses(stages, f"{FOLDER.as_posix()}: no tensor of a classifier head")
 
 
+@pytest.mark.toolchain
 def test_several_labels_without_an_activation_need_one(root: Path, stages: Stages) -> None:
     """Sigmoid and softmax score several labels differently, so neither is assumed."""
     tiny_bert(root / FOLDER, labels=3)
@@ -176,6 +178,7 @@ def test_several_labels_without_an_activation_need_one(root: Path, stages: Stage
     assert (spec["activation"], spec["declared_activation"]) == ("softmax", "identity")
 
 
+@pytest.mark.toolchain
 @pytest.mark.parametrize(
     ("problem_type", "labels", "activation"),
     [
@@ -382,3 +385,13 @@ def test_needed_files_of_a_sharded_checkpoint_are_index_and_shards() -> None:
     assert checkpoint.needed_files([*names, *others]) == tuple(sorted([*names, *others[:3]]))
     with pytest.raises(SourceError, match="found no weights"):
         checkpoint.needed_files([names[0], *others])
+
+
+@pytest.mark.toolchain
+def test_the_stored_checkpoint_is_what_transformers_writes(tmp_path: Path) -> None:
+    """The tests' stored checkpoint has today's files, weights and tokenizer; its config is of some earlier release."""
+    written = project.snapshot(tiny_bert(tmp_path / "tiny"))
+    stored = project.snapshot(STORED)
+    assert stored.keys() == written.keys()
+    for name in ("model.safetensors", "tokenizer.json", "vocab.txt"):
+        assert stored[name] == written[name], name

@@ -61,6 +61,7 @@ def test_add_appends_an_entry_and_its_lock(root: Path, stages: Stages) -> None:
     assert stages("fetch", "tiny")[0] == 0
 
 
+@pytest.mark.toolchain
 def test_add_of_several_labels_is_a_classifier(root: Path, stages: Stages) -> None:
     """The task follows the labels; the activation is what the checkpoint declares."""
     tiny_bert(root / FOLDER, labels=3, sentence_transformers={"activation_fn": "torch.nn.modules.linear.Identity"})
@@ -295,7 +296,11 @@ def test_a_wrong_command_line_exits_with_2(stages: Stages, arguments: tuple[str,
 
 @pytest.mark.usefixtures("root")
 @pytest.mark.parametrize(
-    "stage", ["reference", "export_onnx", "optimize", "quantize_onnx", "export_openvino", "parity", "pack"]
+    "stage",
+    [
+        pytest.param("reference", marks=pytest.mark.toolchain),  # it imports torch first
+        *("export_onnx", "optimize", "quantize_onnx", "export_openvino", "parity", "pack"),
+    ],
 )
 def test_a_stage_without_what_comes_before_it_says_what_to_run(root: Path, stages: Stages, stage: str) -> None:
     """Run by hand out of order, a stage names the one that is missing."""
@@ -329,6 +334,7 @@ def upload(hub: Hub, repo: str, folder: Path, **more: bytes) -> str:
     return str(hub.store.commit(repo, files, message="A model"))
 
 
+@pytest.mark.toolchain
 def test_add_takes_an_entry_of_the_catalog(root: Path, hub: Hub, stages: Stages) -> None:
     """The catalog's entry is copied, the branch stays written, and the lock holds the commit and every hash."""
     checkpoint = tiny_bert(root / "hub-model", max_position_embeddings=514)

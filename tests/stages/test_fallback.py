@@ -162,6 +162,7 @@ def test_more_and_more_layers_are_left_out_and_never_all() -> None:
     assert list(sensitivity.steps(["only"])) == []
 
 
+@pytest.mark.toolchain
 @given(st_numpy.arrays(np.float32, st.integers(1, 20), elements=st.floats(width=32, allow_nan=True)))
 def test_bf16_is_rounded_as_torch_rounds_it(values: Any) -> None:
     """To nearest, ties to even."""

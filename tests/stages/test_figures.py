@@ -7,7 +7,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
 
 from stages.core.errors import DataError
 from stages.metrics import figures
@@ -127,8 +126,11 @@ def test_groups_hold_every_pair_once(queries: list[str]) -> None:
     assert [group[0] for group in groups] == sorted(group[0] for group in groups)
 
 
+@pytest.mark.toolchain
 def test_quality_equals_that_of_sentence_transformers() -> None:
     """NDCG@10 and MAP are what CrossEncoderRerankingEvaluator says of the same scores."""
+    from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
+
     generator = np.random.default_rng(3)
     samples: list[dict[str, str | list[str]]] = []
     labels: list[int] = []

@@ -113,6 +113,7 @@ def run(folder: Path, environment: dict[str, str], *commands: str) -> str:
     return printed
 
 
+@pytest.mark.toolchain
 def test_a_source_moves(hub: Hub, tmp_path: Path, environment: dict[str, str], values: dict[str, str]) -> None:
     """A source moves, the schedule proposes a build of it, a merge makes it the lock's, a publish puts it on the Hub;
     and no token is left in anything that this made."""
@@ -163,6 +164,7 @@ def test_a_source_moves(hub: Hub, tmp_path: Path, environment: dict[str, str], v
     assert find(tmp_path, secrets) == []
 
 
+@pytest.mark.toolchain
 def test_a_stale_lock(tmp_path: Path, environment: dict[str, str], values: dict[str, str]) -> None:
     """The gate of CI fails when something changed without a `dvc repro`."""
     make_project(tmp_path / "stale")
