@@ -11,7 +11,7 @@ import artificer
 from stages.core import errors
 from stages.core.variants import VARIANTS
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_table_of_variants_is_complete() -> None:
