@@ -27,22 +27,26 @@ from artificer.errors import (
 
 if TYPE_CHECKING:
     from artificer.hub.model_index import ModelIndex
+    from artificer.inference.loaded_model import LoadedModel, TruncationWarning
     from artificer.loading.explain import Explanation
     from artificer.loading.loader import load
     from artificer.loading.select import Choice, Policy
     from artificer.manifest import Manifest
-    from artificer.tasks.reranker import Reranker, TruncationWarning
+    from artificer.tasks.text_classification import Classifier
+    from artificer.tasks.text_ranking import Reranker
 
 __version__ = "0.1.0"
 __all__ = [
     "ArtificerError",
     "Choice",
+    "Classifier",
     "ClosedError",
     "DeadlineError",
     "Explanation",
     "FetchError",
     "InputError",
     "IntegrityError",
+    "LoadedModel",
     "Manifest",
     "ManifestError",
     "ManifestVersionError",
@@ -67,8 +71,10 @@ _LAZY = {
     "Manifest": "artificer.manifest",
     "Policy": "artificer.loading.select",
     "ModelIndex": "artificer.hub.model_index",
-    "Reranker": "artificer.tasks.reranker",
-    "TruncationWarning": "artificer.tasks.reranker",
+    "Classifier": "artificer.tasks.text_classification",
+    "LoadedModel": "artificer.inference.loaded_model",
+    "Reranker": "artificer.tasks.text_ranking",
+    "TruncationWarning": "artificer.inference.loaded_model",
     "load": "artificer.loading.loader",
 }
 

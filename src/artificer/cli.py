@@ -75,10 +75,13 @@ def _bench(given: argparse.Namespace) -> int:
     from artificer import host
     from artificer.loading.loader import load, read_manifest
     from artificer.loading.select import Policy, select
+    from artificer.tasks import task_of
 
     manifest, _ = read_manifest(Path(given.source))
     choice = select(manifest, host.detect(), Policy(allow_bf16=given.allow_bf16, device=given.device))
-    pairs = [(each.query, each.passage) for each in manifest.golden] * (given.pairs // max(1, len(manifest.golden)) + 1)
+    pairs = [task_of(manifest).text(each.inputs) for each in manifest.golden] * (
+        given.pairs // max(1, len(manifest.golden)) + 1
+    )
     pairs = pairs[: given.pairs]
     if not pairs:
         raise ArtificerError("The manifest has no golden pairs to measure with.")

@@ -9,8 +9,9 @@ from typing import Any
 
 from haystack import Document, component, default_from_dict, default_to_dict
 
+from artificer.errors import InputError
 from artificer.loading.loader import load
-from artificer.tasks.reranker import Reranker
+from artificer.tasks.text_ranking import Reranker
 
 
 @component
@@ -30,7 +31,10 @@ class ArtificerRanker:
     def warm_up(self) -> None:
         """Load the model, once."""
         if self._reranker is None:
-            self._reranker = load(self.model, **(self.options or {}))
+            loaded = load(self.model, **(self.options or {}))
+            if not isinstance(loaded, Reranker):
+                raise InputError(f"{self.model}: expected a model for text-ranking, found a {type(loaded).__name__}.")
+            self._reranker = loaded
 
     @component.output_types(documents=list[Document])
     def run(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, list[Document]]:

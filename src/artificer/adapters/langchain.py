@@ -11,7 +11,7 @@ from langchain_core.cross_encoders import BaseCrossEncoder
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict
 
-from artificer.tasks.reranker import Ranking, Reranker
+from artificer.tasks.text_ranking import Ranking, Reranker
 
 
 class ArtificerCrossEncoder(BaseCrossEncoder):

@@ -1,6 +1,7 @@
 """From pairs to logits, and from logits to scores. Knows no runtime."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -39,7 +40,15 @@ class Limits:
 
 
 Progress = Callable[[int, int], None]
-"""Told after each batch: pairs done, pairs in all."""
+"""Told after each batch: inputs done, inputs in all."""
+Collect = Callable[[NDArray[np.float32], Inputs], NDArray[np.float32]]
+"""The rows of results, `[batch, n]`, of a graph's output for a padded batch (`tasks.Task.collect`)."""
+
+
+def logits_as_they_are(output: NDArray[np.float32], inputs: Inputs) -> NDArray[np.float32]:
+    """`output` itself, checked to be logits. Raises ScoreError."""
+    check_logits(output, len(next(iter(inputs.values()))))
+    return output
 
 
 def logits(
@@ -68,12 +77,13 @@ def score_encoded(
     tokenizer: PairTokenizer,
     encoded: Encoded,
     *,
+    collect: Collect = logits_as_they_are,
     batch_size: int = 32,
     max_tokens: int = MAX_TOKENS,
     limits: Limits = Limits(),
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """As `logits`, for pairs that are tokenized already (at least one).
+    """A row of results per input, `[inputs, n]`, in input order, for inputs that are tokenized already (at least one).
 
     Raises:
         DeadlineError: `limits` said stop; batches that were finished are dropped.
@@ -84,16 +94,18 @@ def score_encoded(
     def inputs(some: Sequence[Batch]) -> Iterator[Inputs]:
         for batch in some:
             limits.check(done, len(encoded))
-            yield tokenizer.batch(encoded, batch.indices, batch.width, batch.rows)
+            running.append(tokenizer.batch(encoded, batch.indices, batch.width, batch.rows))
+            yield running[-1]
 
+    running: deque[Inputs] = deque()
     found: NDArray[np.float32] | None = None
     done = 0
     # Batches beyond the budget are single long pairs: one at a time, since attention's memory is their length squared.
     long = sum(batch.width > max_tokens for batch in batches)
     rest = batches[long:]
     many = session.run_many(inputs(rest)) if len(rest) >= MANY_BATCHES else map(session.run, inputs(rest))
-    for batch, rows in zip(batches, chain(map(session.run, inputs(batches[:long])), many), strict=True):
-        check_logits(rows, batch.rows)
+    for batch, output in zip(batches, chain(map(session.run, inputs(batches[:long])), many), strict=True):
+        rows = collect(output, running.popleft())
         if found is None:
             found = np.empty((len(encoded), rows.shape[1]), dtype=np.float32)
         found[batch.indices] = rows[: len(batch.indices)]

@@ -12,6 +12,8 @@ from artificer.errors import InputError, ManifestError
 from artificer.manifest import TokenizerInfo
 
 Pair = tuple[str, str]
+Text = str | Pair
+"""What is tokenized as one input: a text, or a pair of them."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -45,16 +47,16 @@ class PairTokenizer:
         self.max_length = max_length
         self.inputs = inputs
 
-    def encode(self, pairs: Iterable[Pair]) -> Encoded:
-        """Tokenize; pairs above `max_length` lose tokens from the longer text first.
+    def encode(self, texts: Iterable[Text]) -> Encoded:
+        """Tokenize texts or pairs; those above `max_length` lose tokens from the longer text first.
 
         Raises:
             InputError: a text cannot be encoded as UTF-8 (a lone surrogate), or is no string.
         """
         try:
-            encodings = self._tokenizer.encode_batch_fast(list(pairs))
+            encodings = self._tokenizer.encode_batch_fast(list(texts))
         except (TypeError, UnicodeError) as error:
-            raise InputError(f"A pair cannot be tokenized: {error}") from None
+            raise InputError(f"A text cannot be tokenized: {error}") from None
         with_types = "token_type_ids" in self.inputs
         ids = tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings)
         return Encoded(

@@ -26,7 +26,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     execution_precision: str
     device: str
     parity: str
-    activation: str
+    result: str
     max_length: int
     threads: int
     threads_from: str
@@ -51,7 +51,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             f"  then: {', '.join(self.alternatives) or 'nothing else is admissible'}",
             f"  threads: {self.threads} ({self.threads_from})",
             f"  host: {self.host} ({self.cpu}; {' '.join(self.isa)})",
-            f"  scores: {self.activation} of the logits; texts are cut at {self.max_length} tokens",
+            f"  result: {self.result}; texts are cut at {self.max_length} tokens",
             f"  source: {self.source}",
             f"  folder: {self.folder} (manifest sha256 {self.manifest_sha256})",
             f"  verified: {self.files_hashed} files hashed at this load, the rest by verification; self-test "

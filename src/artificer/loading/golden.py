@@ -11,6 +11,7 @@ from artificer.errors import ScoreError, SelfTestError
 from artificer.inference.scoring import score_encoded
 from artificer.inference.tokenization import PairTokenizer
 from artificer.manifest import Manifest, Parity, Variant
+from artificer.tasks import Task
 
 # Beside three times what parity measured: rounding that other CPUs may add, relative to logits above 1.
 _SLACK = {"fp32": 1e-4, "gelu-approximation": 2e-3, "half": 5e-3, "int8": 5e-2}
@@ -18,34 +19,34 @@ _BF16_SLACK = 2e-2
 
 
 def self_test(
-    session: Session, tokenizer: PairTokenizer, manifest: Manifest, variant: Variant, parity: Parity
+    task: Task, session: Session, tokenizer: PairTokenizer, manifest: Manifest, variant: Variant, parity: Parity
 ) -> float | None:
-    """The largest absolute difference of a golden pair's logit; None when the manifest has no golden pairs.
+    """The largest absolute difference from a golden sample's output; None when the manifest has no golden samples.
 
     Raises:
-        SelfTestError: a difference is beyond the tolerance, or the graph has another number of labels.
+        SelfTestError: a difference is beyond the tolerance, or the output has another size.
     """
     if not manifest.golden:
         return None
-    encoded = tokenizer.encode((each.query, each.passage) for each in manifest.golden)
-    expected = np.array([each.logits for each in manifest.golden], dtype=np.float32)
+    encoded = tokenizer.encode(task.text(each.inputs) for each in manifest.golden)
+    expected = np.array([each.outputs[task.output] for each in manifest.golden], dtype=np.float32)
     try:
-        found = score_encoded(session, tokenizer, encoded)
+        found = score_encoded(session, tokenizer, encoded, collect=task.collect)
     except ScoreError as error:
         raise SelfTestError(f"{variant.id}: {error}") from None
     if found.shape != expected.shape:
         raise SelfTestError(
-            f"{variant.id} returns {found.shape[1]} logits per pair, the manifest's golden pairs have"
+            f"{variant.id} returns {found.shape[1]} numbers per input, the manifest's golden samples have"
             f" {expected.shape[1]}."
         )
     difference = np.abs(found - expected)
     allowed = tolerance(variant, parity, session) * np.maximum(1, np.abs(expected))
-    allowed = allowed + 3 * parity.figures.logit_max_abs
+    allowed = allowed + 3 * (parity.metrics.get("output_max_abs") or 0.0)
     if (difference > allowed).any():
         row, label = np.unravel_index(int(np.argmax(difference - allowed)), difference.shape)
         raise SelfTestError(
-            f"{variant.id} ({session.runtime}, {session.execution_precision}) does not reproduce golden[{row}]: logit"
-            f" {found[row, label]:.6g}, reference {expected[row, label]:.6g}, allowed difference"
+            f"{variant.id} ({session.runtime}, {session.execution_precision}) does not reproduce golden[{row}]:"
+            f" {task.output} {found[row, label]:.6g}, reference {expected[row, label]:.6g}, allowed difference"
             f" {allowed[row, label]:.2g}. Its scores would be wrong on this machine."
         )
     return float(difference.max())

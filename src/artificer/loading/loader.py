@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from artificer import host as hosts
 from artificer.backends import Session, open_session
@@ -23,13 +24,14 @@ from artificer.errors import (
 )
 from artificer.hub.index import INDEX_VARIABLE, SLUG, Channel
 from artificer.inference.input_checks import check_choice
+from artificer.inference.loaded_model import LoadedModel, OnTruncate
 from artificer.inference.tokenization import PairTokenizer
 from artificer.loading.explain import Explanation
 from artificer.loading.golden import self_test as run_self_test
 from artificer.loading.integrity import Verify, check_sidecars, verify_files
 from artificer.loading.select import PACKAGES, Choice, Execution, Objective, Policy, select
 from artificer.manifest import MANIFEST_FILE, Device, Host, Manifest, Runtime, Variant
-from artificer.tasks.reranker import OnTruncate, Reranker
+from artificer.tasks import task_of
 
 logger = logging.getLogger("artificer")
 
@@ -62,8 +64,11 @@ def load(
     index: str | Path | None = None,
     channel: Channel = "stable",
     manifest_sha256: str | None = None,
-) -> Reranker:
+) -> Any:
     """Load the fastest variant that is proven for this machine.
+
+    Returns:
+        The object of the model's task: a `Reranker` for text-ranking, a `Classifier` for text-classification.
 
     Args:
         source: a published folder, a Hub repo id such as `acme/minilm-l6-artifacts`, or a model's name in `index`.
@@ -233,6 +238,7 @@ class _Opener:
     ):
         self.folder, self.manifest, self.manifest_sha256, self.threads = folder, manifest, manifest_sha256, threads
         self._fetch, self._cache, self._verify, self._self_test, self._isa = fetch, cache, verify, self_test, isa
+        self.task = task_of(manifest)
         self._hashed = self._ensure(tuple(entry.path for entry in manifest.files))
         self._max_length = max_length
         self.tokenizer = self._tokenizer(max_length or manifest.max_length)
@@ -273,7 +279,9 @@ class _Opener:
                 raise SelfTestError(f"{variant.id}: graph and manifest disagree on the inputs {sorted(missing)}.")
             full = self._tokenizer(self.manifest.max_length) if self._max_length else self.tokenizer
             difference = (
-                run_self_test(session, full, self.manifest, variant, execution.parity) if self._self_test else None
+                run_self_test(self.task, session, full, self.manifest, variant, execution.parity)
+                if self._self_test
+                else None
             )
         except BaseException:
             session.close()
@@ -342,7 +350,7 @@ def _reranker(
     on_truncate: OnTruncate,
     max_pending: int,
     warm: bool,
-) -> Reranker:
+) -> LoadedModel:
     from artificer import __version__
 
     manifest, execution, session = opener.manifest, opened.execution, opened.session
@@ -363,9 +371,9 @@ def _reranker(
         execution_precision=session.execution_precision,
         device=execution.device,
         parity=f"passed on {parity.isa_class} in {parity.execution_precision} with {parity.runtime_version}: scores"
-        f" within {parity.figures.score_max_abs:.2g} of torch"
+        f" within {parity.metrics['score_max_abs']:.2g} of torch"
         + (f"; recipe {fallback.won} in place of the plain one" if fallback and fallback.won else ""),
-        activation=manifest.activation,
+        result=manifest.head.result,
         max_length=opener.tokenizer.max_length,
         threads=opener.threads,
         threads_from=counted,
@@ -377,7 +385,7 @@ def _reranker(
         artificer_version=__version__,
     )
     logger.info("loaded %s", explanation)
-    reranker = Reranker(
+    reranker = opener.task.model_class(
         manifest=manifest,
         session=session,
         tokenizer=opener.tokenizer,

@@ -215,7 +215,7 @@ def rank(executions: list[Execution], host: Host, policy: Policy) -> tuple[list[
     def cost(each: Execution) -> float:
         assert each.measured is not None
         figures = each.measured
-        return figures.latency_ms if policy.objective == "latency" else -figures.pairs_per_second
+        return figures.latency_ms if policy.objective == "latency" else -figures.inputs_per_second
 
     fast = sorted(known, key=lambda each: (cost(each), place(each)))
     rest = sorted((each for each in executions if each.measured is None), key=place)

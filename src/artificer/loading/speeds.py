@@ -14,12 +14,12 @@ _FAR = 2.0  # in doublings of the cores: figures from 4 cores say something abou
 class Measured:
     """A variant's figures on one host: geometric means over the workloads.
 
-    `latency_ms` is of the smallest batch; `pairs_per_second` of the batches above that, if there are any.
+    `latency_ms` is of the smallest batch; `inputs_per_second` of the batches above that, if there are any.
     """
 
     host: str
     latency_ms: float
-    pairs_per_second: float
+    inputs_per_second: float
     peak_memory_bytes: int
 
 
@@ -68,12 +68,12 @@ def measured(
         if subject.id == variant.id and subject.digest == variant.digest and same and subject.rows:
             smallest = min(row.batch_size for row in subject.rows)
             single = [row.p50_ms for row in subject.rows if row.batch_size == smallest]
-            many = [row.pairs_per_second for row in subject.rows if row.batch_size > smallest]
-            every = [row.pairs_per_second for row in subject.rows]
+            many = [row.inputs_per_second for row in subject.rows if row.batch_size > smallest]
+            every = [row.inputs_per_second for row in subject.rows]
             return Measured(
                 host=benchmark.host.name,
                 latency_ms=_mean(single) or inf,
-                pairs_per_second=_mean(many or every),
+                inputs_per_second=_mean(many or every),
                 peak_memory_bytes=subject.peak_memory_bytes,
             )
     return None

@@ -1,0 +1,175 @@
+"""A loaded model: an open session with its tokenizer, safe to share between threads, until it is closed."""
+
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artificer.backends import Inputs, Session
+from artificer.errors import ClosedError, InputError
+from artificer.inference.batching import full_batches, single_buckets
+from artificer.inference.call_queue import CallQueue
+from artificer.inference.input_checks import check_choice
+from artificer.inference.scoring import Collect, Limits, score_encoded
+from artificer.inference.tokenization import Encoded, PairTokenizer, Text
+from artificer.manifest import Manifest
+
+OnTruncate = Literal["ok", "warn", "error"]
+DEFAULT_ROWS = 32  # CrossEncoder's batch_size
+
+
+class TruncationWarning(UserWarning):
+    """Texts were longer than the model's max_length: the results are of what was left."""
+
+
+class LoadedModel:
+    """What `artificer.load` returns; a task's own class adds the calls. A context manager.
+
+    Args:
+        manifest: of the package that was loaded.
+        session: the graph, opened.
+        tokenizer: set to the length at which texts are cut.
+        explanation: what `explain` returns (`loading.explain.Explanation`).
+        on_truncate: what a call does about texts that are cut, unless it says otherwise.
+        max_pending: how many asynchronous calls may wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        manifest: Manifest,
+        session: Session,
+        tokenizer: PairTokenizer,
+        explanation: Any,
+        on_truncate: OnTruncate = "ok",
+        max_pending: int = 64,
+    ):
+        self.manifest = manifest
+        self._session: Session | None = session
+        self._tokenizer = tokenizer
+        self._explanation = explanation
+        self._on_truncate: OnTruncate = on_truncate
+        self._queue = CallQueue(max_pending)
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of an input, special ones included, beyond which it is truncated."""
+        return self._tokenizer.max_length
+
+    def explain(self) -> Any:
+        """Which variant runs and why, what was rejected and why, threads, precision, versions."""
+        return self._explanation
+
+    def warm(self, rows: Sequence[int] = (1,)) -> None:
+        """Open and compile now what the first calls would.
+
+        Where the runtime compiles per shape, that is every width that padding may give for each number of rows, at the
+        price of one scoring each; and, where many batches are computed side by side, the full batches of a call with
+        many pairs too: a second or two for a small model.
+        """
+        session = self._open_session()
+        widths = list(reversed(single_buckets(self.max_length))) if session.compiles_per_shape else [1]
+        for width in widths:
+            for count in rows:
+                session.run(self._blank(count, width))
+        streams = session.parallelism
+        if streams > 1:
+            shapes = full_batches(self.max_length, DEFAULT_ROWS) if session.compiles_per_shape else [(1, 1)]
+            for _ in session.run_many(self._blank(*shape) for shape in shapes for _ in range(streams)):
+                pass
+
+    def _blank(self, rows: int, width: int) -> Inputs:
+        return {name: np.ones((rows, width), dtype=np.int64) for name in self._tokenizer.inputs}
+
+    def close(self) -> None:
+        """Give the runtime's memory back; later calls raise ClosedError. Calling it twice is fine."""
+        with self._lock:
+            session, self._session = self._session, None
+        self._queue.close()
+        if session is not None and self._owner == os.getpid():
+            session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_session(self) -> Session:
+        if os.getpid() != self._owner:
+            raise ClosedError(
+                f"This model was loaded in process {self._owner}, and a runtime's threads do not survive a fork."
+                " Load it in each worker (gunicorn: without --preload, or in post_fork)."
+            )
+        session = self._session
+        if session is None:
+            raise ClosedError("This model was closed.")
+        return session
+
+    async def _acall(self, function: Callable[..., Any], *arguments: Any, timeout: float | None, **named: Any) -> Any:
+        """`function` on a compute thread; see `CallQueue.call`."""
+        self._open_session()
+        return await self._queue.call(function, *arguments, timeout=timeout, **named)
+
+    def _rows(
+        self,
+        texts: Sequence[Text],
+        collect: Collect,
+        *,
+        batch_size: int,
+        limits: Limits,
+        show_progress_bar: bool | None = None,
+        on_truncate: OnTruncate | None = None,
+    ) -> NDArray[np.float32]:
+        """A row of results per text, in input order; `texts` must not be empty.
+
+        Raises:
+            InputError: `batch_size` is not positive, or a text is too long and `on_truncate` is `error`.
+            DeadlineError: `limits` said stop.
+        """
+        check_batch_size(batch_size)
+        session = self._open_session()
+        limits.check(0, len(texts))
+        encoded = self._tokenizer.encode(texts)
+        self._report_truncated(encoded, on_truncate or self._on_truncate)
+        return score_encoded(
+            session,
+            self._tokenizer,
+            encoded,
+            collect=collect,
+            batch_size=batch_size,
+            limits=limits,
+            progress=_print_progress if show_progress_bar else None,
+        )
+
+    def _report_truncated(self, encoded: Encoded, action: OnTruncate) -> None:
+        check_choice("on_truncate", action, OnTruncate)
+        if action == "ok" or not encoded.truncated.any():
+            return
+        where = np.flatnonzero(encoded.truncated)
+        text = f"{len(where)} of {len(encoded)} pairs are longer than {self.max_length} tokens"
+        text = f"{text}, the first is pair {where[0]}."
+        if action == "error":
+            raise InputError(f"{text} Shorten them, or pass on_truncate='ok'.")
+        warnings.warn(text, TruncationWarning, stacklevel=5)
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raise InputError unless it is positive."""
+    if batch_size <= 0:
+        raise InputError(f"batch_size must be a positive integer, got {batch_size}.")
+
+
+def _print_progress(done: int, total: int) -> None:
+    sys.stderr.write(f"\r{done}/{total} pairs" + ("\n" if done == total else ""))
+    sys.stderr.flush()
