@@ -41,7 +41,6 @@ from stages.data import load_workloads
 from stages.host import current_host
 from stages.measuring import benchmark_worker
 from stages.measuring.benchmark_worker import Opened, Pairs, TimedSubject
-from stages.metrics import figures
 from stages.packaging.summary import BASELINE
 from stages.records.model_spec import ModelSpec, load_spec
 from stages.running import preflight
@@ -99,7 +98,7 @@ def run(slug: str) -> None:
     files.write_file(paths.benchmark(slug), canonical_json(found))
     print(f"{host.name}, {threads} threads each, ratios to {BASELINE}")
     for subject in subjects:
-        speedup = figures.geometric_mean([r.speedup for r in subject.rows])
+        speedup = statistics.geometric_mean(r.speedup for r in subject.rows)
         memory = subject.peak_memory_bytes / 1e6
         print(f"{subject.label:24} {speedup:6.2f}x  load {subject.load_seconds:5.2f} s  peak {memory:7.0f} MB")
 
@@ -170,7 +169,7 @@ def timed_subjects(slug: str, spec: ModelSpec, host: Host) -> list[TimedSubject]
                 TimedSubject(
                     id=variant_id,
                     digest=tree_digest(published_files(record)),
-                    runtime=table_row.runtime,
+                    runtime=table_row.backend,
                     path=paths.variant(slug, table_row) / table_row.file_name,
                     inputs=record.inputs,
                     execution_precision=table_row.execution_precision,
@@ -178,7 +177,7 @@ def timed_subjects(slug: str, spec: ModelSpec, host: Host) -> list[TimedSubject]
                     alias_of=alias,
                 )
             )
-            if cuda_problem(host, table_row.runtime, table_row.precision_class) is None:
+            if cuda_problem(host, table_row.backend, table_row.precision_class) is None:
                 found.append(msgspec.structs.replace(found[-1], device="cuda"))
     return found
 
@@ -318,7 +317,7 @@ def _subject(subject: TimedSubject, measured: list[Timings], batches: Batches) -
             BenchmarkRow(
                 workload=key[0],
                 batch_size=key[1],
-                pairs_per_second=statistics.median(pairs / sum(times) for times in rounds),
+                inputs_per_second=statistics.median(pairs / sum(times) for times in rounds),
                 p50_ms=float(p50),
                 p95_ms=float(p95),
                 p99_ms=float(p99),

@@ -8,10 +8,10 @@ from artificer.manifest import Quality, canonical_json
 from stages.core import files, paths
 from stages.core.params import load_params
 from stages.data import read_pairs
-from stages.metrics import figures, labels
 from stages.parity import load_parity
 from stages.records.model_spec import load_spec
 from stages.reference import load_reference
+from stages.tasks import BUILDING_TASKS
 
 
 class QualityReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,12 +27,14 @@ def run(slug: str) -> None:
     spec, params = load_spec(slug), load_params()
     data = read_pairs(paths.evaluation(slug))
     pairs = data.pairs[: params.parity.rows]
-    reason = labels.unfit(spec, data)
+    task = BUILDING_TASKS[spec.task]
+    reason = task.unfit(spec.labels, pairs)
     if reason is not None:
+        reason = f"data set {data.name}: {reason}"
         files.write_file(paths.quality(slug), canonical_json(QualityReport(reference=None, variants={}, reason=reason)))
         print(f"quality is not measured: {reason}")
         return
-    judge = labels.judge(spec, pairs, params.data.relevant_from)
+    judge = task.quality(spec.labels, pairs, params.data.relevant_from)
     expected = np.asarray(load_reference(slug).logits, dtype=np.float32)
     reference = judge(expected, None)
     variants = {
@@ -42,9 +44,9 @@ def run(slug: str) -> None:
     }
     files.write_file(paths.quality(slug), canonical_json(QualityReport(reference=reference, variants=variants)))
     name = reference.main_metric
-    print(f"{'torch':24} {name} {figures.main_value(reference):.4f}   ({spec.activation}, {len(pairs)} pairs)")
+    print(f"{'torch':24} {name} {reference.main_value:.4f}   ({spec.activation}, {len(pairs)} pairs)")
     for variant_id, quality in variants.items():
-        print(f"{variant_id:24} {name} {figures.main_value(quality):.4f}   {100 * quality.ratio:.2f} %")
+        print(f"{variant_id:24} {name} {quality.main_value:.4f}   {100 * quality.ratio:.2f} %")
 
 
 def load_quality(slug: str) -> QualityReport:

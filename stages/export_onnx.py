@@ -8,6 +8,8 @@ from stages.building.variant_builder import Built, build_step, check_recipe, loa
 from stages.core import paths
 from stages.core.errors import ToolchainError
 from stages.core.variants import PLAIN_EXPORT, VariantRow
+from stages.records.model_spec import load_spec
+from stages.tasks import BUILDING_TASKS
 from stages.toolchain.onnx import onnx_graph
 
 
@@ -19,12 +21,13 @@ def run(slug: str) -> None:
 
         check_overrides(row, overrides)
         settings = {"opset": None, "do_constant_folding": True, **overrides}
-        model = torch_model.load_model(paths.source(slug))
+        task = BUILDING_TASKS[load_spec(slug).task]
+        model = torch_model.load_model(paths.source(slug), task.model_class)
         with self_attention.without_branches():
             onnx_export_from_model(
                 model,
                 output=folder,
-                task="text-classification",
+                task=task.export_task,
                 do_validation=False,  # `parity` does it better
                 no_post_process=True,
                 device="cpu",

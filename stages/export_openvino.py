@@ -7,6 +7,8 @@ from stages.building import self_attention, torch_model
 from stages.building.variant_builder import Built, build_step, check_recipe
 from stages.core import paths
 from stages.core.variants import VariantRow
+from stages.records.model_spec import load_spec
+from stages.tasks import BUILDING_TASKS
 from stages.toolchain.onnx import onnx_graph
 
 
@@ -18,12 +20,13 @@ def run(slug: str) -> None:
         from optimum.intel.openvino import OVConfig
 
         check_overrides(row, overrides)
-        model = torch_model.load_model(paths.source(slug))
+        task = BUILDING_TASKS[load_spec(slug).task]
+        model = torch_model.load_model(paths.source(slug), task.model_class)
         with self_attention.without_branches():
             export_from_model(
                 model,
                 output=folder,
-                task="text-classification",
+                task=task.export_task,
                 # Without a dtype, models of 1e9 parameters or more would become int8 silently (FIELD-NOTES).
                 ov_config=OVConfig(dtype="fp32"),
                 stateful=False,

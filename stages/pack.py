@@ -9,7 +9,7 @@ from artificer.manifest import (
     SCHEMA_VERSION,
     Benchmark,
     Fallback,
-    Golden,
+    GoldenSample,
     Manifest,
     Parity,
     Quality,
@@ -18,6 +18,7 @@ from artificer.manifest import (
     describe_file,
     tree_digest,
 )
+from artificer.tasks import task_of
 from stages import data
 from stages.benchmark import load_benchmarks
 from stages.building.variant_builder import VariantRecord, load_record, published_files
@@ -75,6 +76,7 @@ def run(slug: str) -> None:
         documents = tuple(describe_file(folder, path) for path in sorted((card.FILE, plot.CARD_PLOT)))
         manifest = msgspec.structs.replace(manifest, documents=documents)
         manifest.validate()
+        task_of(manifest)
         (folder / MANIFEST_FILE).write_bytes(manifest.to_json())
     files.write_file(paths.metrics(slug), canonical_json(metrics(manifest, quality.reference, load_host().name)))
 
@@ -101,7 +103,7 @@ def _variant(
         proofs = tuple(
             judge(
                 measurement,
-                params.thresholds[thresholds_class(table_row.precision_class, measurement)],
+                params.thresholds[thresholds_class(table_row.precision_class, measurement)].by_name(),
                 quality if i == 0 else None,
             )
             for i, measurement in enumerate(measurements)
@@ -112,7 +114,8 @@ def _variant(
         id=table_row.id,
         status="passed" if passed else "unsupported" if status == "unsupported" else "failed",
         reason=reason,
-        runtime=table_row.runtime,
+        runtime=table_row.backend,
+        rank=table_row.rank,
         precision_class=table_row.precision_class,
         minimum_runtime_version=_minor(proofs[0].runtime_version) if proofs else "",
         opset=record.opset,
@@ -134,7 +137,7 @@ def _recovery(slug: str, table_row: VariantRow, found: Fallback | None) -> Fallb
     """With what the kept recipe costs in speed, where one was kept and timed."""
     if found is None or found.won is None:
         return found
-    costs = recipe_search.load_costs(paths.fallback_costs(slug, table_row.runtime))
+    costs = recipe_search.load_costs(paths.fallback_costs(slug, table_row.backend))
     cost = costs.variants.get(table_row.id)
     if cost is None:
         return found
@@ -167,8 +170,7 @@ def _manifest(
         name=name,
         task=spec.task,
         architecture=spec.architecture,
-        labels=spec.labels,
-        activation=spec.activation,
+        head=spec.head,
         max_length=spec.max_length,
         inputs=load_record(slug, PLAIN_EXPORT).inputs,
         tokenizer=spec.tokenizer,
@@ -179,7 +181,9 @@ def _manifest(
         evaluation=data.describe(paths.evaluation(slug), params.parity.rows),
         calibration=data.describe(paths.calibration(slug), params.quantize_openvino.calibration_rows),
         golden=tuple(
-            Golden(query=pairs[i].query, passage=pairs[i].passage, logits=reference.logits[i])
+            GoldenSample(
+                inputs={"query": pairs[i].query, "passage": pairs[i].passage}, outputs={"logits": reference.logits[i]}
+            )
             for i in golden_rows(reference.logits, pairs, params.parity.golden_pairs)
         ),
         variants=variants,

@@ -20,12 +20,13 @@ from artificer.manifest import (
     Activation,
     Device,
     ExecutionPrecision,
-    Figures,
     Host,
+    Metrics,
     canonical_json,
     on_device,
     tree_digest,
 )
+from artificer.tasks import TASKS
 from stages.building.torch_model import rows_at_once
 from stages.building.variant_builder import VariantRecord, load_record, published_files
 from stages.core import files, paths
@@ -35,7 +36,7 @@ from stages.core.params import load_params
 from stages.core.variants import VariantRow, row
 from stages.data import read_pairs
 from stages.host import current_host, load_host
-from stages.metrics import figures
+from stages.metrics.differences import differences
 from stages.records.model_spec import ModelSpec, load_spec
 from stages.reference import load_reference
 
@@ -53,7 +54,7 @@ class Measurement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     isa_class: str
     execution_precision: ExecutionPrecision
     default_precision: bool
-    figures: Figures
+    metrics: Metrics
     device: Device = "cpu"
 
 
@@ -100,7 +101,7 @@ def measure(slug: str, variant_id: str) -> VariantParity:
     spec, params, host = load_spec(slug), load_params().parity, load_host()
     data = read_pairs(paths.evaluation(slug)).pairs[: params.rows]
     pairs = [(pair.query, pair.passage) for pair in data]
-    groups = figures.group_by_query([query for query, _ in pairs])
+    task = TASKS[spec.task]
     expected = np.asarray(load_reference(slug).logits, dtype=np.float32)
     record, table_row = load_record(slug, variant_id), row(variant_id)
     tokenizer = open_tokenizer(spec, record.inputs)
@@ -109,7 +110,7 @@ def measure(slug: str, variant_id: str) -> VariantParity:
     for precision, is_default, device in _executions(slug, table_row, host):
         try:
             session = open_session(
-                table_row.runtime,
+                table_row.backend,
                 paths.variant(slug, table_row) / table_row.file_name,
                 threads=host.cores,
                 execution_precision=precision,
@@ -132,11 +133,12 @@ def measure(slug: str, variant_id: str) -> VariantParity:
         kept = kept if len(kept) else logits
         measured.append(
             Measurement(
-                runtime_version=host.runtimes[GPU_PACKAGE if device == "cuda" else RUNTIME_PACKAGES[table_row.runtime]],
+                runtime_version=host.runtimes[GPU_PACKAGE if device == "cuda" else RUNTIME_PACKAGES[table_row.backend]],
                 isa_class=host.isa_class if device == "cpu" else gpu_class(host.accelerators),
                 execution_precision=precision,
                 default_precision=is_default,
-                figures=figures.differences(logits, expected, spec.activation, groups, params.top_k, moved),
+                metrics=differences(task, logits, expected, spec.head, pairs, params.top_k)
+                | {"batch_score_max_abs": moved},
                 device=device,
             )
         )
@@ -192,7 +194,7 @@ def _executions(slug: str, table_row: VariantRow, host: Host) -> list[tuple[Exec
     found: list[tuple[ExecutionPrecision, bool, Device]] = [
         (precision, is_default, "cpu") for precision, is_default in _precisions(slug, table_row, host.cores)
     ]
-    if cuda_problem(host, table_row.runtime, table_row.precision_class) is None:
+    if cuda_problem(host, table_row.backend, table_row.precision_class) is None:
         found.append(("f32", True, "cuda"))
     return found
 
@@ -200,11 +202,11 @@ def _executions(slug: str, table_row: VariantRow, host: Host) -> list[tuple[Exec
 def _precisions(slug: str, table_row: VariantRow, threads: int) -> list[tuple[ExecutionPrecision, bool]]:
     """The variant's own first; then, for float32, the runtime's default where that is another one. The flag says which
     is the default."""
-    if table_row.runtime != "openvino":
+    if table_row.backend != "openvino":
         return [("f32", True)]
     graph = paths.variant(slug, table_row) / table_row.file_name
     try:
-        session = open_session(table_row.runtime, graph, threads=threads, execution_precision=None)
+        session = open_session(table_row.backend, graph, threads=threads, execution_precision=None)
     except Exception:  # what its own precision says about it is recorded
         return [(table_row.execution_precision, False)]
     default = session.execution_precision
@@ -234,11 +236,5 @@ def _digest(record: VariantRecord) -> str:
 
 
 def _print_row(variant_id: str, found: Measurement) -> None:
-    f = found.figures
-    rank = "-" if f.spearman is None else f"{f.spearman:.5f}"
-    where = on_device(variant_id, found.device)
-    print(
-        f"{where:24} {found.execution_precision:4} scores max {f.score_max_abs:.1e} mean {f.score_mean_abs:.1e} "
-        f"Spearman {rank} top-{f.top_k} {f.top_k_overlap:.3f} batch {f.batch_score_max_abs:.1e}",
-        flush=True,
-    )
+    named = " ".join(f"{name} {value:.3g}" for name, value in found.metrics.items() if value is not None)
+    print(f"{on_device(variant_id, found.device):24} {found.execution_precision:4} {named}", flush=True)

@@ -10,6 +10,7 @@ from stages.core.errors import SourceError
 from stages.core.params import load_params
 from stages.data import read_pairs
 from stages.records.model_spec import load_spec
+from stages.tasks import BUILDING_TASKS
 
 
 class ReferenceLogits(Struct, frozen=True, kw_only=True):
@@ -28,7 +29,7 @@ def run(slug: str) -> None:
     spec, params = load_spec(slug), load_params().parity
     pairs = [(p.query, p.passage) for p in read_pairs(paths.evaluation(slug)).pairs[: params.rows]]
     torch.manual_seed(0)
-    model = torch_model.load_model(paths.source(slug))
+    model = torch_model.load_model(paths.source(slug), BUILDING_TASKS[spec.task].model_class)
     tokenizer = torch_model.load_tokenizer(paths.source(slug))
     logits = torch_model.torch_logits(model, tokenizer, pairs, spec.max_length, params.batch_size)
     if not np.isfinite(logits).all():

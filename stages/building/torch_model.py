@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 LONGEST_FULL_BATCH = 512  # tokens
 
 
-def load_model(folder: Path, dtype: torch.dtype | None = None) -> Any:
-    """A transformers model in evaluation mode, eager attention, `dtype` (float32 by default, whatever is stored).
+def load_model(folder: Path, model_class: str, dtype: torch.dtype | None = None) -> Any:
+    """A model of that class of transformers in evaluation mode, with eager attention, in `dtype` (default: float32).
 
     Raises:
         SourceError: a weight is missing, so that transformers would make one up, or of another shape.
     """
     import torch
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
     try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
+        model, loading = getattr(transformers, model_class).from_pretrained(
             folder,
             dtype=dtype or torch.float32,
             attn_implementation="eager",

@@ -144,7 +144,7 @@ def _attempt(row: VariantRow, folder: Path, overrides: dict[str, Any], make: Mak
         built = make(row, folder, overrides)
         if not (folder / row.file_name).is_file():
             raise RuntimeError(f"the toolchain wrote no {row.file_name}")
-        if row.runtime == "onnx":
+        if row.backend == "onnx":
             normalise_sidecars(folder, row.file_name)
     except (NotImplementedError, UnsupportedError) as error:
         status, reason = "unsupported", _one_line(error, folder)

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal, get_args
 
+import msgspec
 from msgspec import Meta, Struct
 
-from artificer.manifest import PrecisionClass, Thresholds
+from artificer.manifest import Metrics, PrecisionClass
 from stages.core import paths
 from stages.core.errors import RegistryError
 from stages.core.variants import VARIANT_IDS
@@ -142,8 +143,19 @@ class PublishParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     index: IndexParams | None
 
 
-class ClassThresholds(Thresholds, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one class of precision is judged against; a misspelt key is an error here."""
+class ClassThresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one class of precision is judged against; null means that a metric is recorded and not judged."""
+
+    score_max_abs: float | None
+    score_mean_abs: float | None
+    spearman: float | None
+    top_k_overlap: float | None
+    quality_ratio: float | None
+
+    def by_name(self) -> Metrics:
+        """As the manifest has them."""
+        found: Metrics = msgspec.structs.asdict(self)
+        return found
 
 
 class BuildParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -170,8 +182,7 @@ def load_params() -> BuildParams:
     for precision_class in get_args(PrecisionClass):
         _require(precision_class in params.thresholds, "thresholds", f"missing key `{precision_class}`")
     for precision_class, thresholds in params.thresholds.items():
-        for name in Thresholds.__struct_fields__:
-            share = getattr(thresholds, name)
+        for name, share in thresholds.by_name().items():
             where = f"thresholds.{precision_class}.{name}"
             _require(share is None or 0 <= share <= 1, where, f"expected a share of 1 or null, found {share}")
     for use in ("evaluation", "calibration"):

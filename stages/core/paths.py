@@ -4,14 +4,13 @@ All are relative to the repository's root, which is where DVC runs every command
 """
 
 from pathlib import Path
-from typing import Literal
 
 from stages.core.variants import VARIANTS, Step, VariantRow
 
 REGISTRY = Path("registry/models.yaml")
 CATALOG = Path("registry/catalog.yaml")
 MODELS_SCHEMA = Path("registry/models.schema.json")
-MANIFEST_SCHEMA = Path("docs/manifest-v1.schema.json")
+MANIFEST_SCHEMA = Path("docs/manifest-v2.schema.json")
 INDEX_SCHEMA = Path("docs/index-v1.schema.json")
 PARAMS = Path("params.yaml")
 DATA_LOCK = Path("registry/locks/data-sets.json")
@@ -104,10 +103,10 @@ def variants(slug: str) -> dict[str, Path]:
     return {row.id: variant(slug, row) for row in VARIANTS}
 
 
-def fallback_costs(slug: str, name: Literal["onnx", "openvino"]) -> Path:
+def fallback_costs(slug: str, backend: str) -> Path:
     """What recovered recipes of one runtime cost in speed on the building host; no part of a variant, since it is
     never twice the same."""
-    return model(slug) / f"recovery_{name}.json"
+    return model(slug) / f"fallback_{backend}.json"
 
 
 def parity(slug: str) -> Path:

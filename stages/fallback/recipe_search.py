@@ -17,25 +17,29 @@ from typing import Any
 import msgspec
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from artificer import host as hosts
 from artificer.backends import open_session
 from artificer.inference import scoring
 from artificer.inference.tokenization import PairTokenizer
-from artificer.manifest import Attempt, Fallback, Figures, Quality, canonical_json
+from artificer.manifest import Attempt, Fallback, Metrics, Quality, canonical_json
+from artificer.tasks import TASKS
 from stages import data
 from stages.building.variant_builder import Built
 from stages.core import files, paths
 from stages.core.errors import BuildError, DataError, first_line
-from stages.core.params import load_params
+from stages.core.params import ClassThresholds, load_params
 from stages.core.variants import VariantRow
-from stages.metrics import figures, labels
+from stages.metrics.differences import differences
 from stages.metrics.verdicts import missed
 from stages.records.model_spec import load_spec
 from stages.reference import load_reference
+from stages.tasks import BUILDING_TASKS
 
 PLAIN = "plain"
 SPEED_PAIRS, SPEED_ROUNDS = 64, 5
+JUDGED = tuple(name for name in ClassThresholds.__struct_fields__ if name != "quality_ratio")
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
@@ -83,9 +87,9 @@ class Acceptance:
         chosen = evaluation.pairs[: self.rows]
         self.pairs = [(pair.query, pair.passage) for pair in chosen]
         self.rows = len(self.pairs)
-        fits = labels.unfit(self.spec, evaluation) is None
-        self.judge = labels.judge(self.spec, chosen, self.params.data.relevant_from) if fits else None
-        self.groups = figures.group_by_query([query for query, _ in self.pairs])
+        task = BUILDING_TASKS[self.spec.task]
+        fits = task.unfit(self.spec.labels, chosen) is None
+        self.judge = task.quality(self.spec.labels, chosen, self.params.data.relevant_from) if fits else None
         self.expected = np.asarray(load_reference(slug).logits[: self.rows], dtype=np.float32)
         self.host = hosts.detect()
 
@@ -94,7 +98,7 @@ class Acceptance:
         size = sum(path.stat().st_size for path in folder.iterdir())
         try:
             session = open_session(
-                row.runtime,
+                row.backend,
                 folder / row.file_name,
                 threads=self.host.cores,
                 execution_precision=row.execution_precision,
@@ -106,17 +110,14 @@ class Acceptance:
                 raise OverflowError("it returns infinite logits")
         except Exception as error:  # a runtime may refuse a graph in any way it likes
             return _without_figures(recipe, size, f"it cannot be run: {first_line(error)}")
-        found = figures.differences(
-            logits, self.expected, self.spec.activation, self.groups, self.params.parity.top_k, None
+        found = differences(
+            TASKS[self.spec.task], logits, self.expected, self.spec.head, self.pairs, self.params.parity.top_k
         )
         quality = self._quality(logits)
         return Attempt(
             recipe=recipe.name,
             changes=recipe.changes,
-            score_max_abs=_short(found.score_max_abs),
-            score_mean_abs=_short(found.score_mean_abs),
-            spearman=None if found.spearman is None else round(found.spearman, 5),
-            top_k_overlap=round(found.top_k_overlap, 4),
+            metrics={name: _short(name, found[name]) for name in JUDGED if name in found},
             quality_ratio=None if quality is None else round(quality.ratio, 4),
             size_bytes=size,
             missed=tuple(self._missed(row, found, quality)),
@@ -128,7 +129,7 @@ class Acceptance:
         tokenizer = self._tokenizer(built)
         sessions = [
             open_session(
-                row.runtime,
+                row.backend,
                 folder / row.file_name,
                 threads=self.host.cores,
                 execution_precision=row.execution_precision,
@@ -157,10 +158,10 @@ class Acceptance:
         encoded = tokenizer.encode(self.pairs[:count])
         return [dict(tokenizer.batch(encoded, [i])) for i in range(len(encoded))]
 
-    def _missed(self, row: VariantRow, found: Figures, quality: Quality | None) -> list[str]:
-        return missed(found, self.params.thresholds[row.precision_class], quality)
+    def _missed(self, row: VariantRow, found: Metrics, quality: Quality | None) -> list[str]:
+        return missed(found, self.params.thresholds[row.precision_class].by_name(), quality)
 
-    def _quality(self, logits: figures.Logits) -> Quality | None:
+    def _quality(self, logits: NDArray[np.float32]) -> Quality | None:
         """None where the labels of these rows say nothing; `evaluate` speaks about all of them."""
         if self.judge is None:
             return None
@@ -223,7 +224,7 @@ def search(
     winner = kept or plain
     fallback, cost = None, None
     if len(attempts) > 1 and acceptance is not None:
-        if kept is not None and attempts[0].score_max_abs is not None:  # else the plain graph does not even run
+        if kept is not None and attempts[0].metrics:  # else the plain graph does not even run
             cost = acceptance.time(row, plain[1], kept[1], kept[2])
             print(f"{row.id:24} kept {kept[0].name}, {cost.speed_ratio:.2f}x the plain recipe's speed", flush=True)
         fallback = Fallback(
@@ -264,19 +265,18 @@ def _without_figures(recipe: Recipe, size: int, reason: str) -> Attempt:
     return Attempt(
         recipe=recipe.name,
         changes=recipe.changes,
-        score_max_abs=None,
-        score_mean_abs=None,
-        spearman=None,
-        top_k_overlap=None,
+        metrics={},
         quality_ratio=None,
         size_bytes=size,
         missed=(reason,),
     )
 
 
-def _short(value: float) -> float:
-    """Three digits: the record says how far it was, and stays the same where the last bit of a float does not."""
-    return float(f"{value:.3g}")
+def _short(name: str, value: float | None) -> float | None:
+    """A few digits: the record says how far it was, and stays the same where the last bit of a float does not."""
+    if value is None:
+        return None
+    return float(f"{value:.3g}") if name.endswith("_abs") else round(value, 5)
 
 
 def _print(row: VariantRow, attempt: Attempt) -> None:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from artificer.manifest import Device, ExecutionPrecision, Runtime, on_device
 from stages.core.errors import first_line
 from stages.records.model_spec import ModelSpec
+from stages.tasks import BUILDING_TASKS
 
 Pairs = list[tuple[str, str]]
 
@@ -116,6 +117,6 @@ def _torch_scorer(subject: TimedSubject, spec: ModelSpec, source: Path, threads:
 
     torch.set_num_threads(threads)
     dtype = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[subject.execution_precision]
-    model = torch_model.load_model(source, dtype).to(subject.device)
+    model = torch_model.load_model(source, BUILDING_TASKS[spec.task].model_class, dtype).to(subject.device)
     tokenizer = torch_model.load_tokenizer(source)
     return lambda pairs: torch_model.torch_logits(model, tokenizer, pairs, spec.max_length, len(pairs))

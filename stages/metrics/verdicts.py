@@ -1,6 +1,6 @@
 """Verdicts: pure functions from figures and thresholds to passed or failed, with every reason."""
 
-from artificer.manifest import Figures, Parity, PrecisionClass, Quality, Thresholds
+from artificer.manifest import Metrics, Parity, PrecisionClass, Quality
 from stages.parity import Measurement
 
 
@@ -11,15 +11,15 @@ def thresholds_class(precision_class: PrecisionClass, measurement: Measurement) 
     return precision_class
 
 
-def judge(measurement: Measurement, thresholds: Thresholds, quality: Quality | None) -> Parity:
+def judge(measurement: Measurement, thresholds: Metrics, quality: Quality | None) -> Parity:
     """The measurement with its verdict. `quality` is given where it was measured at this execution precision."""
-    reasons = missed(measurement.figures, thresholds, quality)
+    reasons = missed(measurement.metrics, thresholds, quality)
     return Parity(
         runtime_version=measurement.runtime_version,
         isa_class=measurement.isa_class,
         execution_precision=measurement.execution_precision,
         default_precision=measurement.default_precision,
-        figures=measurement.figures,
+        metrics=measurement.metrics,
         thresholds=thresholds,
         verdict="failed" if reasons else "passed",
         reasons=tuple(reasons),
@@ -27,19 +27,22 @@ def judge(measurement: Measurement, thresholds: Thresholds, quality: Quality | N
     )
 
 
-def missed(figures: Figures, thresholds: Thresholds, quality: Quality | None) -> list[str]:
-    """One sentence for each threshold that is missed. An undefined correlation misses none: there is no order."""
+def missed(metrics: Metrics, thresholds: Metrics, quality: Quality | None) -> list[str]:
+    """One sentence for each threshold that is missed. An undefined correlation misses none: there is no order.
+
+    Of metrics whose name ends in `_abs` less is better, of all others more (`artificer.tasks.Task.differences`).
+    """
     reasons = []
-    for name in ("score_max_abs", "score_mean_abs"):
-        found, limit = getattr(figures, name), getattr(thresholds, name)
-        if limit is not None and not found <= limit:
-            reasons.append(f"{name} is {found:.3g}, at most {limit:g}")
-    for name in ("spearman", "top_k_overlap"):
-        found, limit = getattr(figures, name), getattr(thresholds, name)
-        if limit is not None and found is not None and not found >= limit:
+    for name, limit in thresholds.items():
+        found = metrics.get(name)
+        if limit is None or found is None:
+            continue
+        if name.endswith("_abs"):
+            if not found <= limit:
+                reasons.append(f"{name} is {found:.3g}, at most {limit:g}")
+        elif not found >= limit:
             reasons.append(f"{name} is {found:.5f}, at least {limit:g}")
-    if quality is not None and thresholds.quality_ratio is not None and quality.ratio < thresholds.quality_ratio:
-        reasons.append(
-            f"{quality.main_metric} is {quality.ratio:.4f} of the reference's, at least {thresholds.quality_ratio}"
-        )
+    limit = thresholds.get("quality_ratio")
+    if quality is not None and limit is not None and quality.ratio < limit:
+        reasons.append(f"{quality.main_metric} is {quality.ratio:.4f} of the reference's, at least {limit}")
     return reasons

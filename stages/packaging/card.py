@@ -4,20 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
-from artificer.manifest import Manifest, Variant
+from artificer.manifest import ClassifierHead, Manifest, Variant
 from stages.evaluate import QualityReport
-from stages.metrics.figures import main_value
 from stages.packaging.plot import CARD_PLOT
 from stages.packaging.summary import lines, markdown_table
+from stages.tasks import BUILDING_TASKS
 
 FILE = "README.md"
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
 _NAMED_LABELS = 12
-_USE_RANK = """passages = ["Brass is an alloy.", "A dripping tap stops when you replace its washer."]
-model.rank("how do I stop a tap from dripping", passages)"""
-_USE_PREDICT = (
-    """model.predict([("Taps drip.", "Replace the washer.")])  # [pairs, labels], as in model.manifest.labels"""
-)
 ACTIVATION_MODULES = {
     "identity": "torch.nn.Identity()",
     "sigmoid": "torch.nn.Sigmoid()",
@@ -47,14 +42,14 @@ def render(manifest: Manifest, quality: QualityReport, arguments: Sequence[str])
         source=manifest.source.location,
         revision=manifest.source.revision,
         rows=manifest.evaluation.rows,
-        activation=manifest.activation,
+        activation=_head(manifest).activation,
         arguments="".join(f", {argument}" for argument in arguments),
         plot=CARD_PLOT,
         tables="\n".join(tables).strip(),
         example_file=graphs[-1] if graphs else "onnx/model.onnx",
         architecture=manifest.architecture,
         labels=_labels(manifest),
-        use=_USE_RANK if len(manifest.labels) == 1 else _USE_PREDICT,
+        use=BUILDING_TASKS[manifest.task].snippet,
         max_length=manifest.max_length,
         torch=manifest.reference.version,
         transformers=manifest.reference.transformers_version,
@@ -65,17 +60,23 @@ def render(manifest: Manifest, quality: QualityReport, arguments: Sequence[str])
     )
 
 
+def _head(manifest: Manifest) -> ClassifierHead:
+    assert isinstance(manifest.head, ClassifierHead)  # what both tasks over pairs have
+    return manifest.head
+
+
 def _labels(manifest: Manifest) -> str:
     """How many there are, and their names where there are several and not too many."""
-    count = len(manifest.labels)
-    names = ", ".join(manifest.labels[:_NAMED_LABELS]) + (", …" if count > _NAMED_LABELS else "")
+    labels = _head(manifest).labels
+    count = len(labels)
+    names = ", ".join(labels[:_NAMED_LABELS]) + (", …" if count > _NAMED_LABELS else "")
     return "1 label" if count == 1 else f"{count} labels ({names})"
 
 
 def _quality(manifest: Manifest, found: QualityReport) -> str:
     if found.reference is None:
         return f"not measured: {found.reason}"
-    value = f"{found.reference.main_metric} {main_value(found.reference):.4f}"
+    value = f"{found.reference.main_metric} {found.reference.main_value:.4f}"
     return f"{value} on `{manifest.evaluation.name}` ({manifest.evaluation.rows} pairs)"
 
 

@@ -1,5 +1,6 @@
 """What people look at first, from a manifest: a line a variant, the same in the terminal, the card and the metrics."""
 
+from statistics import geometric_mean
 from typing import Any
 
 from msgspec import Struct
@@ -8,7 +9,6 @@ from artificer.errors import SelectionError
 from artificer.host import gpu_class
 from artificer.loading.select import Policy, select
 from artificer.manifest import Benchmark, Device, Manifest, Parity, Quality, Variant, on_device
-from stages.metrics.figures import geometric_mean, main_value
 
 BASELINE = "torch-fp32"
 
@@ -46,10 +46,10 @@ def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
                 id=on_device(subject_id, device),
                 status=_status(variant, device, proof),
                 size_megabytes=size / 1e6 if size else None,
-                score_max_abs=proof.figures.score_max_abs if proof else None,
-                spearman=proof.figures.spearman if proof else None,
+                score_max_abs=proof.metrics.get("score_max_abs") if proof else None,
+                spearman=proof.metrics.get("spearman") if proof else None,
                 quality_ratio=_quality_ratio(manifest, subject_id) if device == "cpu" else None,
-                speedup=geometric_mean([row.speedup for row in subject.rows]) if subject else None,
+                speedup=geometric_mean(row.speedup for row in subject.rows) if subject else None,
                 load_seconds=subject.load_seconds if subject else None,
                 peak_megabytes=subject.peak_memory_bytes / 1e6 if subject else None,
                 note=_note(variant) if device == "cpu" else "; ".join(proof.reasons if proof else ()),
@@ -117,10 +117,16 @@ def metrics(manifest: Manifest, reference: Quality | None, host: str) -> dict[st
     found = [line for line in lines(manifest, benchmark) if line.status != "reference" and " on " not in line.id]
     best = fastest(manifest, benchmark) if benchmark else None
     differences = {
-        name: [p.figures.score_max_abs for v in manifest.variants if v.precision_class == name for p in v.parity[:1]]
+        name: [
+            distance
+            for v in manifest.variants
+            if v.precision_class == name
+            for p in v.parity[:1]
+            if (distance := p.metrics.get("score_max_abs")) is not None
+        ]
         for name in ("fp32", "int8")
     }
-    quality = {reference.main_metric: _rounded(main_value(reference), 4)} if reference else {}
+    quality = {reference.main_metric: _rounded(reference.main_value, 4)} if reference else {}
     return quality | {
         "passed": sum(line.status == "passed" for line in found),
         "failed": sum(line.status == "failed" for line in found),

@@ -25,8 +25,8 @@ def pull_request_text(package: Package, entry: PublishEntry, repo: str, number: 
     source = manifest.source
     parts = [
         f"Fast variants of `{source.location}` (revision `{source.revision}`), built and proven by Artificer: each was "
-        f"compared with torch fp32 on {manifest.evaluation.rows} labelled pairs with the activation "
-        f"({manifest.activation}) applied.",
+        f"compared with torch fp32 on {manifest.evaluation.rows} labelled pairs by their scores "
+        f"({manifest.head.result}).",
         tables(manifest),
         "### Try it from this pull request",
         try_it(manifest, entry, repo, number, names),

@@ -6,11 +6,12 @@ from typing import Any, cast, get_args
 import msgspec
 from msgspec import Struct
 
-from artificer.manifest import Activation, Source, Task, TokenizerInfo, canonical_json
+from artificer.manifest import Activation, ClassifierHead, Source, TaskName, TokenizerInfo, canonical_json
 from stages.core import paths
 from stages.core.errors import RegistryError, UsageError
 from stages.registry import checkpoint
 from stages.registry.model_list import Lock, ModelEntry, load_entry
+from stages.tasks import BUILDING_TASKS
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True):
@@ -20,7 +21,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
     """
 
     slug: str
-    task: Task
+    task: TaskName
     source: Source
     architecture: str
     model_type: str
@@ -35,10 +36,16 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
     variants: tuple[str, ...]
     recipes: dict[str, dict[str, Any]]
 
+    @property
+    def head(self) -> ClassifierHead:
+        """What the graph's logits mean."""
+        return ClassifierHead(labels=self.labels, activation=self.activation)
+
 
 def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec:
     """The spec of a pinned checkpoint that lies in `folder`. Raises SourceError or RegistryError."""
     found = checkpoint.inspect(folder, entry.source.location)
+    check_task(slug, entry, found)
     check_max_length(slug, entry, found)
     declared = cast("Activation", found.activation) if found.activation in get_args(Activation) else None
     return ModelSpec(
@@ -70,6 +77,12 @@ def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec
         variants=entry.selected_variants(),
         recipes=entry.variants.recipes,
     )
+
+
+def check_task(slug: str, entry: ModelEntry, found: checkpoint.Checkpoint) -> None:
+    """Raise RegistryError when the entry's task contradicts the checkpoint."""
+    if reason := BUILDING_TASKS[entry.task].contradiction(found.labels):
+        raise RegistryError(f"{paths.REGISTRY}: models.{slug}.task: {reason}.")
 
 
 def check_max_length(slug: str, entry: ModelEntry, found: checkpoint.Checkpoint) -> None:

@@ -66,6 +66,7 @@ def add(source: str, slug: str | None, revision: str, license: str | None, activ
     )
     raw["max_length"] = raw.get("max_length") or found.max_length
     entry = model_list.check_entry(slug, raw, paths.REGISTRY)
+    model_spec.check_task(slug, entry, found)
     model_spec.check_max_length(slug, entry, found)
     text = paths.REGISTRY.read_text(encoding="utf-8")
     updated = model_list.append_entry(text, slug, _entry_yaml(raw))
@@ -172,7 +173,9 @@ def check() -> None:
             return
         if (state := _pin_state(slug, entry)) != "yes":
             raise SourceError(f"models.{slug}.source: {lock.location} {state}. Run `python -m stages pin {slug}`.")
-        model_spec.check_max_length(slug, entry, checkpoint.inspect(Path(entry.source.path), entry.source.path))
+        found = checkpoint.inspect(Path(entry.source.path), entry.source.path)
+        model_spec.check_task(slug, entry, found)
+        model_spec.check_max_length(slug, entry, found)
 
     params, owners = None, dict[str, str]()
     try:

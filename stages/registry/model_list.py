@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from artificer.manifest import Activation, FileEntry, Task, canonical_json, tree_digest, unsafe_path_reason
+from artificer.manifest import Activation, FileEntry, TaskName, canonical_json, tree_digest, unsafe_path_reason
 from stages.core import paths
 from stages.core.errors import RegistryError
 from stages.core.variants import DEFAULT_VARIANT_IDS, VARIANT_IDS, row
@@ -77,7 +77,7 @@ class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model of registry/models.yaml."""
 
     source: SourceEntry
-    task: Task
+    task: TaskName
     license: Annotated[str, Meta(pattern=LICENSE_PATTERN)]
     activation: Activation | None = None
     max_length: Annotated[int, Meta(ge=1)] | None = None
@@ -140,6 +140,11 @@ def check_entry(slug: str, raw: Any, path: Path) -> ModelEntry:
     if not re.fullmatch(SLUG_PATTERN, slug):
         raise RegistryError(f"{path}: {where}: a slug is lower-case letters, digits and dashes ({SLUG_PATTERN}).")
     entry = convert(raw, ModelEntry, path, where)
+    from stages.tasks import BUILDING_TASKS
+
+    if entry.task not in BUILDING_TASKS:
+        known = ", ".join(BUILDING_TASKS)
+        raise RegistryError(f"{path}: {where}.task: found {entry.task!r}; expected one of {known}.")
     source = entry.source
     if bool(source.repo) == bool(source.path):
         raise RegistryError(f"{path}: {where}.source: expected one of `repo` and `path`.")

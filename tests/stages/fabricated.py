@@ -113,7 +113,7 @@ class Fabricated:
         status, reason = self.statuses.get(row.id, ("built", None))
         if status == "built":
             (folder / row.file_name).write_bytes(f"graph of {row.id}\n".encode())
-            if row.runtime == "openvino":
+            if row.backend == "openvino":
                 (folder / row.file_name).with_suffix(".bin").write_bytes(f"weights of {row.id}\n".encode())
         record = VariantRecord(
             id=row.id,
@@ -121,7 +121,7 @@ class Fabricated:
             reason=reason,
             recipe={"preset": row.preset},
             inputs=("input_ids", "attention_mask", "token_type_ids") if status == "built" else (),
-            opset=14 if row.runtime == "onnx" and status == "built" else None,
+            opset=14 if row.backend == "onnx" and status == "built" else None,
             notes=("a note of O4",) if row.id == "onnx-O4" else (),
             tools={"onnxruntime": "1.32.0"},
             files=files.describe_folder(folder),

@@ -1,6 +1,7 @@
 """How two sets of logits differ: by value, by order, and in the top of each query's ranking."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def classifier_differences(
     }
 
 
-def spearman(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float | None:
+def spearman(found: NDArray[Any], expected: NDArray[Any]) -> float | None:
     """Spearman's rho: Pearson's correlation of the ranks, ties sharing their mean rank.
 
     None where `expected` is constant, so that there is no order to keep; 0 where only `found` is: it kept none.
@@ -98,7 +99,7 @@ def rankings(groups: Sequence[Sequence[int]]) -> list[list[int]]:
     return ranked if 2 * sum(map(len, ranked)) >= sum(map(len, groups)) else []
 
 
-def _ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
     """Ranks from 0, equal values sharing their mean."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)

@@ -1,0 +1,55 @@
+"""The building half of each task: what `artificer.tasks` does not need. One Protocol, one table.
+
+A task is registered under one name in both halves.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artificer.manifest import Quality
+from stages.data import Pair
+from stages.tasks.text_classification import TextClassificationBuilding
+from stages.tasks.text_ranking import TextRankingBuilding
+
+QualityOf = Callable[[NDArray[np.float32], Quality | None], Quality]
+"""The quality of a model's outputs, given the reference's quality; None for the reference itself."""
+
+
+class BuildingTask(Protocol):
+    """What building needs to know of a task.
+
+    `model_class` is the class of transformers that loads a checkpoint, `export_task` what optimum's exporters call the
+    task, `snippet` the line of Python that the model card shows after `model = artificer.load(…)`.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def model_class(self) -> str: ...  # noqa: D102
+
+    @property
+    def export_task(self) -> str: ...  # noqa: D102
+
+    @property
+    def snippet(self) -> str: ...  # noqa: D102
+
+    def contradiction(self, labels: Sequence[str]) -> str | None:
+        """Why a checkpoint with these labels cannot have this task, or None."""
+        ...
+
+    def unfit(self, labels: Sequence[str], pairs: Sequence[Pair]) -> str | None:
+        """Why labelled data cannot judge a model with these labels, or None."""
+        ...
+
+    def quality(self, labels: Sequence[str], pairs: Sequence[Pair], relevant_from: float) -> QualityOf:
+        """How outputs for `pairs`, which must fit, are judged. A gold label of at least `relevant_from` is relevant."""
+        ...
+
+
+BUILDING_TASKS: dict[str, BuildingTask] = {
+    task.name: task for task in (TextRankingBuilding(), TextClassificationBuilding())
+}
