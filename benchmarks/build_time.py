@@ -51,7 +51,7 @@ def plain(slug: str) -> None:
     from stages.core import paths
     from stages.quantize_openvino import calibration_rows
 
-    model = torch_model.load_model(paths.source(slug))
+    model = torch_model.load_model(paths.source(slug), "AutoModelForSequenceClassification")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         task = "text-classification"

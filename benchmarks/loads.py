@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     given = parser.parse_args()
     manifest = Manifest.from_json((given.folder / "manifest.json").read_bytes())
-    pairs = [(each.query, each.passage) for each in manifest.golden]
+    pairs = [(each.inputs["query"], each.inputs["passage"]) for each in manifest.golden]
     if given.side:
         (name,) = given.variants
         print(json.dumps(SCORERS[given.side](given.folder, manifest.variant(name), pairs)))

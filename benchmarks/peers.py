@@ -56,7 +56,8 @@ def ours(folder: Path, variant: str, threads: int) -> Callable[[Any], Any]:
     """Our `predict`."""
     import artificer
 
-    return artificer.load(folder, variant=variant, threads=threads, warm=True).predict
+    predict: Callable[[Any], Any] = artificer.load(folder, variant=variant, threads=threads, warm=True).predict
+    return predict
 
 
 def peer(folder: Path, variant: str, threads: int) -> Callable[[Any], Any]:

@@ -113,7 +113,11 @@ class Lock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def models_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of registry/models.yaml, for editors; `python -m stages schema` writes it."""
-    return msgspec.json.schema(ModelsFile)
+    from stages.tasks import BUILDING_TASKS
+
+    schema = msgspec.json.schema(ModelsFile)
+    schema["$defs"]["ModelEntry"]["properties"]["task"] = {"enum": [*BUILDING_TASKS]}
+    return schema
 
 
 def slugs() -> tuple[str, ...]:

@@ -2,7 +2,7 @@ import warnings
 
 import pytest
 
-from artificer.tasks.reranker import Reranker
+from artificer.tasks.text_ranking import Reranker
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -19,16 +19,16 @@ from tokenizers.processors import TemplateProcessing
 from artificer import host
 from artificer.manifest import (
     MANIFEST_FILE,
+    SCHEMA_VERSION,
+    ClassifierHead,
     DatasetInfo,
-    Figures,
     FileEntry,
-    Golden,
+    GoldenSample,
     Manifest,
     Parity,
     Quality,
     Reference,
     Source,
-    Thresholds,
     TokenizerInfo,
     Variant,
     describe_file,
@@ -91,13 +91,12 @@ def build(
     made = tuple(_variant(models, name, seeds.get(name, 0), size, sidecars) for name in variants)
     parts = tuple(describe_file(source, name) for name in ("config.json", "tokenizer.json"))
     manifest = Manifest(
-        schema_version="1.0",
+        schema_version=SCHEMA_VERSION,
         slug=slug,
         name=repo,
         task="text-ranking",
         architecture="BertForSequenceClassification",
-        labels=("LABEL_0",),
-        activation="sigmoid",
+        head=ClassifierHead(labels=("LABEL_0",), activation="sigmoid"),
         max_length=64,
         inputs=("attention_mask", "input_ids"),
         tokenizer=TokenizerInfo(
@@ -111,7 +110,11 @@ def build(
         ),
         evaluation=DatasetInfo(name="pairs", rows=1, sha256="0" * 64),
         calibration=DatasetInfo(name="pairs", rows=1, sha256="0" * 64),
-        golden=(Golden(query=PAIR[0], passage=PAIR[1], logits=(logit(seeds.get("onnx", 0)),)),),
+        golden=(
+            GoldenSample(
+                inputs={"query": PAIR[0], "passage": PAIR[1]}, outputs={"logits": (logit(seeds.get("onnx", 0)),)}
+            ),
+        ),
         variants=made,
         benchmarks=(),
     )
@@ -143,12 +146,12 @@ def _variant(models: Path, variant_id: str, seed: int, size: int, sidecars: bool
     folder = models / line.step / variant_id
     folder.mkdir(parents=True)
     names = [line.file_name]
-    if line.runtime == "openvino":
+    if line.backend == "openvino":
         (folder / line.file_name).write_text(f"<net seed='{seed}'/>\n")
         names.append(line.file_name.replace(".xml", ".bin"))
     noise = random.Random(f"{variant_id} {seed}").randbytes(size)
-    (folder / names[-1]).write_bytes(noise if line.runtime == "openvino" else _graph(seed, noise))
-    if sidecars and line.runtime == "onnx":
+    (folder / names[-1]).write_bytes(noise if line.backend == "openvino" else _graph(seed, noise))
+    if sidecars and line.backend == "onnx":
         names.append(f"{line.file_name}_data")
         onnx.save_model(
             onnx.load(str(folder / names[0])),
@@ -167,7 +170,8 @@ def _variant(models: Path, variant_id: str, seed: int, size: int, sidecars: bool
         id=variant_id,
         status="passed",
         reason=None,
-        runtime=line.runtime,
+        runtime=line.backend,
+        rank=line.rank,
         precision_class=line.precision_class,
         minimum_runtime_version="1.0",
         opset=17,
@@ -180,7 +184,7 @@ def _variant(models: Path, variant_id: str, seed: int, size: int, sidecars: bool
         tools={},
         notes=(),
         parity=(_parity(),),
-        quality=Quality(main_metric="ndcg_at_10", ndcg_at_10=1.0, map=1.0, spearman=1.0, accuracy=None, ratio=1.0),
+        quality=Quality(main_metric="ndcg_at_10", metrics={"ndcg_at_10": 1.0, "map": 1.0, "spearman": 1.0}, ratio=1.0),
     )
 
 
@@ -238,20 +242,8 @@ def _parity() -> Parity:
         isa_class=host.detect().isa_class,
         execution_precision="f32",
         default_precision=True,
-        figures=Figures(
-            logit_max_abs=0.0,
-            logit_mean_abs=0.0,
-            score_max_abs=0.0,
-            score_mean_abs=0.0,
-            spearman=1.0,
-            kendall=1.0,
-            top_k=5,
-            top_k_overlap=1.0,
-            batch_score_max_abs=None,
-        ),
-        thresholds=Thresholds(
-            score_max_abs=1.0, score_mean_abs=1.0, spearman=None, top_k_overlap=None, quality_ratio=None
-        ),
+        metrics={"output_max_abs": 0.0, "score_max_abs": 0.0, "score_mean_abs": 0.0, "spearman": 1.0},
+        thresholds={"score_max_abs": 1.0, "score_mean_abs": 1.0},
         verdict="passed",
         reasons=(),
     )

@@ -23,25 +23,26 @@ from artificer.inference import scoring
 from artificer.inference.tokenization import PairTokenizer
 from artificer.manifest import (
     MANIFEST_FILE,
+    SCHEMA_VERSION,
     Benchmark,
     BenchmarkRow,
     BenchmarkSubject,
+    ClassifierHead,
     DatasetInfo,
-    Figures,
     FileEntry,
-    Golden,
+    GoldenSample,
     Manifest,
     Parity,
     PrecisionClass,
     Reference,
     Runtime,
     Source,
-    Thresholds,
     TokenizerInfo,
     Variant,
     describe_file,
     tree_digest,
 )
+from stages.core.variants import row
 
 QUERIES = {
     "why do leaves turn red in autumn": "Leaves lose their chlorophyll in autumn, and other pigments become visible.",
@@ -70,9 +71,6 @@ VARIANTS: dict[str, tuple[Runtime, PrecisionClass, str, tuple[str, ...], float]]
     "openvino-qint8": ("openvino", "int8", "openvino/openvino_model_qint8_quantized.xml", (), 5.5),
 }
 _ROOT_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
-_NO_THRESHOLDS = Thresholds(
-    score_max_abs=None, score_mean_abs=None, spearman=None, top_k_overlap=None, quality_ratio=None
-)
 
 
 def build(checkpoint: Path, out: Path, ids: tuple[str, ...] = tuple(VARIANTS)) -> Manifest:
@@ -207,8 +205,10 @@ def _manifest(checkpoint: Path, out: Path, ids: tuple[str, ...]) -> Manifest:
             id=v.id, digest=v.digest, execution_precision="f32", load_seconds=1.0, peak_memory_bytes=200 << 20,
             size_bytes=v.size_bytes,
             rows=tuple(
-                BenchmarkRow(workload="fixture", batch_size=size, pairs_per_second=100 * VARIANTS[v.id][4], p50_ms=10.0,
-                             p95_ms=11.0, p99_ms=12.0, speedup=VARIANTS[v.id][4])
+                BenchmarkRow(
+                    workload="fixture", batch_size=size, inputs_per_second=100 * VARIANTS[v.id][4],
+                    p50_ms=10.0, p95_ms=11.0, p99_ms=12.0, speedup=VARIANTS[v.id][4],
+                )
                 for size in (1, 32)
             ),
         )
@@ -218,13 +218,14 @@ def _manifest(checkpoint: Path, out: Path, ids: tuple[str, ...]) -> Manifest:
     rows = DatasetInfo(name="fixture", rows=len(PAIRS), sha256=hashlib.sha256(repr(PAIRS).encode()).hexdigest())
     sources = tuple(describe_file(checkpoint, p.name) for p in sorted(checkpoint.iterdir()))
     return Manifest(
-        schema_version="1.0",
+        schema_version=SCHEMA_VERSION,
         slug="fixture",
         name="fixture",
         task="text-ranking" if len(labels) == 1 else "text-classification",
         architecture=config["architectures"][0],
-        labels=labels,
-        activation=activation if activation in ("sigmoid", "identity", "softmax") else "sigmoid",
+        head=ClassifierHead(
+            labels=labels, activation=activation if activation in ("sigmoid", "identity", "softmax") else "sigmoid"
+        ),
         max_length=tokenizer.max_length,
         inputs=inputs,
         tokenizer=info,
@@ -241,7 +242,10 @@ def _manifest(checkpoint: Path, out: Path, ids: tuple[str, ...]) -> Manifest:
         evaluation=rows,
         calibration=rows,
         golden=tuple(
-            Golden(query=PAIRS[i][0], passage=PAIRS[i][1], logits=tuple(float(x) for x in reference[i]))
+            GoldenSample(
+                inputs={"query": PAIRS[i][0], "passage": PAIRS[i][1]},
+                outputs={"logits": tuple(float(x) for x in reference[i])},
+            )
             for i in (0, 1, len(PAIRS) - 1)
         ),
         variants=variants,
@@ -265,6 +269,7 @@ def _variant(
         status="unsupported" if missing else "passed",
         reason=f"this machine has no {', '.join(missing)}" if missing else None,
         runtime=runtime,
+        rank=row(name).rank,
         precision_class=precision,
         minimum_runtime_version="1.20.0" if runtime == "onnx" else "2025.0.0",
         opset=17 if runtime == "onnx" else None,
@@ -295,18 +300,13 @@ def _parity(
         isa_class=here.isa_class,
         execution_precision=precision,
         default_precision=default,
-        figures=Figures(
-            logit_max_abs=float(np.abs(logits - reference).max()),
-            logit_mean_abs=float(np.abs(logits - reference).mean()),
-            score_max_abs=float(np.abs(scores - expected).max()),
-            score_mean_abs=float(np.abs(scores - expected).mean()),
-            spearman=None,
-            kendall=None,
-            top_k=0,
-            top_k_overlap=1.0,
-            batch_score_max_abs=None,
-        ),
-        thresholds=_NO_THRESHOLDS,
+        metrics={
+            "output_max_abs": float(np.abs(logits - reference).max()),
+            "output_mean_abs": float(np.abs(logits - reference).mean()),
+            "score_max_abs": float(np.abs(scores - expected).max()),
+            "score_mean_abs": float(np.abs(scores - expected).mean()),
+        },
+        thresholds={},
         verdict="passed",
         reasons=(),
     )

@@ -15,7 +15,7 @@ import pytest
 from artificer import host
 from artificer.loading.loader import load
 from artificer.manifest import MANIFEST_FILE, Manifest
-from artificer.tasks.reranker import Reranker
+from artificer.tasks.text_ranking import Reranker
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "registry/demo/reranker"
@@ -25,7 +25,8 @@ BUILDER = Path(__file__).with_name("build_folder.py")
 @pytest.fixture(scope="session")
 def published(request: pytest.FixtureRequest) -> Path:
     """The demo reranker with all variants. Read only: tests that change files take `copied`."""
-    key = hashlib.sha256(BUILDER.read_bytes() + (ROOT / "src/artificer/manifest.py").read_bytes())
+    sources = [BUILDER, *sorted((ROOT / "src/artificer/manifest").glob("*.py"))]
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     key.update((CHECKPOINT / "model.safetensors").read_bytes() + host.detect().name.encode())
     for package in ("onnxruntime", "openvino", "optimum-onnx", "optimum-intel", "nncf", "torch"):
         key.update(metadata.version(package).encode())
@@ -33,7 +34,11 @@ def published(request: pytest.FixtureRequest) -> Path:
     if not (folder / MANIFEST_FILE).exists():
         scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
         shutil.rmtree(scratch, ignore_errors=True)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "TOKENIZERS_PARALLELISM": "false"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
         command = [sys.executable, str(BUILDER), str(CHECKPOINT), str(scratch)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-4000:]

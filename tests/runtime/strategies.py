@@ -80,8 +80,7 @@ def _variants(draw: st.DrawFn, base: Variant) -> Variant:
         )
     )  # fmt: skip
     quality: Any = st.builds(
-        Quality, main_metric=st.just("spearman"), ndcg_at_10=st.none(), map=st.none(), spearman=st.none(),
-        accuracy=st.none(), ratio=st.floats(0.9, 1.1),
+        Quality, main_metric=st.just("spearman"), metrics=st.just({"spearman": 0.9}), ratio=st.floats(0.9, 1.1),
     )  # fmt: skip
     parity = (replace(template, isa_class="elsewhere"), *drawn)
     return replace(base, parity=parity, quality=draw(st.none() | quality))
@@ -96,7 +95,7 @@ def _benchmarks(draw: st.DrawFn, base: Manifest) -> Benchmark:
 
     def row(size: int) -> BenchmarkRow:
         return BenchmarkRow(
-            workload="w", batch_size=size, pairs_per_second=draw(speeds), p50_ms=draw(speeds), p95_ms=1, p99_ms=1,
+            workload="w", batch_size=size, inputs_per_second=draw(speeds), p50_ms=draw(speeds), p95_ms=1, p99_ms=1,
             speedup=1,
         )  # fmt: skip
 

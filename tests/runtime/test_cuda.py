@@ -45,7 +45,7 @@ def proven(copied: Copy, gpu_host: Host) -> Path:
     variants = tuple(replace(v, parity=(*v.parity, on_gpu)) if v.id == "onnx" else v for v in manifest.variants)
     (benchmark,) = manifest.benchmarks
     subject = next(s for s in benchmark.subjects if s.id == "onnx")
-    fast = replace(subject, device="cuda", rows=tuple(replace(r, pairs_per_second=1e6) for r in subject.rows))
+    fast = replace(subject, device="cuda", rows=tuple(replace(r, inputs_per_second=1e6) for r in subject.rows))
     measured = replace(benchmark, host=gpu_host, subjects=(*benchmark.subjects, fast))
     made = replace(manifest, variants=variants, benchmarks=(measured,))
     (folder / MANIFEST_FILE).write_bytes(made.to_json())

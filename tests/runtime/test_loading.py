@@ -23,7 +23,7 @@ from artificer.errors import (
 from artificer.loading import loader
 from artificer.loading.autotune import Timings
 from artificer.loading.loader import load
-from artificer.manifest import MANIFEST_FILE, Golden, Manifest
+from artificer.manifest import MANIFEST_FILE, ClassifierHead, GoldenSample, Manifest
 from tests.runtime.conftest import Copy
 
 PAIR = ("how deep is the deepest lake", "Lake Baikal reaches a depth of 1,642 metres.")
@@ -86,11 +86,11 @@ def test_a_variant_proven_in_bf16_is_not_executed_in_another_precision(copied: C
     folder = copied("openvino")
     found = Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
     (first, *_) = found.variant("openvino").parity
-    figures = replace(first.figures, logit_max_abs=0.1)
+    metrics = {**first.metrics, "output_max_abs": 0.1}
     made = replace(
         found.variant("openvino"),
         precision_class="half",
-        parity=(replace(first, execution_precision="bf16", figures=figures),),
+        parity=(replace(first, execution_precision="bf16", metrics=metrics),),
     )
     rewrite(folder, variants=tuple(made if v.id == "openvino" else v for v in found.variants))
     if {"avx512_bf16", "amx_bf16"} & set(host.detect().isa):
@@ -116,10 +116,10 @@ def test_another_major_version_is_refused_and_a_newer_minor_warns(copied: Copy) 
     folder = copied("onnx-quint8-avx2")
     path = folder / MANIFEST_FILE
     text = path.read_text()
-    path.write_text(text.replace('"schema_version": "1.0"', '"schema_version": "2.0"'))
+    path.write_text(text.replace('"schema_version": "2.0"', '"schema_version": "3.0"'))
     with pytest.raises(ManifestVersionError, match="upgrade the artificer package"):
         load(folder)
-    path.write_text(text.replace('"schema_version": "1.0"', '"schema_version": "1.9"'))
+    path.write_text(text.replace('"schema_version": "2.0"', '"schema_version": "2.9"'))
     with pytest.warns(UserWarning, match="newer than"):
         load(folder, variant="onnx-quint8-avx2").close()
 
@@ -167,7 +167,9 @@ def test_the_self_test_catches_wrong_logits(copied: Copy) -> None:
     """A reference that the graph does not reproduce: refused, unless the caller switches the test off."""
     folder = copied("openvino")
     manifest = rewrite(folder)
-    wrong = tuple(replace(each, logits=tuple(x + 0.01 for x in each.logits)) for each in manifest.golden)
+    wrong = tuple(
+        replace(each, outputs={"logits": tuple(x + 0.01 for x in each.outputs["logits"])}) for each in manifest.golden
+    )
     rewrite(folder, golden=wrong)
     with pytest.raises(SelfTestError, match=r"does not reproduce golden\[\d\]"):
         load(folder, variant="openvino")
@@ -178,7 +180,10 @@ def test_the_self_test_catches_a_doubled_activation(copied: Copy) -> None:
     """A graph that returns scores where logits are expected is off by far more than rounding."""
     folder = copied("onnx-O4")
     manifest = rewrite(folder)
-    scores = tuple(replace(each, logits=tuple(1 / (1 + math.exp(-x)) for x in each.logits)) for each in manifest.golden)
+    scores = tuple(
+        replace(each, outputs={"logits": tuple(1 / (1 + math.exp(-x)) for x in each.outputs["logits"])})
+        for each in manifest.golden
+    )
     rewrite(folder, golden=scores)
     with pytest.raises(SelfTestError):
         load(folder, variant="onnx-O4")
@@ -196,9 +201,10 @@ def test_a_graph_with_other_labels_than_the_manifest_is_refused(copied: Copy) ->
     """Two labels promised, one logit returned."""
     folder = copied("onnx-O4")
     manifest = rewrite(folder)
-    two = tuple(Golden(query=g.query, passage=g.passage, logits=(0.0, 1.0)) for g in manifest.golden)
-    rewrite(folder, golden=two, labels=("no", "yes"))
-    with pytest.raises(SelfTestError, match="1 logits per pair"):
+    two = tuple(GoldenSample(inputs=g.inputs, outputs={"logits": (0.0, 1.0)}) for g in manifest.golden)
+    head = ClassifierHead(labels=("no", "yes"), activation="sigmoid")
+    rewrite(folder, golden=two, head=head)
+    with pytest.raises(SelfTestError, match="1 numbers per input"):
         load(folder, variant="onnx-O4")
 
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from artificer.errors import ClosedError, DeadlineError, InputError, OverloadedError, ScoreError
 from artificer.inference import scoring
 from artificer.inference.batching import batch_bucket, full_batches, plan, single_bucket, single_buckets
+from artificer.inference.loaded_model import TruncationWarning
 from artificer.loading.loader import load
-from artificer.tasks.reranker import Reranker, TruncationWarning
+from artificer.tasks.text_ranking import Reranker
 
 QUERY = "how deep is the deepest lake"
 DOCUMENTS = [
@@ -110,7 +111,7 @@ def test_scores_do_not_depend_on_company(reranker: Reranker, pairs: list[tuple[s
 def test_ranking_is_by_logit_where_scores_saturate(reranker: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two scores of exactly 1.0 come from different logits: the larger one wins; equal ones keep their order."""
     logits = np.array([[20.0], [40.0], [20.0]], dtype=np.float32)
-    monkeypatch.setattr("artificer.tasks.reranker.score_encoded", lambda *_, **__: logits)
+    monkeypatch.setattr("artificer.inference.loaded_model.score_encoded", lambda *_, **__: logits)
     found = reranker.rank("q", ["a", "b", "c"])
     assert [row["corpus_id"] for row in found] == [1, 0, 2]
     assert [float(row["score"]) for row in found] == [1.0, 1.0, 1.0]

@@ -266,7 +266,7 @@ def proven_on_gpu(
 
     (benchmark,) = proven.benchmarks
     timed = tuple(
-        replace(s, device="cuda", rows=tuple(replace(row, pairs_per_second=speeds[s.id]) for row in s.rows))
+        replace(s, device="cuda", rows=tuple(replace(row, inputs_per_second=speeds[s.id]) for row in s.rows))
         for s in benchmark.subjects
         if speeds and s.id in speeds
     )

@@ -15,7 +15,6 @@ from artificer.manifest import (
     BenchmarkRow,
     BenchmarkSubject,
     Fallback,
-    Figures,
     Host,
     Quality,
     Reference,
@@ -162,8 +161,8 @@ def add_host(slug: str, name: str, record_ids: tuple[str, ...], speedup: float) 
 
 def _measurement(precision: Any, default: bool, changes: dict[str, Any]) -> Measurement:
     values: dict[str, Any] = {
-        "logit_max_abs": 2e-6,
-        "logit_mean_abs": 5e-7,
+        "output_max_abs": 2e-6,
+        "output_mean_abs": 5e-7,
         "score_max_abs": 1e-6,
         "score_mean_abs": 1e-7,
         "spearman": 1.0,
@@ -177,12 +176,14 @@ def _measurement(precision: Any, default: bool, changes: dict[str, Any]) -> Meas
         isa_class=HOST.isa_class,
         execution_precision=precision,
         default_precision=default,
-        figures=Figures(**{**values, **changes}),
+        metrics={**values, **changes},
     )
 
 
 def _quality(ratio: float) -> Quality:
-    return Quality(main_metric="ndcg_at_10", ndcg_at_10=0.8 * ratio, map=0.7, spearman=0.5, accuracy=None, ratio=ratio)
+    return Quality(
+        main_metric="ndcg_at_10", metrics={"ndcg_at_10": 0.8 * ratio, "map": 0.7, "spearman": 0.5}, ratio=ratio
+    )
 
 
 def _subject(name: str, digest: str | None, speedup: float) -> BenchmarkSubject:
@@ -190,7 +191,7 @@ def _subject(name: str, digest: str | None, speedup: float) -> BenchmarkSubject:
         BenchmarkRow(
             workload="short",
             batch_size=size,
-            pairs_per_second=100 * speedup,
+            inputs_per_second=100 * speedup,
             p50_ms=10 / speedup,
             p95_ms=12 / speedup,
             p99_ms=14 / speedup,

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import datasets
 import pytest
@@ -12,8 +11,7 @@ import pytest
 from stages import data
 from stages.core.errors import DataError
 from stages.core.params import Columns, DataSet
-from stages.metrics import labels
-from stages.records.model_spec import ModelSpec
+from stages.tasks import BUILDING_TASKS
 from tests.stages.conftest import Stages
 from tests.stages.project import SLUG, edited, read_json, write_yaml
 
@@ -200,8 +198,7 @@ def test_an_evaluation_set_may_lack_labels(root: Path, stages: Stages) -> None:
         params["data"]["evaluation"] = "demo-calibration"
     assert stages("data", SLUG)[0] == 0
     found = data.read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl"))
-    one_label = cast(ModelSpec, SimpleNamespace(labels=("LABEL_0",)))
-    assert labels.unfit(one_label, found) == "the data set demo-calibration has no labels"
+    assert BUILDING_TASKS["text-ranking"].unfit(("LABEL_0",), found.pairs) == "it has no labels"
 
 
 # ── Data sets of the Hub ──

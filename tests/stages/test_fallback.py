@@ -46,9 +46,13 @@ class FakeGate:
         assert (folder / ROW.file_name).read_text() == recipe.name
         missed = () if recipe.name in self.passing else ("too far",)
         return Attempt(
-            recipe=recipe.name, changes=recipe.changes, score_max_abs=0.5, score_mean_abs=0.1, spearman=0.9,
-            top_k_overlap=1.0, quality_ratio=1.0, size_bytes=5, missed=missed,
-        )  # fmt: skip
+            recipe=recipe.name,
+            changes=recipe.changes,
+            metrics={"score_max_abs": 0.5, "score_mean_abs": 0.1, "spearman": 0.9, "top_k_overlap": 1.0},
+            quality_ratio=1.0,
+            size_bytes=5,
+            missed=missed,
+        )
 
     def time(self, _: Any, plain: Path, kept: Path, __: Built) -> Cost:
         """What was compared."""
@@ -206,7 +210,7 @@ def test_a_model_with_outliers_gets_a_recipe_that_passes(copy: Path, stages: Sta
     assert attempts[0]["missed"]
     assert found["fallback"]["won"] == attempts[-1]["recipe"] == found["recipe"]["fallback"]
     assert attempts[-1]["missed"] == []
-    assert attempts[-1]["score_max_abs"] <= 0.01 < attempts[0]["score_max_abs"]
+    assert attempts[-1]["metrics"]["score_max_abs"] <= 0.01 < attempts[0]["metrics"]["score_max_abs"]
     costs = read_json(copy / MODEL / "fallback_onnx.json")
     assert costs["variants"][ROW.id]["speed_ratio"] > 0
     before = snapshot(copy / MODEL / "quantize_onnx")

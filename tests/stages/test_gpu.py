@@ -79,8 +79,8 @@ def _with_gpu(found: VariantParity) -> VariantParity:
     if found.id not in ON_GPU:
         return found
     worst = 5.0 if found.id == "onnx-O4" else 1e-6
-    figures = replace(found.measurements[0].figures, score_max_abs=worst)
-    more = replace(found.measurements[0], device="cuda", isa_class="nvidia-h100", figures=figures)
+    metrics = {**found.measurements[0].metrics, "score_max_abs": worst}
+    more = replace(found.measurements[0], device="cuda", isa_class="nvidia-h100", metrics=metrics)
     return replace(found, measurements=(*found.measurements, more))
 
 

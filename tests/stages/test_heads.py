@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 import artificer
-from artificer.errors import InputError
 from artificer.inference.scoring import activate
-from artificer.manifest import MANIFEST_FILE, Activation, Benchmark, Host, Manifest, canonical_json
+from artificer.manifest import MANIFEST_FILE, Activation, Benchmark, ClassifierHead, Host, Manifest, canonical_json
 from stages import data, evaluate
 from stages.core import paths
 from stages.host import load_host
@@ -83,6 +82,12 @@ def published(root: Path, slug: str) -> tuple[Path, Manifest]:
     return folder, Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
 
 
+def head(manifest: Manifest) -> ClassifierHead:
+    """What its logits mean."""
+    assert isinstance(manifest.head, ClassifierHead)
+    return manifest.head
+
+
 def reference(root: Path, slug: str, activation: Activation) -> tuple[list[tuple[str, str]], Any]:
     """The evaluation pairs, and torch's scores of them."""
     with contextlib.chdir(root):
@@ -103,15 +108,15 @@ def test_a_head_goes_through_the_whole_pipeline(heads: Path, slug: str, activati
     """Every variant passes; the manifest has the labels' names, the activation, and the metric that fits."""
     _, manifest = published(heads, slug)
     assert {variant.id: variant.reason for variant in manifest.variants} == dict.fromkeys(ONNX)
-    assert manifest.activation == activation
+    assert head(manifest).activation == activation
     names = {"multi": tuple(NAMES.values()), "nli": ("LABEL_0", "LABEL_1", "LABEL_2"), "raw": ("LABEL_0",)}
-    assert manifest.labels == names[slug]
+    assert head(manifest).labels == names[slug]
     for variant in manifest.variants:
         assert variant.quality is not None
         assert variant.quality.main_metric == metric
-        assert getattr(variant.quality, metric) > 0
-    assert all(len(golden.logits) == len(manifest.labels) for golden in manifest.golden)
-    assert manifest.variant("onnx").parity[0].figures.score_max_abs < 1e-5
+        assert variant.quality.main_value > 0
+    assert all(len(golden.outputs["logits"]) == len(head(manifest).labels) for golden in manifest.golden)
+    assert (manifest.variant("onnx").parity[0].metrics["score_max_abs"] or 0) < 1e-5
 
 
 @pytest.mark.parametrize(("slug", "activation", "_"), HEADS)
@@ -126,15 +131,15 @@ def test_a_published_head_scores_as_torch_does(
         assert model.explain().self_test is not None
         found = model.predict(pairs)
         one = model.predict(pairs[0])
-        several = len(manifest.labels) > 1
+        several = len(head(manifest).labels) > 1
         assert found.shape == ((len(pairs), 3) if several else (len(pairs),))
         assert one.shape == ((3,) if several else ())
         np.testing.assert_allclose(found if several else found[:, None], expected, atol=2e-5)
         np.testing.assert_allclose(one, found[0], atol=1e-6)
         if several:
-            with pytest.raises(InputError, match=r"rank\(\) only works for models with one label; .* has 3"):
-                model.rank("a query", ["a passage"])
+            assert isinstance(model, artificer.Classifier)
         else:
+            assert isinstance(model, artificer.Reranker)
             assert model.rank(pairs[0][0], [pairs[0][1]])[0]["score"] == pytest.approx(float(found[0]), abs=1e-6)
     if activation == "softmax":
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
@@ -149,7 +154,7 @@ def test_sentence_transformers_gives_the_same_scores(heads: Path, slug: str, act
     from sentence_transformers import CrossEncoder
 
     folder, manifest = published(heads, slug)
-    pairs, _expected = reference(heads, slug, manifest.activation)
+    pairs, _expected = reference(heads, slug, head(manifest).activation)
     modules = {"sigmoid": torch.nn.Sigmoid(), "softmax": torch.nn.Softmax(-1)}
     options = {"activation_fn": modules[activation]} if activation in modules else {}
     card = (folder / "README.md").read_text()
@@ -159,11 +164,11 @@ def test_sentence_transformers_gives_the_same_scores(heads: Path, slug: str, act
     )
     with artificer.load(folder, variant="onnx-O2") as ours:
         np.testing.assert_allclose(theirs.predict(pairs, show_progress_bar=False), ours.predict(pairs), atol=2e-5)
-    if len(manifest.labels) > 1:
+    if len(head(manifest).labels) > 1:
         with pytest.raises(ValueError, match="num_labels=1"):
             theirs.rank("a query", ["a passage"])
         assert "model.predict([" in card
-        assert ", ".join(manifest.labels) in card
+        assert ", ".join(head(manifest).labels) in card
 
 
 def test_labels_that_do_not_fit_are_no_quality(heads: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +181,9 @@ def test_labels_that_do_not_fit_are_no_quality(heads: Path, stages: Stages, monk
         assert stages(stage, "nli")[0] == 0, stage
     found = evaluate.load_quality("nli")
     assert (found.reference, found.variants) == (None, {})
-    reason = "the data set demo-pairs holds one number a pair (`label`), and the model has 3 label(s)"
+    reason = (
+        "data set demo-pairs: it holds one number a pair (`label`), and the model has 3 labels, which need `classes`"
+    )
     assert found.reason == reason
     package = paths.package("nli")
     manifest = Manifest.from_json((package / MANIFEST_FILE).read_bytes())

@@ -4,19 +4,25 @@ from typing import Any
 
 import pytest
 
-from artificer.manifest import ExecutionPrecision, Figures, PrecisionClass, Quality, Thresholds
+from artificer.manifest import ExecutionPrecision, Metrics, PrecisionClass, Quality
 from stages.metrics.verdicts import judge, thresholds_class
 from stages.parity import Measurement
 
-LIMITS = Thresholds(score_max_abs=0.01, score_mean_abs=0.001, spearman=0.99, top_k_overlap=0.9, quality_ratio=0.98)
-NO_LIMITS = Thresholds(score_max_abs=None, score_mean_abs=None, spearman=None, top_k_overlap=None, quality_ratio=None)
+LIMITS: Metrics = {
+    "score_max_abs": 0.01,
+    "score_mean_abs": 0.001,
+    "spearman": 0.99,
+    "top_k_overlap": 0.9,
+    "quality_ratio": 0.98,
+}
+NO_LIMITS: Metrics = dict.fromkeys(LIMITS)
 
 
 def measurement(precision: ExecutionPrecision = "f32", **changes: Any) -> Measurement:
     """A measurement that is exactly at LIMITS, but for `changes`."""
     values: dict[str, Any] = {
-        "logit_max_abs": 9.0,
-        "logit_mean_abs": 9.0,
+        "output_max_abs": 9.0,
+        "output_mean_abs": 9.0,
         "score_max_abs": 0.01,
         "score_mean_abs": 0.001,
         "spearman": 0.99,
@@ -30,13 +36,13 @@ def measurement(precision: ExecutionPrecision = "f32", **changes: Any) -> Measur
         isa_class="avx2",
         execution_precision=precision,
         default_precision=True,
-        figures=Figures(**{**values, **changes}),
+        metrics={**values, **changes},
     )
 
 
 def quality(ratio: float) -> Quality:
     """A quality with that ratio to the reference's."""
-    return Quality(main_metric="ndcg_at_10", ndcg_at_10=0.5, map=None, spearman=None, accuracy=None, ratio=ratio)
+    return Quality(main_metric="ndcg_at_10", metrics={"ndcg_at_10": 0.5}, ratio=ratio)
 
 
 def test_figures_at_their_limits_pass() -> None:

@@ -39,9 +39,13 @@ def export(folder: Path) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter traces Python branches, and says so
         onnx_export_from_model(
-            torch_model.load_model(folder), output=folder / "onnx", task="text-classification", do_validation=False,
-            no_post_process=True, device="cpu",
-        )  # fmt: skip
+            torch_model.load_model(folder, "AutoModelForSequenceClassification"),
+            output=folder / "onnx",
+            task="text-classification",
+            do_validation=False,
+            no_post_process=True,
+            device="cpu",
+        )
     for path in (folder / "onnx").iterdir():
         if path.name != "model.onnx":
             path.unlink()

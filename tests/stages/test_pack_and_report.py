@@ -76,8 +76,8 @@ def test_the_default_precision_is_judged_as_what_it_is(packed: Manifest) -> None
     first, second = packed.variant("openvino").parity
     assert (first.execution_precision, first.default_precision) == ("f32", False)
     assert (second.execution_precision, second.default_precision) == ("bf16", True)
-    assert second.thresholds.score_max_abs == 0.1
-    assert first.thresholds.score_max_abs == 1e-4
+    assert second.thresholds["score_max_abs"] == 0.1
+    assert first.thresholds["score_max_abs"] == 1e-4
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,7 @@ def fallback(*missed: str, won: str | None) -> Fallback:
             Attempt(
                 recipe=name,
                 changes={},
-                score_max_abs=0.5,
-                score_mean_abs=0.1,
-                spearman=None,
-                top_k_overlap=1.0,
+                metrics={"score_max_abs": 0.5, "score_mean_abs": 0.1, "spearman": None, "top_k_overlap": 1.0},
                 quality_ratio=None,
                 size_bytes=100,
                 missed=reasons,

@@ -43,7 +43,7 @@ def lock(**changes: Any) -> str:
         ({**ENTRY, "max_length": 0}, "models.m.max_length: Expected `int` >= 1."),
         (
             {**ENTRY, "task": "ranking"},
-            "models.m.task: found 'ranking'; expected one of text-classification, text-ranking.",
+            "models.m.task: found 'ranking'; expected one of text-ranking, text-classification.",
         ),
         (
             {**ENTRY, "activation": "relu"},
@@ -292,7 +292,7 @@ def test_append_entry_keeps_every_byte_and_adds_one_entry(
     ("path", "generated"),
     [
         ("registry/models.schema.json", model_list.models_schema()),
-        ("docs/manifest-v1.schema.json", manifest_schema()),
+        ("docs/manifest-v2.schema.json", manifest_schema()),
     ],
 )
 def test_the_published_schemas_are_what_the_code_says(path: str, generated: dict[str, Any]) -> None:
@@ -304,9 +304,9 @@ def test_schema_writes_all_files_and_the_same_bytes_again(root: Path, stages: St
     """The command writes what is in git."""
     assert stages("schema")[:2] == (
         0,
-        "registry/models.schema.json\ndocs/manifest-v1.schema.json\ndocs/index-v1.schema.json\n",
+        "registry/models.schema.json\ndocs/manifest-v2.schema.json\ndocs/index-v1.schema.json\n",
     )
-    for path in ("registry/models.schema.json", "docs/manifest-v1.schema.json"):
+    for path in ("registry/models.schema.json", "docs/manifest-v2.schema.json"):
         assert (root / path).read_bytes() == (REPOSITORY / path).read_bytes()
 
 

@@ -33,7 +33,10 @@ def test_exported_graphs_hold_no_branches_and_score_as_torch_at_every_length(
     root = project.make_project(tmp_path / "project", {SLUG: source})
     for stage in ("fetch", "export_onnx", "export_openvino"):
         project.run_here(root, stage)
-    model, built = torch_model.load_model(source), root / "artifacts" / "models" / SLUG
+    model, built = (
+        torch_model.load_model(source, "AutoModelForSequenceClassification"),
+        root / "artifacts" / "models" / SLUG,
+    )
     graph = built / "export_onnx" / "onnx" / "model.onnx"
     ir = openvino.Core().read_model(built / "export_openvino" / "openvino" / "openvino_model.xml")
     assert "If" not in {node.op_type for node in onnx.load(str(graph)).graph.node}
@@ -49,9 +52,12 @@ def test_exported_graphs_hold_no_branches_and_score_as_torch_at_every_length(
         assert np.abs(compiled({port.any_name: given[port.any_name] for port in ir.inputs})[0] - expected).max() < 1e-5
 
 
+MODEL_CLASS = "AutoModelForSequenceClassification"
+
+
 def test_transformers_has_its_own_functions_back_afterwards(tmp_path: Path) -> None:
     """Also when an export fails."""
-    torch_model.load_model(tiny_deberta(tmp_path / "source"))
+    torch_model.load_model(tiny_deberta(tmp_path / "source"), MODEL_CLASS)
     module = sys.modules["transformers.models.deberta_v2.modeling_deberta_v2"]
     before: Any = vars(module)["build_rpos"]
 

@@ -44,8 +44,8 @@ def check_pairs(inputs: Any) -> tuple[list[Pair], bool]:
 
 
 def check_choice(name: str, found: object, choices: Any) -> None:
-    """Raise InputError unless `found` is among a Literal's words: a misspelt one would mean something else."""
-    known = get_args(choices)
+    """Raise InputError unless `found` is among the words of a Literal or a tuple: a misspelt one would be ignored."""
+    known = choices if isinstance(choices, tuple) else get_args(choices)
     if found not in known:
         raise InputError(f"{name}: expected one of {', '.join(map(repr, known))}, found {found!r}.")
 

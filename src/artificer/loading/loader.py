@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from artificer import host as hosts
-from artificer.backends import Session, open_session
+from artificer.backends import _BACKENDS, Session, open_session
 from artificer.backends.compiled_cache import CompiledModelCache
 from artificer.cache import cache_folder
 from artificer.errors import (
@@ -103,7 +103,7 @@ def load(
     check_choice("verify", verify, Verify)
     check_choice("channel", channel, Channel)
     if runtime is not None:
-        check_choice("runtime", runtime, Runtime)
+        check_choice("runtime", runtime, tuple(_BACKENDS))
     if device is not None:
         check_choice("device", device, Device)
     if max_length is not None and max_length < _SHORTEST:
