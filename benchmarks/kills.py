@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from artificer.hub.fetch import FolderSource, fetch_files
-from artificer.loading.loader import load, read_manifest
+from artificer.loading.loader import load
+from artificer.loading.location import read_manifest
 from artificer.manifest import MANIFEST_FILE, describe_file
 
 CHILD = """

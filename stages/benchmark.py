@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 from msgspec import Struct
 
-from artificer.accelerators import cuda_problem
+from artificer.backends import BACKENDS
 from artificer.manifest import (
     Benchmark,
     BenchmarkRow,
@@ -177,7 +177,7 @@ def timed_subjects(slug: str, spec: ModelSpec, host: Host) -> list[TimedSubject]
                     alias_of=alias,
                 )
             )
-            if cuda_problem(host, table_row.backend, table_row.precision_class) is None:
+            if BACKENDS[table_row.backend].device_problem(host, "cuda", table_row.precision_class) is None:
                 found.append(msgspec.structs.replace(found[-1], device="cuda"))
     return found
 

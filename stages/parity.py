@@ -11,8 +11,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from artificer.accelerators import GPU_PACKAGE, cuda_problem
-from artificer.backends import Session, open_session
+from artificer.backends import BACKENDS, open_session
+from artificer.backends.session import Session
 from artificer.host import gpu_class
 from artificer.inference import scoring
 from artificer.inference.tokenization import PairTokenizer
@@ -40,7 +40,6 @@ from stages.metrics.differences import differences
 from stages.records.model_spec import ModelSpec, load_spec
 from stages.reference import load_reference
 
-RUNTIME_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
 BATCH_SENSITIVITY_PAIRS = 64
 
 Pairs = list[tuple[str, str]]
@@ -133,7 +132,7 @@ def measure(slug: str, variant_id: str) -> VariantParity:
         kept = kept if len(kept) else logits
         measured.append(
             Measurement(
-                runtime_version=host.runtimes[GPU_PACKAGE if device == "cuda" else RUNTIME_PACKAGES[table_row.backend]],
+                runtime_version=host.runtimes[BACKENDS[table_row.backend].packages[device].distribution],
                 isa_class=host.isa_class if device == "cpu" else gpu_class(host.accelerators),
                 execution_precision=precision,
                 default_precision=is_default,
@@ -194,7 +193,7 @@ def _executions(slug: str, table_row: VariantRow, host: Host) -> list[tuple[Exec
     found: list[tuple[ExecutionPrecision, bool, Device]] = [
         (precision, is_default, "cpu") for precision, is_default in _precisions(slug, table_row, host.cores)
     ]
-    if cuda_problem(host, table_row.backend, table_row.precision_class) is None:
+    if BACKENDS[table_row.backend].device_problem(host, "cuda", table_row.precision_class) is None:
         found.append(("f32", True, "cuda"))
     return found
 
@@ -202,7 +201,7 @@ def _executions(slug: str, table_row: VariantRow, host: Host) -> list[tuple[Exec
 def _precisions(slug: str, table_row: VariantRow, threads: int) -> list[tuple[ExecutionPrecision, bool]]:
     """The variant's own first; then, for float32, the runtime's default where that is another one. The flag says which
     is the default."""
-    if table_row.backend != "openvino":
+    if not BACKENDS[table_row.backend].takes_precision:
         return [("f32", True)]
     graph = paths.variant(slug, table_row) / table_row.file_name
     try:

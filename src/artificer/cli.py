@@ -40,8 +40,9 @@ def _explain(given: argparse.Namespace) -> int:
 
 def _verify(given: argparse.Namespace) -> int:
     """Hash everything, of all variants; name what the manifest does not know."""
+    from artificer.backends import backend_problem
     from artificer.loading.integrity import check_sidecars, extra_files, verify_files
-    from artificer.loading.loader import read_manifest
+    from artificer.loading.location import read_manifest
     from artificer.manifest import MANIFEST_FILE
 
     folder = Path(given.source)
@@ -49,7 +50,9 @@ def _verify(given: argparse.Namespace) -> int:
     files = manifest.published_files()
     verify_files(folder, files, manifest_sha256=sha256, verification_cache=None, mode="full")
     for variant in manifest.variants:
-        if variant.status == "passed":
+        if (problem := backend_problem(variant.runtime)) is not None:
+            print(f"{variant.id}: the files beside its graph were not checked: {problem}")
+        elif variant.status == "passed":
             check_sidecars(folder, variant)
     for path in extra_files(folder, (MANIFEST_FILE, *(entry.path for entry in files))):
         print(f"not in the manifest, never opened: {path}")
@@ -73,7 +76,8 @@ def _rank(given: argparse.Namespace) -> int:
 def _bench(given: argparse.Namespace) -> int:
     """One line per admissible variant: pairs/s, and the median time of a single pair, interleaved over rounds."""
     from artificer import host
-    from artificer.loading.loader import load, read_manifest
+    from artificer.loading.loader import load
+    from artificer.loading.location import read_manifest
     from artificer.loading.select import Policy, select
     from artificer.tasks import task_of
 

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import PurePosixPath
 
+from artificer.backends import BACKENDS
 from artificer.manifest import Variant, describe_file
 from stages.core.errors import PublishError
 from stages.publishing.package import Package
@@ -47,17 +48,14 @@ def repo_names(package: Package, entry: PublishEntry) -> dict[str, str]:
 
 
 def _check_together(variant: Variant, names: dict[str, str], where: str) -> None:
-    """A graph names its sidecars: they move with it, and only an OpenVINO pair may change its name, together."""
+    """Sidecars move with their graph. They keep their names where the graph names them, else they have the graph's."""
     assert variant.graph is not None
+    suffix = BACKENDS[variant.runtime].sidecar_suffix
     graph = PurePosixPath(names[variant.graph])
     for file in variant.files:
         if file.path == variant.graph:
             continue
         name = PurePosixPath(names[file.path])
-        expected = (
-            graph.with_suffix(".bin")
-            if variant.runtime == "openvino"
-            else graph.with_name(PurePosixPath(file.path).name)
-        )
+        expected = graph.with_suffix(suffix) if suffix is not None else graph.with_name(PurePosixPath(file.path).name)
         if name != expected:
             raise PublishError(f"{where}: {file.path} belongs to {variant.graph}: expected {expected}, found {name}.")

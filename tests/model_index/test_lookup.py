@@ -163,7 +163,7 @@ def test_offline_opens_no_socket(hub: Hub, cache: Path, tmp_path: Path, how: str
     done = script(text + "\nassert 'huggingface_hub' not in sys.modules", environment, sockets=False)
     assert done.returncode == 0, done.stderr
     cold = script(text, environment | {"ARTIFICER_CACHE": str(tmp_path / "cold")}, sockets=False)
-    assert "FetchError: acme/registry: the network is off, and no copy is kept here." in cold.stderr
+    assert "FetchError: acme/registry: the network is off, and there is no cached copy." in cold.stderr
 
 
 @pytest.mark.usefixtures("published")

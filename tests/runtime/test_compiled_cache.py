@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from artificer.backends import compiled_cache
+from artificer.backends import compiled_cache, open_session
 from artificer.backends.compiled_cache import CompiledModelCache
-from artificer.backends.openvino import OpenVinoSession
 from artificer.backends.stream_pool import files_of
 from artificer.loading.loader import load
 
@@ -46,7 +45,7 @@ def opened(published: Path, own_cache: Path) -> Callable[..., np.ndarray[Any, An
 
     def compute(sha256: dict[str, str] | None = None, *, threads: int = 2, precision: Any = "f32") -> Any:
         models = CompiledModelCache(own_cache / "compiled", hashes(graph) if sha256 is None else sha256, adds=True)
-        session = OpenVinoSession(graph, threads=threads, execution_precision=precision, kept=models)
+        session = open_session("openvino", graph, threads=threads, execution_precision=precision, compiled=models)
         try:
             return session.run(BATCH)
         finally:
@@ -88,7 +87,7 @@ def test_a_damaged_one_is_not_used_and_made_again(
         with caplog.at_level(logging.WARNING):
             assert np.array_equal(scores(published), expected[0])
         assert model.read_bytes() != damaged
-    assert "is damaged, and not used" in caplog.text
+    assert "is damaged and was not used" in caplog.text
 
 
 class Exported:
@@ -175,13 +174,13 @@ def test_a_foreign_model_in_the_cache_is_found_by_the_self_test_and_compiled_aga
     weights[-4096:] = np.full(1024, 0.5, np.float32).tobytes()
     graph.with_suffix(".bin").write_bytes(weights)
     elsewhere = CompiledModelCache(own_cache / "elsewhere", hashes(graph), adds=True)
-    OpenVinoSession(graph, threads=2, execution_precision="f32", kept=elsewhere).close()
+    open_session("openvino", graph, threads=2, compiled=elsewhere).close()
     (made,) = (own_cache / "elsewhere").iterdir()
     data = made.read_bytes()[:-32]
     model.write_bytes(data + compiled_cache._digest(model, data))
     with caplog.at_level(logging.WARNING):
         assert np.array_equal(scores(published), expected[0])
-    assert "its kept model does not do" in caplog.text
+    assert "the cached compiled model failed" in caplog.text
     assert not kept(own_cache)
 
 

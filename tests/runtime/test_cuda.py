@@ -14,9 +14,10 @@ import pytest
 
 from artificer import host
 from artificer.backends import open_session
-from artificer.backends.onnx import OnnxSession, check_cuda
+from artificer.backends.onnx_session import OnnxSession, check_cuda
 from artificer.errors import InputError, MissingRuntimeError, SelectionError
-from artificer.loading.loader import load, read_manifest
+from artificer.loading.loader import load
+from artificer.loading.location import read_manifest
 from artificer.manifest import MANIFEST_FILE, Host
 from tests.runtime.build_folder import PAIRS
 from tests.runtime.conftest import Copy
@@ -126,7 +127,7 @@ def test_a_gpu_that_does_not_work_is_given_up_for_the_cpu(proven: Path, caplog: 
         assert found.device == "cpu"
         assert len(found.fallbacks) == 1
         assert found.fallbacks[0].startswith("onnx on cuda: model.onnx was to run on CUDA")
-        assert "gave up onnx on cuda" in caplog.text
+        assert "skipped onnx on cuda" in caplog.text
         assert found.rejected["onnx-O1 on cuda"][0].startswith("no passed parity on nvidia-h100")
         scores = model.predict(PAIRS)
     with load(proven, variant="onnx", device="cpu") as model:

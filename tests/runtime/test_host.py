@@ -186,7 +186,7 @@ def test_onnxruntime_gpu_is_looked_for_only_beside_a_gpu(monkeypatch: pytest.Mon
             return "1.31.1"
         raise metadata.PackageNotFoundError
 
-    monkeypatch.setattr("artificer.host.metadata.version", version)
+    monkeypatch.setattr("artificer.host.runtimes.metadata.version", version)
     assert host.installed_runtimes() == {"onnxruntime": "1.31.1"}
     assert host.installed_runtimes(with_gpu=True) == {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
 
@@ -195,7 +195,7 @@ def test_onnxruntime_gpu_is_looked_for_only_beside_a_gpu(monkeypatch: pytest.Mon
         return "1.0"
 
     asked.clear()
-    monkeypatch.setattr("artificer.host.metadata.version", every)
+    monkeypatch.setattr("artificer.host.runtimes.metadata.version", every)
     host.installed_runtimes()
     assert "onnxruntime-gpu" not in asked
 

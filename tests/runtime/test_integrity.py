@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from artificer.backends.external_data import locations
 from artificer.errors import ArtificerError, IntegrityError, ManifestError
 from artificer.loading.integrity import Verify, check_sidecars, extra_files, verify_files
-from artificer.loading.loader import load, read_manifest
+from artificer.loading.loader import load
+from artificer.loading.location import read_manifest
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file, tree_digest
 from tests.runtime.conftest import Copy
 

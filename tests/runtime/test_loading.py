@@ -11,6 +11,7 @@ import pytest
 
 import artificer
 from artificer import backends, host
+from artificer.backends.session import Session
 from artificer.errors import (
     InputError,
     IntegrityError,
@@ -20,7 +21,7 @@ from artificer.errors import (
     SelectionError,
     SelfTestError,
 )
-from artificer.loading import loader
+from artificer.loading import opening
 from artificer.loading.autotune import Timings
 from artificer.loading.loader import load
 from artificer.manifest import MANIFEST_FILE, ClassifierHead, GoldenSample, Manifest
@@ -130,17 +131,17 @@ def test_a_variant_that_cannot_be_opened_is_given_up_for_the_next(
     """A runtime that fails is logged and named in explain(); the next admissible variant serves."""
     real = backends.open_session
 
-    def broken(runtime: Any, graph: Path, **options: Any) -> backends.Session:
+    def broken(runtime: Any, graph: Path, **options: Any) -> Session:
         if runtime == "openvino":
             raise MissingRuntimeError("no openvino today")
         return real(runtime, graph, **options)
 
-    monkeypatch.setattr(loader, "open_session", broken)
+    monkeypatch.setattr(opening, "open_session", broken)
     with caplog.at_level(logging.WARNING, "artificer"), load(published) as reranker:
         found = reranker.explain()
     assert found.runtime == "onnx"
     assert "openvino-qint8: no openvino today" in found.fallbacks
-    assert "gave up openvino-qint8: no openvino today" in caplog.messages
+    assert "skipped openvino-qint8: no openvino today" in caplog.messages
 
 
 def test_an_integrity_error_is_never_a_reason_to_fall_back(copied: Copy) -> None:
@@ -155,10 +156,10 @@ def test_an_integrity_error_is_never_a_reason_to_fall_back(copied: Copy) -> None
 def test_nothing_that_works_is_an_error_with_all_reasons(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When every candidate fails, each is named."""
 
-    def broken(*_: Any, **__: Any) -> backends.Session:
+    def broken(*_: Any, **__: Any) -> Session:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(loader, "open_session", broken)
+    monkeypatch.setattr(opening, "open_session", broken)
     with pytest.raises(SelfTestError, match=r"openvino-qint8: out of luck(.|\n)*onnx: out of luck"):
         load(published)
 
@@ -287,7 +288,7 @@ def test_the_public_names_are_there() -> None:
 def test_a_missing_package_names_the_pip_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The package is absent: a typed error instead of a ModuleNotFoundError."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.delitem(sys.modules, "artificer.backends.onnx", raising=False)
+    monkeypatch.delitem(sys.modules, "artificer.backends.onnx_session", raising=False)
     with pytest.raises(MissingRuntimeError, match=r"pip install 'artificer\[onnx\]'"):
         backends.open_session("onnx", tmp_path / "x.onnx", threads=1)
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 
 import msgspec
@@ -7,9 +9,9 @@ from hypothesis import strategies as st
 
 from artificer import host
 from artificer.errors import SelectionError
+from artificer.loading.release_numbers import at_least, release
 from artificer.loading.select import Policy, select
-from artificer.manifest import Host, Manifest, Variant
-from artificer.versions import at_least, release
+from artificer.manifest import Host, Manifest, Rank, Variant
 from tests.runtime import strategies
 
 replace = msgspec.structs.replace
@@ -162,6 +164,30 @@ def test_without_a_near_host_the_flowchart_decides(
     else:
         assert choice.best.variant.id == first
         assert "flowchart" in choice.basis
+
+
+LOSSY = ("openvino-qint8", "onnx-qint8-avx512_vnni", "onnx-qint8-avx512", "onnx-quint8-avx2")
+INTEL = (*LOSSY, "openvino", "onnx-O2", "onnx", "onnx-O1", "onnx-O3", "onnx-O4")
+AMD = (*LOSSY, "onnx-O2", "onnx", "onnx-O1", "openvino", "onnx-O3", "onnx-O4")
+
+
+@pytest.mark.parametrize(("cpu", "order"), [("Intel Xeon", INTEL), ("AMD EPYC", AMD)])
+def test_ranks_give_the_flowcharts_order(proven: Manifest, here: Host, cpu: str, order: tuple[str, ...]) -> None:
+    """All executions of the demo's variants, from the manifest's ranks alone; equal ranks keep the manifest's order."""
+    unmeasured = replace(proven, benchmarks=())
+    machine = replace(here, cpu_model=cpu)
+    assert tuple(each.label for each in select(unmeasured, machine).executions) == order
+    equal = tuple(replace(v, rank=Rank(cpu=1, intel=1, cuda=1)) for v in unmeasured.variants)
+    found = [each.label for each in select(replace(unmeasured, variants=equal), machine).executions]
+    assert found == [v.id for v in proven.variants if v.id in order]
+
+
+def test_selection_imports_neither_a_tokenizer_nor_a_runtime() -> None:
+    """The builder and tools ask for figures of speed and choices without what computes scores."""
+    heavy = "{'numpy', 'tokenizers', 'onnxruntime', 'openvino'}"
+    code = f"import sys, artificer.loading.select; print(*sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_int8_needs_a_proof_on_this_isa_class(proven: Manifest, here: Host) -> None:

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artificer import backends
 from artificer.backends.external_data import external_data
+from artificer.backends.onnx import OnnxBackend
 from artificer.errors import IntegrityError, ManifestError
 from artificer.hub.fetch import FolderSource, fetch_files
 from artificer.loading.integrity import check_sidecars
-from artificer.loading.loader import load, read_manifest
+from artificer.loading.loader import load
+from artificer.loading.location import read_manifest
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, Variant, describe_file, tree_digest
 from tests.runtime.build_folder import PAIRS
 from tests.runtime.conftest import Copy
@@ -66,7 +67,7 @@ def spread_folder(copied: Copy) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The graphs that a runtime was asked to open."""
     found: list[Path] = []
-    monkeypatch.setattr(backends, "import_module", lambda _: found.append(Path()))
+    monkeypatch.setattr(OnnxBackend, "open", lambda _, graph, __: found.append(graph))
     return found
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from artificer.backends import Inputs, open_session
+from artificer.backends import open_session
+from artificer.backends.session import Inputs
 from artificer.backends.stream_pool import SMALL_GRAPH_BYTES, Run, StreamPool, pays
 from artificer.errors import ClosedError
 from artificer.inference.scoring import MANY_BATCHES, score_encoded
@@ -19,7 +20,7 @@ from artificer.manifest import Manifest
 
 def started(folder: Path, opener: Callable[[], Run]) -> StreamPool:
     """Two streams that are open."""
-    streams = StreamPool(2, folder / "model.onnx", opener)
+    streams = StreamPool.over(folder / "model.onnx", 2, opener)
     assert streams.start()
     return streams
 
@@ -76,7 +77,7 @@ def test_lanes_open_the_graph_once_and_only_when_they_are_needed(tmp_path: Path)
         opened.append(1)
         return lambda _: np.zeros((1, 1), dtype=np.float32)
 
-    streams = StreamPool(2, tmp_path / "model.onnx", opener)  # type: ignore[arg-type]
+    streams = StreamPool.over(tmp_path / "model.onnx", 2, opener)  # type: ignore[arg-type]
     assert not opened
     for _ in range(3):
         assert streams.start()
@@ -118,7 +119,7 @@ def test_a_second_opening_that_fails_leaves_the_session_to_itself(tmp_path: Path
         tries.append(1)
         raise MemoryError("no room")
 
-    streams = StreamPool(2, tmp_path / "model.onnx", opener)
+    streams = StreamPool.over(tmp_path / "model.onnx", 2, opener)
     assert not streams.start()
     assert not streams.start()
     assert tries == [1]

@@ -1,95 +1,109 @@
-"""The runtimes that can execute a graph: one Protocol, one literal dict, each imported when it is first used."""
+"""What can execute a graph: one Protocol, one table. Nothing else tells one backend from another.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import import_module
+The table imports no runtime: a row imports its own when it opens the first session.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from artificer.backends.onnx import OnnxBackend
+from artificer.backends.openvino import OpenVinoBackend
+from artificer.backends.packages import Package
 from artificer.errors import MissingRuntimeError
-from artificer.manifest import Device, ExecutionPrecision, Runtime
+from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime
 
 if TYPE_CHECKING:
     from artificer.backends.compiled_cache import CompiledModelCache
+    from artificer.backends.session import Session, SessionOptions
 
-Inputs = Mapping[str, NDArray[np.int64]]
 
+class Backend(Protocol):
+    """What loading, selection and the builder need to know of a runtime.
 
-@runtime_checkable
-class Session(Protocol):
-    """A graph, opened by one runtime. Safe to share between threads; however many call, no more batches are computed
-    at once than there are compute threads, so that memory does not grow with the callers.
-
-    `execution_precision` is what it really computes in where the graph says float32; `compiles_per_shape` says that
-    the runtime compiles for every input shape that it has not seen, so that padding batches to a few shapes pays;
-    `parallelism` is how many batches `run_many` computes side by side.
+    `packages` has the package to install for each device that the backend can compute on, the CPU among them.
+    `takes_precision` says that a session can be asked for an execution precision; without it a graph is computed in its
+    own types, and parity records and benchmarks of any precision hold for it. `compiles_per_shape` says that it
+    compiles for every input shape that it has not seen. `sidecar_suffix` is the suffix of the one file beside a graph
+    that has the graph's name; None where the graph itself names the files beside it.
     """
 
     @property
-    def runtime(self) -> Runtime: ...  # noqa: D102
+    def name(self) -> Runtime: ...  # noqa: D102
 
     @property
-    def execution_precision(self) -> ExecutionPrecision: ...  # noqa: D102
+    def packages(self) -> Mapping[Device, Package]: ...  # noqa: D102
 
     @property
-    def input_names(self) -> tuple[str, ...]: ...  # noqa: D102
+    def takes_precision(self) -> bool: ...  # noqa: D102
 
     @property
     def compiles_per_shape(self) -> bool: ...  # noqa: D102
 
     @property
-    def parallelism(self) -> int: ...  # noqa: D102
+    def sidecar_suffix(self) -> str | None: ...  # noqa: D102
 
-    def run(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Logits, `[batch, labels]`, of `[batch, length]` token arrays, as soon as possible."""
+    def device_problem(self, host: Host, device: Device, precision_class: PrecisionClass) -> str | None:
+        """Why a graph of that class cannot run on the device here, or None; read from `host` alone.
+
+        None is no promise: only an open session shows that a GPU's libraries work.
+        """
         ...
 
-    def run_many(self, batches: Iterable[Inputs]) -> Iterator[NDArray[np.float32]]:
-        """The logits of each batch, in order; `batches` is read only a few batches ahead."""
+    def precisions(self, host: Host) -> tuple[ExecutionPrecision, ...]:
+        """The execution precisions that can be asked for on this host's CPU; none without `takes_precision`."""
         ...
 
-    def close(self) -> None:
-        """Give the runtime's memory back; a later `run` raises."""
+    def sidecars(self, graph: Path) -> dict[str, int]:
+        """The files that the runtime opens beside a graph, relative to its folder, and how many bytes it needs of each.
+
+        Raises:
+            IntegrityError: the graph cannot be read.
+        """
+        ...
+
+    def open(self, graph: Path, options: "SessionOptions") -> "Session":
+        """Open a graph. Raises ModuleNotFoundError when the runtime is not installed, and whatever the runtime does."""
         ...
 
 
-# The module and the package (also the extra's name) of each runtime.
-_BACKENDS: dict[Runtime, tuple[str, str, str]] = {
-    "onnx": ("artificer.backends.onnx", "onnxruntime", "onnx"),
-    "openvino": ("artificer.backends.openvino", "openvino", "openvino"),
-}
+BACKENDS: dict[Runtime, Backend] = {backend.name: backend for backend in (OnnxBackend(), OpenVinoBackend())}
+
+
+def backend_problem(name: Runtime) -> str | None:
+    """Why there is no such backend, or None if there is one."""
+    return None if name in BACKENDS else f"this release has no backend {name!r}"
 
 
 def open_session(
-    runtime: Runtime,
+    name: Runtime,
     graph: Path,
     *,
     threads: int,
     execution_precision: ExecutionPrecision | None = "f32",
     device: Device = "cpu",
-    kept: "CompiledModelCache | None" = None,
-) -> Session:
-    """Open `graph` with `threads` compute threads.
-
-    Of the runtimes, onnxruntime alone takes the device `cuda`, and OpenVINO alone has compiled models to keep.
-
-    `execution_precision=None` leaves the precision to the runtime: the session then reports what it really uses.
+    output: str = "logits",
+    compiled: "CompiledModelCache | None" = None,
+) -> "Session":
+    """Open `graph` with a backend. The keywords are those of `session.SessionOptions`.
 
     Raises:
-        MissingRuntimeError: the runtime's package is not installed, or cannot use the device.
+        MissingRuntimeError: there is no such backend, or its package is not installed or cannot use the device.
     """
-    module, package, extra = _BACKENDS[runtime]
+    from artificer.backends.session import SessionOptions
+
+    if (problem := backend_problem(name)) is not None:
+        raise MissingRuntimeError(f"{graph.name}: {problem}.")
+    backend = BACKENDS[name]
+    package = backend.packages["cpu"]
+    options = SessionOptions(
+        threads=threads, execution_precision=execution_precision, device=device, output=output, compiled=compiled
+    )
     try:
-        opener: Callable[..., Session] = import_module(module).open_session
+        return backend.open(graph, options)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != package:
+        if (error.name or "").partition(".")[0] != package.module:
             raise
         raise MissingRuntimeError(
-            f"{graph.name} needs {package}, which is not installed: pip install 'artificer[{extra}]'"
+            f"{graph.name} needs {package.distribution}, which is not installed: {package.remedy}"
         ) from None
-    options: dict[str, object] = {} if device == "cpu" else {"device": device}
-    if runtime == "openvino":
-        options["kept"] = kept
-    return opener(graph, threads=threads, execution_precision=execution_precision, **options)

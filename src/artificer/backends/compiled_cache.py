@@ -1,9 +1,9 @@
-"""Compiled OpenVINO models, kept between processes: compiling is half of a cold start.
+"""The cache of compiled OpenVINO models, which outlives the process: compiling is half of a cold start.
 
-OpenVINO's own cache goes by a file's path and time. This one goes by what the files were verified to be: a kept model's
-name is the hash of its graph's and weights' SHA-256, of OpenVINO's version, of the CPU and of every option. Its bytes
-end with a SHA-256 of that name and themselves. A second process maps the file into memory, which takes less of it than
-compiling does; like any mapped file it must be replaced, never written to, while it is in use.
+OpenVINO's own cache goes by a file's path and time. This one goes by what the files were verified to be: the name of a
+cached compiled model is the hash of its graph's and weights' SHA-256, of OpenVINO's version, of the CPU and of every
+option. Its bytes end with a SHA-256 of that name and themselves. A second process maps the file into memory, which
+takes less memory than compiling does. Like any mapped file it must be replaced, never written to, while it is in use.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from artificer.atomic_write import PARTIAL_SUFFIX, write_whole
 from artificer.backends.stream_pool import files_of
+from artificer.storage.atomic_write import PARTIAL_SUFFIX, write_whole
 
 logger = logging.getLogger("artificer")
 
@@ -38,11 +38,11 @@ class CompiledModelCache:
     """What was compiled from one variant's files.
 
     Args:
-        folder: where the compiled models of all variants are kept; made when the first one is. Best effort: where
-            nothing can be written nothing is kept, and a file that is not whole is not used.
+        folder: holds the compiled models of all variants; made when the first one is added. Where nothing can be
+            written, nothing is added. A file that is not whole is not used.
         sha256: of each of the variant's files, by its name without folders, as they were verified.
         machine: what the compiled code depends on, beside what OpenVINO says of the CPU.
-        adds: whether models that are not there yet are kept too.
+        adds: whether models that are not there yet are added.
     """
 
     def __init__(self, folder: Path, sha256: Mapping[str, str], *, machine: tuple[str, ...] = (), adds: bool):
@@ -60,7 +60,7 @@ class CompiledModelCache:
         whole = memoryview(mapped)
         model, digest = whole[:-_DIGEST_BYTES], whole[-_DIGEST_BYTES:]
         if _digest(path, model) != digest:
-            logger.warning("%s is damaged, and not used", path)
+            logger.warning("%s is damaged and was not used", path)
             return None
         with suppress(OSError):
             os.utime(path)
@@ -91,7 +91,7 @@ class CompiledModelCache:
             write_whole(path, data, _digest(path, data))
             self._prune()
         except Exception as error:  # it is compiled and can be used, whatever OpenVINO or the disk say now
-            logger.info("a compiled model of %s is not kept: %s", graph.name, error)
+            logger.info("a compiled model of %s cannot be cached: %s", graph.name, error)
 
     def _is_verified(self, path: Path) -> bool:
         with path.open("rb") as stream:

@@ -1,179 +1,42 @@
-"""OpenVINO IR on the CPU plugin."""
+"""OpenVINO IR on the CPU: what is known of OpenVINO without importing it."""
 
-import logging
-import os
-import sys
-from functools import partial
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
-from queue import SimpleQueue
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from artificer.backends.packages import Package
+from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime
 
-from artificer.backends import Inputs
-from artificer.backends.compiled_cache import CompiledModelCache
-from artificer.backends.stream_pool import PooledSession, Run, StreamPool, pays
-from artificer.manifest import ExecutionPrecision, Runtime
+if TYPE_CHECKING:
+    from artificer.backends.session import Session, SessionOptions
 
-logger = logging.getLogger("artificer")
-_CONVERTER = "openvino.tools.ovc"
+_BF16 = {"avx512_bf16", "amx_bf16"}
+"""Any of these instruction sets lets OpenVINO compute in bfloat16."""
 
 
-def _import_openvino() -> ModuleType:
-    """`import openvino` without its model converter.
+class OpenVinoBackend:
+    """OpenVINO's CPU plugin."""
 
-    `openvino/__init__.py` imports the converter, which is half of the import's time and brings the telemetry package
-    into the process; a missing converter is expected there. `openvino.convert_model` is put back as a lazy attribute
-    for others in the process. Does nothing of this when openvino was imported before.
-    """
-    if "openvino" in sys.modules or _CONVERTER in sys.modules:
-        return import_module("openvino")
-    sys.modules[_CONVERTER] = None  # type: ignore[assignment]
-    try:
-        module = import_module("openvino")
-    finally:
-        del sys.modules[_CONVERTER]
-
-    def lazy(name: str) -> Any:
-        if name == "convert_model":
-            module.__dict__[name] = import_module(_CONVERTER).convert_model
-            return module.__dict__[name]
-        raise AttributeError(f"module 'openvino' has no attribute {name!r}")
-
-    if not hasattr(module, "convert_model"):
-        module.__dict__.setdefault("__getattr__", lazy)
-    return module
-
-
-def _prime(module: ModuleType) -> None:
-    """Make OpenVINO build its table of element types now, in one thread.
-
-    It is a C++ function-local static that needs Python's lock while it is built: two threads that first meet in it
-    wait for each other for ever (openvino 2026.4.1: seen in one of eight starts that began with two threads at once).
-    """
-    module.Type.i64.to_dtype()
-    for kind in (np.int64, np.float32):
-        _ = module.Tensor(np.zeros((1, 1), dtype=kind), shared_memory=True).data
-
-
-ov = _import_openvino()
-_prime(ov)
-
-
-class _Compiled(NamedTuple):
-    """A compiled model, and the memory that it may refer to, which must outlive it: a tuple's last item goes first."""
-
-    memory: NDArray[np.uint8] | None
-    model: Any
-
-
-class OpenVinoSession(PooledSession):
-    """A model compiled for one batch at a time on all threads; for a stream pool it is compiled once more."""
-
-    runtime: Runtime = "openvino"
+    name: Runtime = "openvino"
+    packages: Mapping[Device, Package] = {"cpu": Package("openvino", "openvino", "openvino")}
+    takes_precision = True
     compiles_per_shape = True
+    sidecar_suffix = ".bin"
 
-    def __init__(
-        self,
-        graph: Path,
-        *,
-        threads: int,
-        execution_precision: ExecutionPrecision | None,
-        kept: CompiledModelCache | None = None,
-    ):
-        def opened() -> Run:
-            # Never a kept one: the self-test does not reach the streams.
-            streams = _compile(graph, threads, execution_precision, streams=threads, kept=None)
-            requests: SimpleQueue[_Request] = SimpleQueue()
-            for _ in range(threads):
-                requests.put(_Request(streams))
-            return partial(_with_any, requests)
+    def device_problem(self, host: Host, device: Device, precision_class: PrecisionClass) -> str | None:  # noqa: ARG002
+        """OpenVINO has no support for NVIDIA GPUs."""
+        return None if device in self.packages else f"{self.name} runs on the CPU here"
 
-        super().__init__(StreamPool(threads, graph, opened) if pays(graph, threads) else None)
-        compiled = _compile(graph, threads, execution_precision, streams=1, kept=kept)
-        self.input_names = tuple(node.get_any_name() for node in compiled.model.inputs)
-        precision: ExecutionPrecision = compiled.model.get_property("INFERENCE_PRECISION_HINT").to_string()
-        self.execution_precision = precision
-        self._request: _Request | None = _Request(compiled)
+    def precisions(self, host: Host) -> tuple[ExecutionPrecision, ...]:
+        """float32, and bfloat16 on CPUs that have it."""
+        return ("f32", "bf16") if _BF16 & set(host.isa) else ("f32",)
 
-    def _compute(self, inputs: Inputs) -> NDArray[np.float32]:
-        assert self._request is not None
-        return self._request.infer(inputs)
+    def sidecars(self, graph: Path) -> dict[str, int]:
+        """The weights, in the `.bin` of the same name. How long it must be is not known."""
+        return {graph.with_suffix(".bin").name: 0}
 
-    def _release(self) -> None:
-        self._request = None
+    def open(self, graph: Path, options: "SessionOptions") -> "Session":
+        """See `Backend.open`."""
+        from artificer.backends.openvino_session import open_openvino
 
-
-class _Request:
-    """An inference request with its output; for one thread at a time."""
-
-    def __init__(self, compiled: _Compiled):
-        memory, model = compiled
-        names = [name for node in model.outputs for name in node.get_names()]
-        self._output = model.output("logits" if "logits" in names else 0)
-        self._request = model.create_infer_request()
-        self._memory = memory  # last, so that it is the last to go
-
-    def infer(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Logits, `[batch, labels]`."""
-        self._request.infer(dict(inputs), share_inputs=True)
-        return np.array(self._request.get_tensor(self._output).data, dtype=np.float32)
-
-
-def _with_any(requests: "SimpleQueue[_Request]", inputs: Inputs) -> NDArray[np.float32]:
-    request = requests.get()
-    try:
-        return request.infer(inputs)
-    finally:
-        requests.put(request)
-
-
-def _compile(
-    graph: Path,
-    threads: int,
-    execution_precision: ExecutionPrecision | None,
-    *,
-    streams: int,
-    kept: CompiledModelCache | None,
-) -> _Compiled:
-    options: dict[str, Any] = {
-        "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
-        "NUM_STREAMS": streams,
-    }
-    if execution_precision is not None:
-        options["INFERENCE_PRECISION_HINT"] = execution_precision
-    core = ov.Core()
-    if kept is None:
-        return _Compiled(None, core.compile_model(str(graph), "CPU", options))
-    facts = {
-        "openvino": ov.get_version(),
-        "cpu": core.get_property("CPU", "FULL_DEVICE_NAME"),
-        "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
-        "isa": os.environ.get("ONEDNN_MAX_CPU_ISA"),
-        "options": options,
-    }
-    memory = kept.find(facts)
-    if memory is not None:
-        try:
-            return _Compiled(memory, core.import_model(ov.Tensor(memory, shared_memory=True), "CPU", options))
-        except Exception as error:  # whatever it is, compiling may still do
-            logger.info("%s is compiled again, its kept model cannot be used: %s", graph.name, error)
-            kept.drop()
-    model = core.compile_model(str(graph), "CPU", options)
-    kept.keep(facts, graph, model)
-    return _Compiled(None, model)
-
-
-def open_session(
-    graph: Path,
-    *,
-    threads: int,
-    execution_precision: ExecutionPrecision | None,
-    kept: CompiledModelCache | None = None,
-) -> OpenVinoSession:
-    """See `artificer.backends.open_session`."""
-    return OpenVinoSession(graph, threads=threads, execution_precision=execution_precision, kept=kept)
+        return open_openvino(graph, options)

@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from artificer.backends import Inputs
+from artificer.backends.session import Inputs, Output
 from artificer.errors import ClosedError
 
 logger = logging.getLogger("artificer")
-Logits = NDArray[np.float32]
-Run = Callable[[Inputs], Logits]
+Run = Callable[[Inputs], Output]
+Identities = list[tuple[str, int, int, int, int]]
+"""Of files: name, inode, size, times of change."""
 
 SMALL_GRAPH_BYTES = 64 << 20
 """Up to here a graph is opened a second time for a stream pool. Cores that each compute a batch of their own need not
@@ -42,15 +40,20 @@ class StreamPool:
     verified when the session opened them: if they have changed since, or cannot be opened again, there are no streams.
     """
 
-    def __init__(self, count: int, graph: Path, opened: Callable[[], Run]):
+    def __init__(self, count: int, graph: Path, opened: Callable[[], Run], verified: Identities):
         self.count = count
         self._graph = graph
-        self._verified = _identities(graph)
+        self._verified = verified
         self._opened = opened
         self._lock = threading.Lock()
         self._started: tuple[ThreadPoolExecutor, Run] | None = None
         self._usable = True
         self._closed = False
+
+    @classmethod
+    def over(cls, graph: Path, count: int, opened: Callable[[], Run]) -> "StreamPool":
+        """A pool for a graph whose files were just verified, as they are now."""
+        return cls(count, graph, opened, _identities(graph))
 
     def start(self) -> bool:
         """Open what streams need, unless that is done. False: there are none, use the session itself.
@@ -65,13 +68,13 @@ class StreamPool:
                 self._usable = self._open()
             return self._usable
 
-    def run(self, batch: Inputs) -> Logits:
-        """The logits of one batch, computed in a stream. `start` must have said that there are streams."""
+    def run(self, batch: Inputs) -> Output:
+        """The output for one batch, computed in a stream. `start` must have said that there are streams."""
         return self._submit(batch).result()
 
-    def map(self, batches: Iterable[Inputs]) -> Iterator[Logits]:
-        """The logits of each batch, in order. When the caller stops early, what was not begun never is."""
-        ahead: deque[Future[Logits]] = deque()
+    def map(self, batches: Iterable[Inputs]) -> Iterator[Output]:
+        """The output of each batch, in order. When the caller stops early, what was not begun never is."""
+        ahead: deque[Future[Output]] = deque()
         try:
             for batch in batches:
                 ahead.append(self._submit(batch))
@@ -90,7 +93,7 @@ class StreamPool:
         if started is not None:
             started[0].shutdown(wait=False)
 
-    def _submit(self, batch: Inputs) -> Future[Logits]:
+    def _submit(self, batch: Inputs) -> Future[Output]:
         with self._lock:
             if self._started is None:
                 raise ClosedError("The session is closed.")
@@ -107,7 +110,7 @@ class StreamPool:
             reason = "its files have changed since they were verified"
         except Exception as error:  # a runtime may raise anything of its own
             reason = str(error)
-        logger.warning("%s is not opened a second time for batches side by side: %s", self._graph.name, reason)
+        logger.warning("%s cannot be opened again for batches side by side: %s", self._graph.name, reason)
         return False
 
 
@@ -124,20 +127,19 @@ class PooledSession:
         self._closed = False
 
     @abstractmethod
-    def _compute(self, inputs: Inputs) -> Logits:
-        """The logits of one batch on all threads; called by one thread at a time."""
+    def _compute(self, inputs: Inputs) -> Output:
+        """The output for one batch on all threads; called by one thread at a time."""
 
     @abstractmethod
     def _release(self) -> None:
         """Give the runtime's memory back."""
 
-    @property
     def parallelism(self) -> int:
         """How many batches `run_many` computes side by side; opens what that needs."""
         return self._streams.count if self._streams is not None and self._streams.start() else 1
 
-    def run(self, inputs: Inputs) -> Logits:
-        """Logits, `[batch, labels]`."""
+    def run(self, inputs: Inputs) -> Output:
+        """The output for one batch."""
         if not self._turn.acquire(blocking=False):
             if self._streams is not None and self._streams.start():
                 return self._streams.run(inputs)
@@ -149,8 +151,8 @@ class PooledSession:
         finally:
             self._turn.release()
 
-    def run_many(self, batches: Iterable[Inputs]) -> Iterator[Logits]:
-        """The logits of each batch, in order."""
+    def run_many(self, batches: Iterable[Inputs]) -> Iterator[Output]:
+        """The output of each batch, in order."""
         if self._streams is not None and self._streams.start():
             return self._streams.map(batches)
         return map(self.run, batches)
@@ -164,7 +166,7 @@ class PooledSession:
             self._release()
 
 
-def _identities(graph: Path) -> list[tuple[str, int, int, int, int]]:
+def _identities(graph: Path) -> Identities:
     found = []
     for path in files_of(graph):
         status = path.stat()

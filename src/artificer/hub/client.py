@@ -16,10 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO
 
-from artificer.atomic_write import write_whole
 from artificer.errors import FetchError, ManifestError, MissingRuntimeError
 from artificer.hub.fetch import fetch_files, locked
 from artificer.manifest import MANIFEST_FILE, Manifest
+from artificer.storage.atomic_write import write_whole
 
 logger = logging.getLogger("artificer")
 

@@ -1,33 +1,32 @@
 """Looking models up by name: an index of what is published, in a folder or a Hub repo, and its last-known-good copy.
 
 What was looked up is what is loaded: the index names the commit and the manifest's hash, the manifest names every
-file's. After each look-up at the Hub the index is kept in the cache, and after each load what was loaded: a service
-that starts while the Hub is away starts from those, and says so.
+file's. The cache holds a copy of the index after each look-up at the Hub, and the release after each load. A service
+that starts while the Hub cannot be reached uses those, and logs it.
 """
 
 import hashlib
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from artificer.atomic_write import write_whole
-from artificer.cache import cache_folder
-from artificer.errors import FetchError, IntegrityError, ModelIndexError, SelfTestError
+from artificer.errors import FetchError, IntegrityError, ModelIndexError
 from artificer.hub.client import client, is_offline, is_refusal, is_repo_id, open_repo
 from artificer.hub.index import INDEX_FILE, INDEX_VARIABLE, Channel, Index, Release
+from artificer.loading.location import Address
 from artificer.manifest import MANIFEST_FILE, Manifest
+from artificer.storage.atomic_write import write_whole
+from artificer.storage.cache_folder import cache_folder
 
 logger = logging.getLogger("artificer")
 
 _INDEX_LIMIT = 16 << 20  # bytes; a thousand models with long histories take about one megabyte
 _TIMEOUT = 10.0  # seconds without a byte
-
-T_co = TypeVar("T_co", covariant=True)
 
 
 class Description(Struct, frozen=True, kw_only=True):
@@ -44,12 +43,12 @@ class Description(Struct, frozen=True, kw_only=True):
     variants: dict[str, int]
 
 
-class Loader(Protocol[T_co]):
-    """Opens a published folder or repo whose manifest has this hash."""
+@dataclass(frozen=True, slots=True)
+class IndexedRelease:
+    """A release, and the address to load it from."""
 
-    def __call__(self, source: str | Path, *, revision: str | None, manifest_sha256: str, offline: bool | None) -> T_co:
-        """Raises FetchError when the files cannot be got."""
-        ...
+    release: Release
+    address: Address
 
 
 class ModelIndex:
@@ -76,7 +75,7 @@ class ModelIndex:
         self.source = str(named)
         self.offline = is_offline() if offline is None else offline
         self._cache = Path(cache) if cache is not None else cache_folder()
-        self._kept = self._cache / "indexes" / self.source.replace("/", "--")
+        self._copies = self._cache / "indexes" / self.source.replace("/", "--")
         self._index: Index | None = None
         self.stale_reason: str | None = None
 
@@ -85,25 +84,24 @@ class ModelIndex:
 
         Raises:
             ModelIndexError: there is none, it is malformed, or the Hub refused.
-            FetchError: the Hub is away, and no copy is kept.
+            FetchError: the Hub cannot be reached, and there is no cached copy.
         """
         if self._folder is not None:
             self._index = _read(self._folder / INDEX_FILE)
         else:
-            self._index = self._kept_index("the network is off") if self.offline else self._ask()
+            self._index = self._cached_index("the network is off") if self.offline else self._ask()
         return self._index
 
-    @property
-    def index(self) -> Index:
-        """The index, read at first use; `stale_reason` says why it is a kept copy, if it is."""
+    def read(self) -> Index:
+        """The index, read at first use. `stale_reason` says why it is the cached copy, if it is."""
         return self._index if self._index is not None else self.refresh()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self.index.models))
+        return iter(sorted(self.read().models))
 
     def find(self, slug: str, channel: Channel = "stable") -> Release:
         """The release that a channel holds. Raises ModelIndexError when there is none, as `refresh` does besides."""
-        return self.index.find(slug, channel)
+        return self.read().find(slug, channel)
 
     def describe(self, slug: str, channel: Channel = "stable") -> Description:
         """What is known about a model; reads its manifest, and downloads nothing else.
@@ -127,7 +125,7 @@ class ModelIndex:
             slug=slug,
             channel=channel,
             release=release,
-            channels=self.index.models[slug].channels,
+            channels=self.read().models[slug].channels,
             source=f"{manifest.source.location} at {manifest.source.revision}",
             task=manifest.task,
             license=manifest.source.license,
@@ -135,36 +133,29 @@ class ModelIndex:
             variants={v.id: v.size_bytes for v in manifest.variants if v.status == "passed"},
         )
 
-    def open(self, slug: str, channel: Channel, loader: Loader[T_co]) -> T_co:
-        """Load what a channel holds; where its files cannot be fetched, what this machine loaded last.
+    def locate(self, slug: str, channel: Channel = "stable") -> tuple[IndexedRelease, ...]:
+        """What a channel holds; then, if it is another one, what this machine loaded from it last.
+
+        The second is for a load while the files of the first cannot be fetched; it opens no socket.
 
         Raises:
-            ModelIndexError, FetchError: as `find`; and whatever `loader` raises.
+            ModelIndexError, FetchError: as `find`.
         """
         release = self.find(slug, channel)
-        try:
-            loaded = self._load(release, loader, self.offline)
-        except (FetchError, SelfTestError) as error:
-            good = self._last_good(slug, channel)
-            fetched = isinstance(error, SelfTestError) and not isinstance(error.__cause__, FetchError)
-            if fetched or good is None or good == release:
-                raise
-            logger.warning(
-                "%s: %s cannot be fetched (%s): starting from %s, which was loaded last", slug, release, error, good
-            )
-            return self._load(good, loader, True)
-        if release.revision is not None and self._last_good(slug, channel) != release:
-            _write(self._kept / "good", f"{slug}.{channel}.json", msgspec.json.encode(release))
-        return loaded
+        found = [IndexedRelease(release, self._address(release, self.offline))]
+        good = self._last_good(slug, channel)
+        if good is not None and good != release:
+            found.append(IndexedRelease(good, self._address(good, True)))
+        return tuple(found)
 
-    def _load(self, release: Release, loader: Loader[T_co], offline: bool) -> T_co:
+    def remember(self, slug: str, channel: Channel, release: Release) -> None:
+        """Store what was loaded from a channel, for `locate`. A release in a folder needs no network, so no record."""
+        if release.revision is not None and self._last_good(slug, channel) != release:
+            _write(self._copies / "good", f"{slug}.{channel}.json", msgspec.json.encode(release))
+
+    def _address(self, release: Release, offline: bool) -> Address:
         self._drop_damaged_manifest(release)
-        return loader(
-            self._place(release),
-            revision=release.revision,
-            manifest_sha256=release.manifest_sha256,
-            offline=offline,
-        )
+        return Address(self._place(release), release.revision, release.manifest_sha256, offline)
 
     def _place(self, release: Release) -> str | Path:
         """The repo, or the folder, which must lie below the index's own, links followed."""
@@ -196,23 +187,23 @@ class ModelIndex:
         except (FetchError, ModelIndexError) as error:
             if isinstance(error.__cause__, Exception) and is_refusal(error.__cause__):
                 raise
-            index = self._kept_index(str(error))
-            logger.warning("%s: the index cannot be read (%s): using the copy that was kept", self.source, error)
+            index = self._cached_index(str(error))
+            logger.warning("%s: the index cannot be read (%s): using the cached copy", self.source, error)
             return index
         self.stale_reason = None
-        _write(self._kept, INDEX_FILE, data)
+        _write(self._copies, INDEX_FILE, data)
         return index
 
-    def _kept_index(self, reason: str) -> Index:
-        path = self._kept / INDEX_FILE
+    def _cached_index(self, reason: str) -> Index:
+        path = self._copies / INDEX_FILE
         if not path.is_file():
-            raise FetchError(f"{self.source}: {reason}, and no copy is kept here. Look a model up once with it there.")
+            raise FetchError(f"{self.source}: {reason}, and there is no cached copy. Look a model up once online.")
         self.stale_reason = reason
         return _read(path)
 
     def _last_good(self, slug: str, channel: Channel) -> Release | None:
         try:
-            return msgspec.json.decode((self._kept / "good" / f"{slug}.{channel}.json").read_bytes(), type=Release)
+            return msgspec.json.decode((self._copies / "good" / f"{slug}.{channel}.json").read_bytes(), type=Release)
         except (OSError, msgspec.DecodeError):
             return None
 
@@ -222,7 +213,7 @@ def check_manifest(name: str, data: bytes, expected: str) -> None:
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise IntegrityError(
-            f"{name}: the manifest has sha256 {found}, expected {expected}: it was changed after it was entered into "
+            f"{name}: the manifest has sha256 {found}, expected {expected}: it was changed after it was entered in "
             "the index. Nothing was opened. Publish the model again, or load another channel."
         )
 
@@ -251,8 +242,8 @@ def _read(path: Path) -> Index:
 
 
 def _write(folder: Path, name: str, data: bytes) -> None:
-    """Best effort: without a place to write there is no copy to start from, and no reason to fail now."""
+    """Best effort: without a place to write there is no copy for the next start, which is no reason to fail now."""
     try:
         write_whole(folder / name, data)
     except OSError as error:
-        logger.warning("%s cannot be kept in %s: %s", name, folder, error.strerror)
+        logger.warning("%s cannot be written to %s: %s", name, folder, error.strerror)

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from artificer.backends import Inputs, Session
+from artificer.backends.session import Inputs, Session
 from artificer.errors import ClosedError, InputError
 from artificer.inference.batching import full_batches, single_buckets
 from artificer.inference.call_queue import CallQueue
@@ -80,7 +80,7 @@ class LoadedModel:
         for width in widths:
             for count in rows:
                 session.run(self._blank(count, width))
-        streams = session.parallelism
+        streams = session.parallelism()
         if streams > 1:
             shapes = full_batches(self.max_length, DEFAULT_ROWS) if session.compiles_per_shape else [(1, 1)]
             for _ in session.run_many(self._blank(*shape) for shape in shapes for _ in range(streams)):

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from artificer.backends import Inputs, Session
+from artificer.backends.session import Inputs, Session
 from artificer.errors import DeadlineError, ScoreError
 from artificer.inference.batching import MAX_TOKENS, Batch, plan
 from artificer.inference.tokenization import Encoded, Pair, PairTokenizer

@@ -1,30 +1,22 @@
-"""Measure the admissible variants on this machine, once, and keep the result."""
+"""Measure the admissible variants on this machine, once, and store the result."""
 
 import hashlib
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
 
 import msgspec
 
-from artificer.atomic_write import write_whole
-from artificer.backends import Session
 from artificer.errors import IntegrityError, ManifestError
 from artificer.inference.scoring import score_encoded
-from artificer.inference.tokenization import PairTokenizer
+from artificer.loading.opening import Opener
 from artificer.loading.select import Choice, Execution, Objective
 from artificer.manifest import Host
+from artificer.storage.atomic_write import write_whole
 
 _ROUNDS = 3
 _PASSAGE = "The quick brown fox jumps over the lazy dog while the river runs past the old mill. "
-
-
-class _Opened(Protocol):
-    @property
-    def session(self) -> Session: ...
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -33,54 +25,48 @@ class Timings(msgspec.Struct, frozen=True):
     seconds: dict[str, float]
 
 
-def autotuned(
-    choice: Choice,
-    host: Host,
-    objective: Objective,
-    manifest_sha256: str,
-    opener: Callable[[Execution], Any],
-    tokenizer: PairTokenizer,
-    cache: Path,
-) -> Choice:
+def autotuned(choice: Choice, host: Host, opener: Opener) -> Choice:
     """`choice` with its executions ordered by what was measured here; measures when the cache has no result.
 
-    The key of a result holds the manifest, the host class with its runtimes' versions, and the objective. A execution
-    that does not open is measured as infinitely slow; an integrity error is raised.
+    The key of a result holds the manifest, the host class with its runtimes' versions, and the objective. An execution
+    that does not open counts as infinitely slow; an integrity error is raised.
     """
+    objective, cache = opener.options.policy.objective, opener.options.cache
     if objective == "size" or len(choice.executions) < 2:
         return choice
-    key = msgspec.json.encode([manifest_sha256, msgspec.to_builtins(host), objective], order="sorted")
+    key = msgspec.json.encode([opener.location.manifest_sha256, msgspec.to_builtins(host), objective], order="sorted")
     place = cache / "timings" / f"{hashlib.sha256(key).hexdigest()[:32]}.json"
     names = {_name(each) for each in choice.executions}
     timings = _read(place)
     if timings is None or not names <= timings.seconds.keys():
-        timings = measure(choice.executions, objective, opener, tokenizer)
+        timings = measure(choice.executions, objective, opener)
         _write(place, timings)
     ordered = sorted(choice.executions, key=lambda each: timings.seconds[_name(each)])
     return replace(choice, executions=tuple(ordered), basis=f"best measured {objective} on this machine (autotune)")
 
 
-def measure(
-    executions: tuple[Execution, ...], objective: Objective, opener: Callable[[Execution], _Opened],
-    tokenizer: PairTokenizer,
-) -> Timings:  # fmt: skip
+def measure(executions: tuple[Execution, ...], objective: Objective, opener: Opener) -> Timings:
     """Open one execution after the other; one warm-up, then the median of a few rounds."""
     lengths = (1, 1, 2, 4) if objective == "latency" else (1, 2, 3, 4, 6, 8, 12, 16) * 2
-    encoded = tokenizer.encode([(_PASSAGE, _PASSAGE * count) for count in lengths])
+    task, tokenizer = opener.task, opener.tokenizer
+    *others, last = task.sample_inputs
+    texts = [task.text(dict.fromkeys(others, _PASSAGE) | {last: _PASSAGE * count}) for count in lengths]
+    encoded = tokenizer.encode(texts)
+    batch_size = 1 if objective == "latency" else 32
     seconds: dict[str, float] = {}
     for execution in executions:
         try:
-            session = opener(execution).session
+            session = opener.open(execution).session
         except (IntegrityError, ManifestError):
             raise
-        except Exception:  # it will be given up, with its reason, when it is its turn
+        except Exception:  # it is skipped, with its reason, when its turn comes
             seconds[_name(execution)] = 1e9
             continue
         rounds = []
         try:
             for _ in range(_ROUNDS + 1):
                 start = time.perf_counter()
-                score_encoded(session, tokenizer, encoded, batch_size=1 if objective == "latency" else 32)
+                score_encoded(session, tokenizer, encoded, collect=task.collect, batch_size=batch_size)
                 rounds.append(time.perf_counter() - start)
         finally:
             session.close()

@@ -1,15 +1,21 @@
-"""Why a reranker is what it is, for people and for logs."""
+"""Which variant runs and why, for people and for logs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from artificer.backends import BACKENDS
+from artificer.loading.opening import Opened, Opener
+from artificer.loading.select import Choice, Execution
+from artificer.manifest import Host
+
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What `Reranker.explain` returns; `print` it, or `to_dict` it into a log.
+    """What `LoadedModel.explain` returns; `print` it, or put `to_dict()` into a log.
 
-    `rejected` gives every reason per variant that was not admissible; `fallbacks` says what was tried before and why it
-    was given up. `self_test` is the largest difference of a golden logit, null when it was not run.
+    `rejected` gives every reason for each variant that was not admissible; `fallbacks` says what was tried before, and
+    why it was skipped. `self_test` is the largest difference from a golden sample's output, null when it was not run.
     """
 
     model: str
@@ -43,20 +49,69 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         return plain
 
     def __str__(self) -> str:
+        precision = self.execution_precision + ("" if self.device == "cpu" else f" on {self.device}")
+        tested = "not run" if self.self_test is None else f"within {self.self_test:.2g} of torch's outputs"
         lines = [
-            f"{self.model}: {self.variant} on {self.runtime} {self.runtime_version} in {self.execution_precision}"
-            + ("" if self.device == "cpu" else f" on {self.device}"),
+            f"{self.model}: {self.variant} on {self.runtime} {self.runtime_version} in {precision}",
             f"  why: {self.why}",
             f"  proof: {self.parity}",
-            f"  then: {', '.join(self.alternatives) or 'nothing else is admissible'}",
+            f"  next: {', '.join(self.alternatives) or 'nothing else is admissible'}",
             f"  threads: {self.threads} ({self.threads_from})",
             f"  host: {self.host} ({self.cpu}; {' '.join(self.isa)})",
             f"  result: {self.result}; texts are cut at {self.max_length} tokens",
             f"  source: {self.source}",
             f"  folder: {self.folder} (manifest sha256 {self.manifest_sha256})",
-            f"  verified: {self.files_hashed} files hashed at this load, the rest by verification; self-test "
-            + ("not run" if self.self_test is None else f"within {self.self_test:.2g} of torch's logits"),
+            f"  verified: {self.files_hashed} files hashed at this load, the rest by the verification cache",
+            f"  self-test: {tested}",
         ]
-        lines += [f"  gave up: {line}" for line in self.fallbacks]
-        lines += [f"  rejected {key}: {'; '.join(reasons)}" for key, reasons in self.rejected.items()]
+        lines += [f"  skipped: {line}" for line in self.fallbacks]
+        lines += [f"  rejected: {key}: {'; '.join(reasons)}" for key, reasons in self.rejected.items()]
         return "\n".join(lines)
+
+
+def explain(
+    opener: Opener, opened: Opened, choice: Choice, host: Host, threads_from: str, fallbacks: Sequence[str]
+) -> Explanation:
+    """The explanation of what was opened."""
+    from artificer import __version__
+
+    location, execution, session = opener.location, opened.execution, opened.session
+    manifest = location.manifest
+    labels = [each.label for each in choice.executions]
+    package = BACKENDS[execution.variant.runtime].packages[execution.device]
+    return Explanation(
+        model=manifest.slug,
+        folder=str(location.folder),
+        manifest_sha256=location.manifest_sha256,
+        source=f"{manifest.source.location} at {manifest.source.revision}",
+        variant=execution.variant.id,
+        why=choice.basis,
+        alternatives=tuple(labels[labels.index(execution.label) + 1 :]),
+        rejected=choice.rejected,
+        fallbacks=tuple(fallbacks),
+        runtime=session.runtime,
+        runtime_version=host.runtimes.get(package.distribution, "unknown"),
+        execution_precision=session.execution_precision,
+        device=execution.device,
+        parity=_proof(execution),
+        result=manifest.head.result,
+        max_length=opener.tokenizer.max_length,
+        threads=opener.threads,
+        threads_from=threads_from,
+        host=host.name,
+        cpu=host.cpu_model,
+        isa=host.isa,
+        files_hashed=opened.hashed,
+        self_test=opened.difference,
+        artificer_version=__version__,
+    )
+
+
+def _proof(execution: Execution) -> str:
+    """What the parity record says, in words."""
+    parity, fallback = execution.parity, execution.variant.fallback
+    score = parity.metrics.get("score_max_abs")
+    what, value = ("scores", score) if score is not None else ("outputs", parity.metrics.get("output_max_abs"))
+    within = "" if value is None else f": {what} within {value:.2g} of torch"
+    recipe = f"; recipe {fallback.won} in place of the plain one" if fallback and fallback.won else ""
+    return f"passed on {parity.isa_class} in {parity.execution_precision} with {parity.runtime_version}{within}{recipe}"

@@ -1,8 +1,8 @@
-"""Whether a published folder's files are the manifest's, found out before any runtime opens one.
+"""Whether the files of a published folder are those of its manifest, checked before a runtime opens one.
 
 Hashing 1 GB takes a second or two, so the *verification cache* remembers what was hashed: size, mtime, ctime, inode and
 device of each file, and the SHA-256 of the manifest that it was checked against. Anything that differs is hashed again.
-It lies in the package's cache, not in the published folder, which may be read-only or shared.
+It is in the package's cache, not in the published folder, which may be read-only or shared.
 """
 
 import hashlib
@@ -16,19 +16,19 @@ from typing import Literal
 
 import msgspec
 
-from artificer.atomic_write import write_whole
-from artificer.backends.external_data import external_data
+from artificer.backends import BACKENDS, backend_problem
 from artificer.errors import IntegrityError
-from artificer.manifest import FileEntry, Runtime, Variant, unsafe_path_reason
+from artificer.manifest import FileEntry, Variant, unsafe_path_reason
+from artificer.storage.atomic_write import write_whole
 
 Verify = Literal["cached", "full"]
-_RACY_NS = 100_000_000  # a file changed this recently could change again within its time verification's granularity
+_RACY_NS = 100_000_000  # a file that changed this recently could change again without another timestamp
 
 Identity = tuple[int, int, int, int, int]
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """What was verified: the manifest's SHA-256, and per path the identity of the file that had the right bytes."""
+    """What was verified: the manifest's SHA-256, and for each path the identity of the file with the right bytes."""
 
     manifest: str
     files: dict[str, Identity]
@@ -86,15 +86,15 @@ def check_sidecars(root: Path, variant: Variant) -> None:
     """Check that the files that a runtime would open beside the graph are exactly the variant's others, and long enough
     for what the graph reads from them.
 
-    An ONNX graph names its external data; an OpenVINO IR's weights are the `.bin` of the same name. Sizes are the
-    manifest's, which `verify_files` has compared with the files.
+    The backend says which they are (`Backend.sidecars`). Sizes are the manifest's, which `verify_files` has compared
+    with the files.
 
     Raises:
-        IntegrityError: naming the location.
+        IntegrityError: naming the file.
     """
     assert variant.graph is not None
     sizes = {entry.path: entry.size for entry in variant.files if entry.path != variant.graph}
-    wanted = _sidecars(root, variant.graph, variant.runtime)
+    wanted = _sidecars(root, variant.graph, variant)
     for path, (location, needed) in wanted.items():
         if path not in sizes:
             raise IntegrityError(
@@ -113,13 +113,13 @@ def check_sidecars(root: Path, variant: Variant) -> None:
         )
 
 
-def _sidecars(root: Path, graph: str, runtime: Runtime) -> dict[str, tuple[str, int]]:
-    """Path below `root` of each file that the runtime opens beside the graph: the name in the graph, bytes needed."""
+def _sidecars(root: Path, graph: str, variant: Variant) -> dict[str, tuple[str, int]]:
+    """By path below `root`, the files that the backend opens beside the graph: the name there, and the bytes needed."""
+    if (problem := backend_problem(variant.runtime)) is not None:
+        raise IntegrityError(f"The files beside {graph} cannot be checked: {problem}. Upgrade the artificer package.")
     place = PurePosixPath(graph)
-    if runtime == "openvino":
-        return {str(place.with_suffix(".bin")): (f"{place.stem}.bin", 0)}
     found: dict[str, tuple[str, int]] = {}
-    for location, needed in external_data(root / graph).items():
+    for location, needed in BACKENDS[variant.runtime].sidecars(root / graph).items():
         reason = unsafe_path_reason(location)
         if reason:
             raise IntegrityError(f"{graph} refers to external data at {location!r}, refused: {reason}.")
@@ -128,7 +128,7 @@ def _sidecars(root: Path, graph: str, runtime: Runtime) -> dict[str, tuple[str, 
 
 
 def extra_files(root: Path, paths: Iterable[str]) -> list[str]:
-    """Files below `root` that are not among `paths`, sorted: not opened, so not an error, but worth a report."""
+    """Files below `root` that are not among `paths`, sorted. They are never opened, so they are no error."""
     known = set(paths)
     found = (path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
     return sorted(path for path in found if path not in known)
@@ -161,7 +161,7 @@ def open_plain(root: Path, path: str) -> int:
 
 
 def _check(root: Path, entry: FileEntry, known: Identity | None) -> tuple[Identity | None, bool]:
-    """The identity to verification (None when too fresh to be sure), and whether the file was hashed."""
+    """The identity to remember (None when the file is too new to be sure), and whether it was hashed."""
     descriptor = open_plain(root, entry.path)
     with os.fdopen(descriptor, "rb") as stream:
         before = _identity(os.fstat(descriptor))

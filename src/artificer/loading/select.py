@@ -1,17 +1,17 @@
 """Which variant to run: a pure function of the manifest, the host and the caller's policy.
 
 Selection filters first, and keeps the reason of every rejection; then it ranks what is left. What was measured on a
-host of this class decides; without such figures, the order of sentence-transformers' flowchart does
-(https://sbert.net/docs/cross_encoder/usage/efficiency.html#recommendations).
+host of this class decides. Without such figures the manifest's ranks do (`manifest.Rank`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from artificer.accelerators import GPU_PACKAGE, cuda_problem
+from artificer.backends import BACKENDS, Backend, backend_problem
 from artificer.errors import SelectionError
 from artificer.host import gpu_class
+from artificer.loading.release_numbers import at_least
 from artificer.loading.speeds import Measured, measured, nearest
 from artificer.manifest import (
     Benchmark,
@@ -24,18 +24,9 @@ from artificer.manifest import (
     Variant,
     on_device,
 )
-from artificer.versions import at_least
 
 Objective = Literal["latency", "throughput", "size"]
 Near = Mapping[Device, Benchmark | None]
-
-PACKAGES: dict[Runtime, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
-
-# Without figures of a near host; ids that are not listed come last, in the manifest's order.
-_LOSSY = ("openvino-qint8", "onnx-qint8-avx512_vnni", "onnx-qint8-avx512", "onnx-quint8-avx2", "onnx-qint8-arm64")
-_EXACT_INTEL = ("openvino", "onnx-O2", "onnx", "onnx-O1", "onnx-O3", "onnx-O4")
-_EXACT = ("onnx-O2", "onnx", "onnx-O1", "openvino", "onnx-O3", "onnx-O4")
-_ACCELERATED = ("onnx-O4", "onnx-O3", "onnx-O2", "onnx-O1", "onnx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +34,13 @@ class Policy:
     """What the caller wants and what it tolerates.
 
     Attributes:
-        objective: `latency` ranks by the median time of the smallest batch, `throughput` by pairs/s of the larger
-            batches, `size` by bytes.
+        objective: `latency` ranks by the median time of the smallest batch, `throughput` by inputs per second of the
+            larger batches, `size` by bytes.
         exact: only variants of the fp32 class, which return the reference's scores to float rounding.
-        allow_bf16: let OpenVINO compute in bfloat16 where that has passed parity and the CPU has it.
-        quality_floor: the least quality on the labelled pairs, as a ratio to the reference's; None trusts the verdict.
+        allow_bf16: compute in bfloat16 where that has passed parity, and the backend and the CPU offer it.
+        quality_floor: the least quality on the labelled data, as a ratio to the reference's; None trusts the verdict.
         memory_ceiling_bytes: the most resident memory, as measured by the builder, else the files' size.
-        runtime: only this one.
+        runtime: only the backend of this name.
         device: `cpu` or `cuda` alone; None takes an NVIDIA GPU where a variant is proven on it and was measured as
             the fastest there, else the CPU.
     """
@@ -130,13 +121,16 @@ def select(manifest: Manifest, host: Host, policy: Policy = Policy(), variant: s
 def admit(
     variant: Variant, host: Host, policy: Policy, near: Near, device: Device = "cpu"
 ) -> Execution | tuple[str, ...]:
-    """The variant on that device as a execution, or every reason why it is none. `near` has the figures by device."""
+    """The variant's execution on that device, or every reason why there is none. `near` has the figures by device."""
     if variant.status != "passed":
         return (f"the build recorded it as {variant.status}: {variant.reason}",)
-    if device == "cuda" and (problem := cuda_problem(host, variant.runtime, variant.precision_class)):
+    if (problem := backend_problem(variant.runtime)) is not None:
+        return (problem,)
+    backend = BACKENDS[variant.runtime]
+    if (problem := backend.device_problem(host, device, variant.precision_class)) is not None:
         return (problem,)
     parity = proof(variant, host, policy, device)
-    reasons = [*_runtime_reasons(variant, host, policy, parity)]
+    reasons = [*_backend_reasons(backend, variant, host, policy, parity)]
     missing = [name for name in variant.requires_isa if name not in host.isa]
     if missing and device == "cpu":
         reasons.append(f"this CPU has no {', '.join(missing)}")
@@ -167,15 +161,16 @@ def proof(variant: Variant, host: Host, policy: Policy, device: Device = "cpu") 
 
     The arithmetic of int8 depends on the CPU's instructions, so int8 needs a record of this very ISA class. The other
     classes carry over between CPUs, unless they were measured on this class and failed. On a GPU nothing carries over:
-    a record of this very GPU is needed. A variant's first record says which precision it is meant for: an OpenVINO
-    variant that was built for bf16 is proven, and executed, in bf16 alone.
+    a record of this very GPU is needed. A variant's first record says which precision it is meant for: a variant that
+    was built for bf16 is proven, and executed, in bf16 alone.
     """
+    backend = BACKENDS[variant.runtime]
     wanted: tuple[ExecutionPrecision, ...] = ("f32",)
-    if variant.runtime == "onnx":
+    if not backend.takes_precision:
         wanted = ("f32", "f16", "bf16")  # the graph's own types: nothing to choose
     elif variant.parity and variant.parity[0].execution_precision != "f32":
         wanted = (variant.parity[0].execution_precision,)
-    elif policy.allow_bf16 and {"avx512_bf16", "amx_bf16"} & set(host.isa):
+    elif policy.allow_bf16 and "bf16" in backend.precisions(host):
         wanted = ("bf16", "f32")
     own_class = host.isa_class if device == "cpu" else gpu_class(host.accelerators)
     known = [record for record in variant.parity if record.device == device]
@@ -198,11 +193,10 @@ def proof(variant: Variant, host: Host, policy: Policy, device: Device = "cpu") 
 
 
 def rank(executions: list[Execution], host: Host, policy: Policy) -> tuple[list[Execution], str]:
-    """The executions, best first, and a sentence on what decided. Ties fall back to the flowchart's order."""
-    chart = _flowchart(host, policy)
+    """The executions, best first, and a sentence on what decided. Ties go by the manifest's ranks, then its order."""
 
-    def place(each: Execution) -> tuple[int, int]:
-        return chart.index(each.variant.id) if each.variant.id in chart else len(chart), executions.index(each)
+    def place(each: Execution) -> int:
+        return _rank(each.variant, host, policy)
 
     if policy.objective == "size":
         ordered = sorted(executions, key=lambda each: (each.variant.size_bytes, place(each)))
@@ -210,7 +204,8 @@ def rank(executions: list[Execution], host: Host, policy: Policy) -> tuple[list[
     known = [each for each in executions if each.measured is not None]
     if not known:
         ordered = sorted(executions, key=place)
-        return ordered, f"no figures from a host like {host.name}: the order of sentence-transformers' flowchart"
+        basis = "the manifest's ranks, which follow sentence-transformers' flowchart"
+        return ordered, f"no figures from a host like {host.name}: {basis}"
 
     def cost(each: Execution) -> float:
         assert each.measured is not None
@@ -245,23 +240,23 @@ def _comparable(figures: Measured | None, near: Near) -> bool:
     return figures is not None and cuda is not None and (cpu is None or cpu.preset == cuda.preset)
 
 
-def _runtime_reasons(variant: Variant, host: Host, policy: Policy, parity: Parity | str) -> list[str]:
-    package, minimum = PACKAGES[variant.runtime], variant.minimum_runtime_version
+def _backend_reasons(backend: Backend, variant: Variant, host: Host, policy: Policy, parity: Parity | str) -> list[str]:
     if policy.runtime is not None and variant.runtime != policy.runtime:
         return [f"it runs on {variant.runtime}, and {policy.runtime} was asked for"]
-    if isinstance(parity, Parity) and parity.device == "cuda":
-        # onnxruntime-gpu is released later than onnxruntime: the version that proved it there is what counts.
-        package, minimum = GPU_PACKAGE, ".".join(parity.runtime_version.split(".")[:2])
-    installed = host.runtimes.get(package)
+    package, minimum = backend.packages["cpu"], variant.minimum_runtime_version
+    if isinstance(parity, Parity) and parity.device != "cpu":
+        # A package for GPUs is released later than the one for CPUs: the version that proved it there is what counts.
+        package, minimum = backend.packages[parity.device], ".".join(parity.runtime_version.split(".")[:2])
+    installed = host.runtimes.get(package.distribution)
     if installed is None:
-        return [f"{package} is not installed: pip install 'artificer[{variant.runtime}]'"]
+        return [f"{package.distribution} is not installed: {package.remedy}"]
     if not at_least(installed, minimum):
-        return [f"it needs {package} {minimum} or newer, found {installed}"]
+        return [f"it needs {package.distribution} {minimum} or newer, found {installed}"]
     return []
 
 
-def _flowchart(host: Host, policy: Policy) -> tuple[str, ...]:
+def _rank(variant: Variant, host: Host, policy: Policy) -> int:
+    """The variant's place where no speeds are known; lower goes first."""
     if policy.device == "cuda":
-        return _ACCELERATED
-    exact = _EXACT_INTEL if "intel" in host.cpu_model.lower() else _EXACT
-    return (*_LOSSY, *exact)
+        return variant.rank.cuda
+    return variant.rank.intel if "intel" in host.cpu_model.lower() else variant.rank.cpu

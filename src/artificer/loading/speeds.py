@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import exp, inf, log, log2
 
+from artificer.backends import BACKENDS
 from artificer.host import gpu_class
 from artificer.manifest import Benchmark, Device, ExecutionPrecision, Host, Variant
 
-_FAR = 2.0  # in doublings of the cores: figures from 4 cores say something about 1 and about 16, not about 64
+_FAR = 2.0  # in doublings of the cores: figures from 4 cores hold for 1 to 16, not for 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,14 @@ def measured(
 ) -> Measured | None:
     """The figures of the variant's very bytes, in that precision and on that device; None when there are none.
 
-    An onnx graph computes in its own types whatever is asked, so its precision is not compared.
+    Where the backend cannot be asked for a precision, it is not compared.
     """
     if benchmark is None:
         return None
+    backend = BACKENDS.get(variant.runtime)
+    any_precision = backend is not None and not backend.takes_precision
     for subject in benchmark.subjects:
-        same = subject.execution_precision == precision or variant.runtime == "onnx"
+        same = any_precision or subject.execution_precision == precision
         same = same and subject.device == device
         if subject.id == variant.id and subject.digest == variant.digest and same and subject.rows:
             smallest = min(row.batch_size for row in subject.rows)

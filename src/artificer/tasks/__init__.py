@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from artificer.backends import Inputs
+from artificer.backends.session import Inputs
 from artificer.errors import ManifestError
 from artificer.inference.loaded_model import LoadedModel
 from artificer.inference.tokenization import Text

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from artificer.backends import Inputs
+from artificer.backends.session import Inputs
 from artificer.errors import InputError
 from artificer.inference.activations import Activator, activator
 from artificer.inference.input_checks import check_pairs, check_text

@@ -1,0 +1,184 @@
+"""Opening executions of one model: fetch, verify, check the sidecars, open, self-test; fall back where that is safe."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from artificer.backends import BACKENDS, open_session
+from artificer.backends.compiled_cache import CompiledModelCache
+from artificer.backends.session import Session
+from artificer.errors import ArtificerError, IntegrityError, ManifestError, MissingRuntimeError, SelfTestError
+from artificer.inference.tokenization import PairTokenizer
+from artificer.loading.golden import self_test
+from artificer.loading.integrity import check_sidecars, verify_files
+from artificer.loading.location import Location
+from artificer.loading.options import LoadOptions
+from artificer.loading.select import Choice, Execution
+from artificer.manifest import Device, Variant
+from artificer.tasks import Task, task_of
+
+logger = logging.getLogger("artificer")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that passed every check.
+
+    `hashed` counts the files that were hashed for it; `difference` is what the self-test found, None when it did not
+    run.
+    """
+
+    execution: Execution
+    session: Session
+    hashed: int
+    difference: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens executions of one model; `prepare` makes one.
+
+    `tokenizer` cuts at the length that the caller asked for, `full_tokenizer` at the model's own, as the golden samples
+    were. `hashed` counts the files that were hashed so far.
+    """
+
+    location: Location
+    options: LoadOptions
+    task: Task
+    threads: int
+    isa: tuple[str, ...]
+    tokenizer: PairTokenizer
+    full_tokenizer: PairTokenizer
+    hashed: int
+
+    def open(self, execution: Execution) -> Opened:
+        """Open and test an execution.
+
+        Raises:
+            IntegrityError: a file is not what the manifest says; nobody may catch it to fall back.
+            SelfTestError: the execution does not reproduce the golden samples, or contradicts the manifest.
+            Exception: whatever the runtime raises.
+        """
+        variant = execution.variant
+        hashed = self.hashed + _ensure(self.location, self.options, tuple(entry.path for entry in variant.files))
+        check_sidecars(self.location.folder, variant)
+        cached = self._cached(variant, hashed)
+        try:
+            return self._open(execution, hashed, cached)
+        except Exception as error:
+            if cached is None or not cached.drop():
+                raise
+            logger.warning("%s is compiled again: the cached compiled model failed: %s", variant.id, error)
+            return self._open(execution, hashed, None)
+
+    def _open(self, execution: Execution, hashed: int, cached: CompiledModelCache | None) -> Opened:
+        variant, manifest = execution.variant, self.location.manifest
+        assert variant.graph is not None
+        asked = execution.precision if BACKENDS[variant.runtime].takes_precision else None
+        session = open_session(
+            variant.runtime,
+            self.location.folder / variant.graph,
+            threads=self.threads,
+            execution_precision=asked,
+            device=execution.device,
+            output=self.task.output,
+            compiled=cached,
+        )
+        try:
+            if asked is not None and session.execution_precision != asked:
+                raise SelfTestError(
+                    f"{variant.id} is proven in {asked}, and computes in {session.execution_precision} on this machine."
+                )
+            if missing := set(session.input_names) ^ set(manifest.inputs):
+                raise SelfTestError(f"{variant.id}: graph and manifest disagree on the inputs {sorted(missing)}.")
+            difference = None
+            if self.options.self_test:
+                difference = self_test(self.task, session, self.full_tokenizer, manifest, execution)
+        except BaseException:
+            session.close()
+            raise
+        return Opened(execution, session, hashed, difference)
+
+    def _cached(self, variant: Variant, hashed: int) -> CompiledModelCache | None:
+        """The models that were compiled from these very files, for a load that tests what it finds there.
+
+        Adds to them only where the cache outlives the process, as it has if nothing had to be hashed.
+        """
+        if self.options.verify == "full" or not self.options.self_test:
+            return None
+        files = {PurePosixPath(entry.path).name: entry.sha256 for entry in variant.files}
+        return CompiledModelCache(self.options.cache / "compiled", files, machine=self.isa, adds=hashed == 0)
+
+
+def prepare(location: Location, options: LoadOptions, threads: int, isa: tuple[str, ...]) -> Opener:
+    """Verify what all variants share, and open the tokenizer.
+
+    Raises:
+        ManifestError: the manifest's task is unknown or contradicts it, or there is no tokenizer.
+        IntegrityError, FetchError: as for `Opener.open`.
+    """
+    manifest = location.manifest
+    task = task_of(manifest)
+    hashed = _ensure(location, options, tuple(entry.path for entry in manifest.files))
+    full = _tokenizer(location, manifest.max_length)
+    shorter = options.max_length if options.max_length and options.max_length < manifest.max_length else None
+    return Opener(
+        location=location,
+        options=options,
+        task=task,
+        threads=threads,
+        isa=isa,
+        tokenizer=_tokenizer(location, shorter) if shorter else full,
+        full_tokenizer=full,
+        hashed=hashed,
+    )
+
+
+def open_first(choice: Choice, opener: Callable[[Execution], Opened]) -> tuple[Opened, list[str]]:
+    """The best execution that opens and passes, and why better ones did not; each of these is logged.
+
+    Raises:
+        IntegrityError, ManifestError: at once; the next execution is not tried.
+        SelfTestError: no execution works; the message lists each. A single one's own error is raised as it is.
+    """
+    fallbacks: list[str] = []
+    missing: dict[Device, MissingRuntimeError] = {}
+    last: Exception | None = None
+    for execution in choice.executions:
+        if execution.device != "cpu" and execution.device in missing:
+            continue  # what keeps one graph from the GPU keeps the others
+        try:
+            return opener(execution), fallbacks
+        except (IntegrityError, ManifestError):
+            raise
+        except Exception as error:  # a runtime may raise anything of its own
+            last = error
+            if isinstance(error, MissingRuntimeError):
+                missing[execution.device] = error
+            line = f"{execution.label}: {error}"
+            fallbacks.append(line)
+            logger.warning("skipped %s", line)
+    assert last is not None
+    if len(fallbacks) == 1 and isinstance(last, ArtificerError):
+        raise last
+    raise SelfTestError("No admissible variant works on this machine:\n  " + "\n  ".join(fallbacks)) from last
+
+
+def _ensure(location: Location, options: LoadOptions, paths: tuple[str, ...]) -> int:
+    """Fetch the files at `paths` and verify them; how many were hashed."""
+    if location.fetch is not None:
+        location.fetch(paths)
+    wanted = set(paths)
+    return verify_files(
+        location.folder,
+        [entry for entry in location.manifest.published_files() if entry.path in wanted],
+        manifest_sha256=location.manifest_sha256,
+        verification_cache=options.cache / "verified",
+        mode=options.verify,
+    )
+
+
+def _tokenizer(location: Location, max_length: int) -> PairTokenizer:
+    info = location.manifest.tokenizer
+    return PairTokenizer(location.folder / info.file, info, max_length=max_length, inputs=location.manifest.inputs)

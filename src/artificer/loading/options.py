@@ -1,0 +1,62 @@
+"""What a caller of `artificer.load` asks for, beside the model itself."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from artificer.backends import BACKENDS
+from artificer.errors import InputError, ModelIndexError, SelectionError
+from artificer.hub.index import Channel
+from artificer.inference.input_checks import check_choice
+from artificer.inference.loaded_model import OnTruncate
+from artificer.loading.integrity import Verify
+from artificer.loading.select import Objective, Policy
+from artificer.manifest import Device
+
+_SHORTEST = 8  # tokens: special ones, and something of both texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """The keywords of `artificer.load`, which documents them. `cache` is the folder itself, never None."""
+
+    cache: Path
+    policy: Policy = field(default_factory=Policy)
+    variant: str | None = None
+    threads: int | None = None
+    max_length: int | None = None
+    on_truncate: OnTruncate = "ok"
+    verify: Verify = "cached"
+    self_test: bool = True
+    autotune: bool = False
+    warm: bool = False
+    max_pending: int = 64
+    revision: str | None = None
+    manifest_sha256: str | None = None
+    offline: bool | None = None
+    index: str | Path | None = None
+    channel: Channel = "stable"
+
+    def check(self) -> None:
+        """Refuse what no load could satisfy.
+
+        Raises:
+            InputError: an argument is none of the words that it may be, or too small.
+            SelectionError: `threads` is not positive.
+        """
+        check_choice("objective", self.policy.objective, Objective)
+        check_choice("on_truncate", self.on_truncate, OnTruncate)
+        check_choice("verify", self.verify, Verify)
+        check_choice("channel", self.channel, Channel)
+        if self.policy.runtime is not None:
+            check_choice("runtime", self.policy.runtime, tuple(BACKENDS))
+        if self.policy.device is not None:
+            check_choice("device", self.policy.device, Device)
+        if self.max_length is not None and self.max_length < _SHORTEST:
+            raise InputError(f"max_length: expected at least {_SHORTEST} tokens, found {self.max_length!r}.")
+        if self.threads is not None and self.threads < 1:
+            raise SelectionError(f"threads: expected at least 1, found {self.threads}.")
+
+    def check_without_revision(self, source: str | Path) -> None:
+        """Raise ModelIndexError when the caller names what an index look-up finds out."""
+        if self.revision is not None or self.manifest_sha256 is not None:
+            raise ModelIndexError(f"{source}: the index says which revision and manifest; do not pass them as well.")

@@ -1,0 +1,1 @@
+"""Where this package keeps files of its own, and how it writes them."""
