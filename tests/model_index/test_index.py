@@ -92,7 +92,7 @@ def test_unsafe_places(repo: str, revision: str | None) -> None:
 @pytest.mark.parametrize("slug", ["../x", "A", "", "a b", "a\n", "-a"])
 def test_unsafe_slugs(slug: str) -> None:
     """A model's name is a slug."""
-    with pytest.raises(ModelIndexError, match="is no slug"):
+    with pytest.raises(ModelIndexError, match="is not a slug"):
         Index.from_json(Index(models={slug: IndexEntry(channels={}, history=())}).to_json())
 
 

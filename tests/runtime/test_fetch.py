@@ -82,7 +82,7 @@ def test_a_bad_cached_file_is_fetched_again(tmp_path: Path, damage: str) -> None
 def test_a_source_with_other_bytes_is_an_error_that_names_the_file(tmp_path: Path, wrong: bytes) -> None:
     """It is asked once; what it gave is deleted."""
     source = Fake({**CONTENTS, "onnx/3.bin": wrong})
-    with pytest.raises(IntegrityError, match=r"onnx/3\.bin: the source gave"):
+    with pytest.raises(IntegrityError, match=r"onnx/3\.bin: the source has"):
         fetch(source, tmp_path)
     assert source.opened.count("onnx/3.bin") == 1
     assert not (tmp_path / "onnx/3.bin").exists()

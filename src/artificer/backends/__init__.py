@@ -46,7 +46,7 @@ class Backend(Protocol):
     def device_problem(self, host: Host, device: Device, precision_class: PrecisionClass) -> str | None:
         """Why a graph of that class cannot run on the device here, or None; read from `host` alone.
 
-        None is no promise: only an open session shows that a GPU's libraries work.
+        None does not promise that it works: only an open session shows that a GPU's libraries do.
         """
         ...
 

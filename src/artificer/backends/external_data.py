@@ -30,7 +30,7 @@ def external_data(path: Path) -> dict[str, int]:
     there must have at least for the tensors that the graph reads from it.
 
     Raises:
-        IntegrityError: the file is no ONNX graph.
+        IntegrityError: the file is not an ONNX graph.
     """
     with path.open("rb") as stream:
         if stream.seek(0, 2) == 0:

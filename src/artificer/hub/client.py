@@ -1,7 +1,7 @@
 """Published repos on the Hugging Face Hub, by huggingface_hub (extra `[hub]`), into this package's own cache.
 
 The cache holds `models/<org>--<name>/<commit>/`, plain files without links, and `refs/<revision>` with the commit that
-a branch or tag meant last: what an offline start goes by.
+a branch or tag meant last, for offline starts.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ def open_repo(
     repo: str, *, revision: str | None, offline: bool | None, cache: Path
 ) -> tuple[Path, Callable[[tuple[str, ...]], None]]:
     """The cache folder of `repo` at the commit that `revision` (default `main`) means, with its manifest in it; and a
-    function that makes further files of the manifest be there.
+    function that fetches further files of the manifest into it.
 
     Raises:
         FetchError: the Hub cannot be reached and the cache does not hold what is needed.
@@ -79,8 +79,8 @@ class HubSource:
         """The bytes of `path`, downloaded to a temporary folder that goes away afterwards."""
         if self._offline:
             raise FetchError(
-                f"{self._repo}@{self._commit[:8]}: {path} is not in the cache, and offline=True forbids to fetch it."
-                " Load the model once with the network on."
+                f"{self._repo}@{self._commit[:8]}: {path} is not in the cache, and offline=True forbids fetching it."
+                " Load the model once online."
             )
         hub = client()
         with tempfile.TemporaryDirectory(prefix="artificer-") as scratch:
@@ -116,7 +116,10 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
             if is_refusal(error) or not reference.exists():
                 raise FetchError(f"{repo}@{revision}: {_plain(error)}") from None
             logger.warning(
-                "%s@%s: the Hub is away (%s): using the last commit that was seen", repo, revision, _plain(error)
+                "%s@%s: the Hub cannot be reached (%s): using its last known commit",
+                repo,
+                revision,
+                _plain(error),
             )
     try:
         commit = reference.read_text()
@@ -124,13 +127,13 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
         commit = ""
     if not _COMMIT.fullmatch(commit):
         raise FetchError(
-            f"{repo}@{revision}: its commit is not in the cache, and the network is off. Load it once online."
+            f"{repo}@{revision}: its commit is not in the cache, and the network is off. Load the model once online."
         )
     return commit
 
 
 def is_refusal(error: Exception) -> bool:
-    """An answer of the Hub that says no (401, 403, 404), as against no answer."""
+    """Whether the Hub refused (401, 403, 404), as opposed to not answering."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
 
@@ -146,8 +149,8 @@ def is_offline() -> bool:
 
 
 def client() -> ModuleType:
-    """huggingface_hub. Raises MissingRuntimeError where it is not installed, or is one that this was not written for:
-    tokenizers brings the newest."""
+    """huggingface_hub. Raises MissingRuntimeError where it is missing, or newer than this module knows: tokenizers
+    installs the newest."""
     try:
         import huggingface_hub
     except ModuleNotFoundError:

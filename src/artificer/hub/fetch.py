@@ -1,7 +1,7 @@
-"""Getting a manifest's files into a folder: to a temporary place, hashed on the way, then moved.
+"""Fetching a manifest's files into a folder: to a temporary place, hashed on the way, then moved.
 
-At every moment each file of the folder is whole and right, or absent: a process that is killed leaves a temporary file,
-which the next one removes. Processes that fetch into one folder take turns by a lock that dies with its holder.
+At every moment each file of the folder is complete and correct, or absent: a process that is killed leaves a temporary
+file, which the next one removes. Processes that fetch into one folder take turns by a lock that dies with its holder.
 """
 
 import hashlib
@@ -48,12 +48,12 @@ class FolderSource:
 def fetch_files(
     source: Source, root: Path, entries: Iterable[FileEntry], *, manifest_sha256: str, verification_cache: Path | None
 ) -> list[str]:
-    """Make every entry be there below `root`, whole and right; return the paths that were fetched.
+    """Fetch every entry that is missing below `root` or is not as the manifest says; return their paths.
 
-    A file that is there and right is left alone; one that is wrong is fetched again, once.
+    Files that are correct are left alone.
 
     Raises:
-        IntegrityError: what the source gave is not what the manifest says; it is deleted, and named.
+        IntegrityError: the source's file is not what the manifest says; the copy is deleted, and named.
         FetchError: the source failed, or the disk did.
     """
     with locked(root):
@@ -109,7 +109,7 @@ def _fetch_one(source: Source, root: Path, entry: FileEntry) -> None:
             Path(out.name).unlink()
             found = f"sha256 {digest.hexdigest()}" if size == entry.size else f"{size} bytes or more"
             raise IntegrityError(
-                f"{entry.path}: the source gave {found}, the manifest says {entry.size} bytes, sha256 {entry.sha256}."
+                f"{entry.path}: the source has {found}, the manifest says {entry.size} bytes, sha256 {entry.sha256}."
                 " The copy was deleted. The source was changed after it was published, or the transfer was damaged."
             )
         _place(Path(out.name), root, entry.path)

@@ -84,7 +84,7 @@ class Index(Struct, frozen=True, kw_only=True):
             warnings.warn(f"{INDEX_FILE} has version {self.schema_version}: what it adds is ignored.", stacklevel=3)
         for slug, entry in self.models.items():
             if not SLUG.fullmatch(slug):
-                raise ModelIndexError(f"{INDEX_FILE}: models: {slug!r} is no slug.")
+                raise ModelIndexError(f"{INDEX_FILE}: models: {slug!r} is not a slug.")
             for i, event in enumerate(entry.history):
                 if problem := _unsafe(event.release):
                     raise ModelIndexError(f"{INDEX_FILE}: models.{slug}.history[{i}].release.{problem}.")
@@ -168,9 +168,9 @@ def _unsafe(release: Release) -> str | None:
         reason = unsafe_path_reason(release.repo)
         return f"repo: {release.repo!r} is refused: {reason}" if reason else None
     if not re.fullmatch("[0-9a-f]{40}", release.revision):
-        return f"revision: {release.revision!r} is no commit"
+        return f"revision: {release.revision!r} is not a commit"
     if not _REPO.fullmatch(release.repo) or ".." in release.repo:
-        return f"repo: {release.repo!r} is no repo id"
+        return f"repo: {release.repo!r} is not a repository id"
     return None
 
 

@@ -71,23 +71,23 @@ class LoadedModel:
     def warm(self, rows: Sequence[int] = (1,)) -> None:
         """Open and compile now what the first calls would.
 
-        Where the runtime compiles per shape, that is every width that padding may give for each number of rows, at the
-        price of one scoring each; and, where many batches are computed side by side, the full batches of a call with
-        many pairs too: a second or two for a small model.
+        Where the backend compiles per shape, that is every length bucket for each number of rows, computed once each;
+        and, where many batches are computed side by side, the full batches of a call with many inputs too. That takes a
+        second or two for a small model.
         """
         session = self._open_session()
-        widths = list(reversed(single_buckets(self.max_length))) if session.compiles_per_shape else [1]
-        for width in widths:
+        lengths = list(reversed(single_buckets(self.max_length))) if session.compiles_per_shape else [1]
+        for length in lengths:
             for count in rows:
-                session.run(self._blank(count, width))
+                session.run(self._blank(count, length))
         streams = session.parallelism()
         if streams > 1:
             shapes = full_batches(self.max_length, DEFAULT_ROWS) if session.compiles_per_shape else [(1, 1)]
             for _ in session.run_many(self._blank(*shape) for shape in shapes for _ in range(streams)):
                 pass
 
-    def _blank(self, rows: int, width: int) -> Inputs:
-        return {name: np.ones((rows, width), dtype=np.int64) for name in self._tokenizer.inputs}
+    def _blank(self, rows: int, length: int) -> Inputs:
+        return {name: np.ones((rows, length), dtype=np.int64) for name in self._tokenizer.inputs}
 
     def close(self) -> None:
         """Give the runtime's memory back; later calls raise ClosedError. Calling it twice is fine."""

@@ -128,7 +128,7 @@ def _sidecars(root: Path, graph: str, variant: Variant) -> dict[str, tuple[str, 
 
 
 def extra_files(root: Path, paths: Iterable[str]) -> list[str]:
-    """Files below `root` that are not among `paths`, sorted. They are never opened, so they are no error."""
+    """Files below `root` that are not among `paths`, sorted. They are never opened, so they are not an error."""
     known = set(paths)
     found = (path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
     return sorted(path for path in found if path not in known)
