@@ -1,25 +1,15 @@
 """Stage `evaluate`: quality on labelled pairs, of the reference and of every variant, from the logits of `parity`."""
 
-import msgspec
 import numpy as np
-from msgspec import Struct
 
-from artificer.manifest import Quality, canonical_json
-from stages.core import files, paths
+from stages.core import paths
 from stages.core.params import load_params
-from stages.data import read_pairs
-from stages.parity import load_parity
 from stages.records.model_spec import load_spec
-from stages.reference import load_reference
+from stages.records.pairs import read_pairs
+from stages.records.parity_records import load_parity
+from stages.records.quality_report import QualityReport, write_quality
+from stages.records.reference_outputs import load_reference
 from stages.tasks import BUILDING_TASKS
-
-
-class QualityReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The reference's quality, and each variant's. Without a reference nothing was measured, and `reason` says why."""
-
-    reference: Quality | None
-    variants: dict[str, Quality]
-    reason: str | None = None
 
 
 def run(slug: str) -> None:
@@ -31,7 +21,7 @@ def run(slug: str) -> None:
     reason = task.unfit(spec.labels, pairs)
     if reason is not None:
         reason = f"data set {data.name}: {reason}"
-        files.write_file(paths.quality(slug), canonical_json(QualityReport(reference=None, variants={}, reason=reason)))
+        write_quality(slug, QualityReport(reference=None, variants={}, reason=reason))
         print(f"quality is not measured: {reason}")
         return
     judge = task.quality(spec.labels, pairs, params.data.relevant_from)
@@ -42,13 +32,8 @@ def run(slug: str) -> None:
         for variant in load_parity(slug).values()
         if variant.logits
     }
-    files.write_file(paths.quality(slug), canonical_json(QualityReport(reference=reference, variants=variants)))
+    write_quality(slug, QualityReport(reference=reference, variants=variants))
     name = reference.main_metric
     print(f"{'torch':24} {name} {reference.main_value:.4f}   ({spec.activation}, {len(pairs)} pairs)")
     for variant_id, quality in variants.items():
         print(f"{variant_id:24} {name} {quality.main_value:.4f}   {100 * quality.ratio:.2f} %")
-
-
-def load_quality(slug: str) -> QualityReport:
-    """What `run` wrote."""
-    return msgspec.json.decode(paths.quality(slug).read_bytes(), type=QualityReport)

@@ -1,19 +1,20 @@
 """Stage `fetch`: the pinned files of a model, compared with the lock, and its resolved spec."""
 
 from stages.core import files, paths
-from stages.records import model_spec
+from stages.records.model_spec import write_spec
 from stages.registry import sources
 from stages.registry.model_list import load_entry, load_lock
+from stages.registry.spec_resolution import resolve
 
 
 def run(slug: str) -> None:
-    """Write `source/` and `model_spec.json`. Raises RegistryError or SourceError, and writes nothing then."""
+    """Write `source/` and spec.json. Raises RegistryError or SourceError, and writes nothing then."""
     entry = load_entry(slug)
     lock = load_lock(slug, entry)
     with files.staged_folder(paths.source(slug)) as folder:
         sources.fetch(lock, folder)
-        model = model_spec.resolve(slug, entry, lock, folder)
-    model_spec.write_spec(model)
+        model = resolve(slug, entry, lock, folder)
+    write_spec(model)
     print(
         f"{lock.location} at {lock.identity[:16]}: {model.architecture}, {model.parameters / 1e6:.1f} M parameters, "
         f"{len(model.labels)} label(s), {model.activation}, {model.max_length} tokens"

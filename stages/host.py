@@ -1,36 +1,11 @@
-"""Stage `host`: what machine this is. Figures of speed, and of int8, belong to it."""
-
-import msgspec
+"""Stage `host`: which machine this is. Figures of speed, and those of int8, belong to it."""
 
 from artificer import host
-from artificer.manifest import Host, canonical_json
-from stages.core import files, paths
-from stages.core.errors import UsageError
+from stages.records.host_record import write_host
 
 
 def run() -> None:
     """Write host.json, unless it says the same already."""
     found = host.detect()
-    data = canonical_json(found)
-    if not paths.HOST.is_file() or paths.HOST.read_bytes() != data:
-        files.write_file(paths.HOST, data)
+    write_host(found)
     print(f"{found.name}: {found.cpu_model}, {found.isa_class}, {found.cores} cores")
-
-
-def current_host() -> Host:
-    """What `run` wrote, which must still be this machine. Raises UsageError when it is not."""
-    written, found = load_host(), host.detect()
-    if written != found:
-        raise UsageError(
-            f"{paths.HOST} says {written.name} {written.runtimes}, this is {found.name} {found.runtimes}. "
-            "Run `python -m stages host`, then `dvc repro`."
-        )
-    return written
-
-
-def load_host() -> Host:
-    """What `run` wrote."""
-    try:
-        return msgspec.json.decode(paths.HOST.read_bytes(), type=Host)
-    except FileNotFoundError:
-        raise UsageError(f"{paths.HOST} is missing: run `python -m stages host`.") from None

@@ -1,30 +1,29 @@
-"""Stage `optimize`: O1 to O4, optimum's levels."""
+"""Stage `optimize`: optimum's levels O1 to O4, by onnxruntime's own functions on a graph whose weights stay on disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.building.variant_builder import Built, build_step, check_recipe, parent_graph, plain
+from stages.building.build_step import Built, build_step, parent_graph
+from stages.building.recipes import plain
 from stages.core import paths
 from stages.core.child_process import in_child
 from stages.core.variants import PLAIN_EXPORT, VariantRow
-from stages.toolchain.onnx import onnx_graph
-from stages.toolchain.onnx.levels import optimize_graph
+from stages.toolchain.onnx import onnx_graph, sidecars
+from stages.toolchain.onnx.levels import check_overrides, write_level
 
 NO_GPU_NOTE = "optimised without a GPU: fp16 conversion and fusions, no GPU-specific graph pass"
 
-LEVEL_FIELDS = ("optimization_level", "optimize_for_gpu")
 
-
-def run(slug: str) -> None:
+def run(slug: str, tools: Sequence[str]) -> None:
     """Write the variants onnx-O1 … onnx-O4."""
 
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
         check_overrides(row, overrides)
-        parent = parent_graph(slug, PLAIN_EXPORT)
-        settings = in_child(
-            write_level, parent, folder / row.file_name, paths.source(slug), row.preset, overrides, weights=parent
-        )
-        graph = onnx_graph.load_graph(folder / row.file_name)
+        parent, target = parent_graph(slug, PLAIN_EXPORT), folder / row.file_name
+        settings = in_child(write_level, parent, target, paths.source(slug), row.preset, overrides, weights=parent)
+        sidecars.normalise_sidecars(folder, row.file_name)
+        graph = onnx_graph.load_graph(target)
         return Built(
             recipe={"preset": row.preset, "overrides": plain(overrides), "settings": settings},
             opset=onnx_graph.opset(graph),
@@ -32,21 +31,4 @@ def run(slug: str) -> None:
             notes=(NO_GPU_NOTE,) if settings["fp16"] else (),
         )
 
-    build_step(slug, "optimize", make)
-
-
-def write_level(parent: Path, target: Path, source: Path, level: str, overrides: dict[str, Any]) -> Any:
-    """Write one level of `parent` to `target`; optimum's settings for it, as JSON values."""
-    from optimum.onnxruntime import AutoOptimizationConfig
-    from transformers import AutoConfig
-
-    settings = AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4", **overrides)
-    optimize_graph(parent, target, AutoConfig.from_pretrained(source, trust_remote_code=False), settings)
-    return plain(vars(settings))
-
-
-def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
-    """Raise RegistryError for what is no field of optimum's OptimizationConfig, or is set by the level."""
-    from optimum.onnxruntime import OptimizationConfig
-
-    check_recipe(row.id, overrides, {n: v for n, v in vars(OptimizationConfig()).items() if n not in LEVEL_FIELDS})
+    build_step(slug, "optimize", tools, make)

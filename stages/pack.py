@@ -19,23 +19,22 @@ from artificer.manifest import (
     tree_digest,
 )
 from artificer.tasks import task_of
-from stages import data
-from stages.benchmark import load_benchmarks
-from stages.building.variant_builder import VariantRecord, load_record, published_files
 from stages.core import files, paths
 from stages.core.errors import ParityError, ToolchainError
 from stages.core.params import BuildParams, load_params
 from stages.core.variants import PLAIN_EXPORT, VariantRow, row
-from stages.data import Pair
-from stages.evaluate import load_quality
-from stages.fallback import recipe_search
-from stages.host import load_host
 from stages.metrics.verdicts import judge, thresholds_class
 from stages.packaging import card, plot
 from stages.packaging.summary import metrics
-from stages.parity import VariantParity, load_parity, measured_elsewhere
+from stages.records.benchmarks import load_benchmarks
+from stages.records.fallback_costs import load_costs
+from stages.records.host_record import load_host
 from stages.records.model_spec import ModelSpec, load_spec
-from stages.reference import load_reference
+from stages.records.pairs import Pair, describe, read_pairs
+from stages.records.parity_records import VariantParity, load_parity, measured_elsewhere
+from stages.records.quality_report import load_quality
+from stages.records.reference_outputs import load_reference
+from stages.records.variant_record import VariantRecord, load_record, published_files
 from stages.registry.model_list import load_entry, publish_repo
 
 # What a published folder needs of a source: everything but the torch weights.
@@ -99,7 +98,7 @@ def _variant(
             raise ToolchainError(
                 f"{record.id}: parity was measured on other bytes than were built. Run `dvc repro parity@{slug}`."
             )
-        measurements = (*found.measurements, *measured_elsewhere(slug, record.id, found.digest, found.measurements))
+        measurements = (*found.measurements, *measured_elsewhere(slug, load_host(), found))
         proofs = tuple(
             judge(
                 measurement,
@@ -137,7 +136,7 @@ def _recovery(slug: str, table_row: VariantRow, found: Fallback | None) -> Fallb
     """With what the kept recipe costs in speed, where one was kept and timed."""
     if found is None or found.won is None:
         return found
-    costs = recipe_search.load_costs(paths.fallback_costs(slug, table_row.backend))
+    costs = load_costs(paths.fallback_costs(slug, table_row.backend))
     cost = costs.variants.get(table_row.id)
     if cost is None:
         return found
@@ -163,7 +162,7 @@ def _manifest(
 ) -> Manifest:
     slug = spec.slug
     reference = load_reference(slug)
-    pairs = data.read_pairs(paths.evaluation(slug)).pairs
+    pairs = read_pairs(paths.evaluation(slug)).pairs
     return Manifest(
         schema_version=SCHEMA_VERSION,
         slug=slug,
@@ -178,8 +177,8 @@ def _manifest(
         documents=(),
         source=spec.source,
         reference=reference.made_with,
-        evaluation=data.describe(paths.evaluation(slug), params.parity.rows),
-        calibration=data.describe(paths.calibration(slug), params.quantize_openvino.calibration_rows),
+        evaluation=describe(paths.evaluation(slug), params.parity.rows),
+        calibration=describe(paths.calibration(slug), params.quantize_openvino.calibration_rows),
         golden=tuple(
             GoldenSample(
                 inputs={"query": pairs[i].query, "passage": pairs[i].passage}, outputs={"logits": reference.logits[i]}

@@ -3,15 +3,13 @@
 from stages.core.params import load_params
 from stages.publishing import channels, to_folder, to_hub
 from stages.publishing.package import load_package
-from stages.records.receipts import Receipt, load_receipt, write_receipt
-
-__all__ = ["Receipt", "load_receipt", "run"]
+from stages.records.receipts import write_receipt
 
 TARGETS = {"folder": to_folder.publish, "hub": to_hub.publish}
 
 
 def run(slug: str, dry_run: bool = False, overwrite: bool = False) -> None:
-    """Publish, write the receipt, and enter the candidate into the index; or, in a dry run, say what would be done.
+    """Publish, write the receipt, and enter the candidate into the index. A dry run says what would be done.
 
     Raises PublishError; the target then holds what it held before.
     """

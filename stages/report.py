@@ -8,9 +8,9 @@ from rich.table import Table
 
 from artificer.manifest import MANIFEST_FILE, Benchmark, Manifest
 from stages.core import files, paths
-from stages.host import load_host
 from stages.packaging import plot
 from stages.packaging.summary import Line, cells, lines, markdown_table
+from stages.records.host_record import load_host
 from stages.registry import model_list
 
 STYLES = {"passed": "green", "failed": "red", "unsupported": "yellow", "reference": "dim"}

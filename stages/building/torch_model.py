@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.core.batch_rows import rows_at_once
 from stages.core.errors import SourceError, first_line
 
 if TYPE_CHECKING:
     import torch
-
-LONGEST_FULL_BATCH = 512  # tokens
 
 
 def load_model(folder: Path, model_class: str, dtype: torch.dtype | None = None) -> Any:
@@ -80,9 +79,3 @@ def torch_logits(model: Any, tokenizer: Any, pairs: list[tuple[str, str]], max_l
             for place, i in enumerate(batch):
                 rows[i] = logits[place]
     return np.stack(rows)
-
-
-def rows_at_once(length: int, batch_size: int) -> int:
-    """How many rows of `length` tokens to compute at once, at least one: attention takes memory by the square of the
-    length, so beyond 512 tokens a batch shrinks with it."""
-    return max(1, min(batch_size, batch_size * LONGEST_FULL_BATCH**2 // length**2))

@@ -61,7 +61,8 @@ class OutdatedError(BuildError):
     exit_code = 10
 
 
-def first_line(error: BaseException) -> str:
-    """Kind and first line of any error, at most 400 characters; an error without text has its kind alone."""
+def first_line(error: BaseException, *, with_kind: bool = True) -> str:
+    """The first line of an error's text, at most 400 characters. Other libraries' messages say little without the kind
+    of the error, so that stands before them; `with_kind=False` leaves it out."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-    return f"{type(error).__name__}: {text}"[:400]
+    return (f"{type(error).__name__}: {text}" if with_kind else text)[:400]

@@ -8,9 +8,9 @@ from msgspec import Meta, Struct
 from artificer.manifest import Metrics, PrecisionClass
 from stages.core import paths
 from stages.core.errors import RegistryError
+from stages.core.names import NAMESPACE_PATTERN, REPO_PATTERN
 from stages.core.variants import VARIANT_IDS
 from stages.core.yaml_files import convert, read_yaml
-from stages.registry.model_list import REPO_PATTERN
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -138,7 +138,7 @@ class PublishParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     target: Literal["folder", "hub"]
     folder: str
-    namespace: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")]
+    namespace: Annotated[str, Meta(pattern=NAMESPACE_PATTERN)]
     read_back: Literal["uploaded", "all", "hashes"]
     index: IndexParams | None
 

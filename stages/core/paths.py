@@ -90,7 +90,7 @@ def reference(slug: str) -> Path:
 
 def step(slug: str, name: Step) -> Path:
     """One stage's variants, each in a folder of its own."""
-    return model(slug) / name
+    return model(slug) / "variants" / name
 
 
 def variant(slug: str, row: VariantRow) -> Path:
@@ -104,8 +104,8 @@ def variants(slug: str) -> dict[str, Path]:
 
 
 def fallback_costs(slug: str, backend: str) -> Path:
-    """What recovered recipes of one runtime cost in speed on the building host; no part of a variant, since it is
-    never twice the same."""
+    """What fallback recipes of one runtime cost in speed on the building host. It lies outside of `variants`, because
+    timings differ from run to run."""
     return model(slug) / f"fallback_{backend}.json"
 
 

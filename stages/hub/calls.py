@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
 from tenacity import wait as waits
 
-from stages.core.errors import BuildError, SourceError
+from stages.core.errors import BuildError, SourceError, first_line
 from stages.core.params import HubParams, RetryParams, load_params
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ def explain(error: BaseException, repo: str, revision: str | None) -> str:
         case errors.RevisionNotFoundError():
             return f"{repo} has no revision {revision!r}: it was moved or deleted. `pin` or `update` to another."
         case errors.HFValidationError():
-            return f"{where}: {_first_line(cause)}"
+            return f"{where}: {_what(cause)}"
         case _ if status == 401:
             return f"{where}: the Hub refused the token (401): it is wrong or has expired. Set HF_TOKEN to a valid one."
         case _ if status == 403:
@@ -151,7 +151,7 @@ def explain(error: BaseException, repo: str, revision: str | None) -> str:
         case OSError() if getattr(cause, "errno", None) and cause.strerror:
             return f"{where}: {cause.strerror} ({cause.filename or 'connection'}). Run again when that is mended."
         case _:
-            return f"{where}: the Hub cannot be reached or did not finish: {_first_line(cause)}. Run again."
+            return f"{where}: the Hub cannot be reached or did not finish: {_what(cause)}. Run again."
 
 
 def redact(text: str) -> str:
@@ -201,6 +201,6 @@ def _server_message(error: BaseException) -> str:
     return redact(str(message).strip().rstrip(".")) if message else "no reason given"
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return redact(lines[0].rstrip(".")[:300]) if lines else type(error).__name__
+def _what(error: BaseException) -> str:
+    """The first line of an error, safe to print; its kind where it has no text."""
+    return redact(first_line(error, with_kind=False).rstrip(".")) if str(error).strip() else type(error).__name__

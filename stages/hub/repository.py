@@ -11,21 +11,25 @@ from artificer.errors import ArtificerError
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
 from stages.core.errors import PublishError
 from stages.hub import calls
-from stages.publishing.plan import Held, State, Wanted
+from stages.hub.repo_state import Held, State, Wanted
+
+
+def open_repo(repo: str, token: str | None) -> "HubRepo":
+    """A repo, with the client set up as params.yaml says. Sends no request."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    calls.use_timeout(calls.settings().timeout_seconds)
+    # False, and not None: without a token of ours the client must not look for one by itself.
+    return HubRepo(repo, HfApi(token=token or False))
 
 
 class HubRepo:
     """A repo with the client and the token to use on it. No method prints or raises a token."""
 
-    def __init__(self, repo: str, token: str | None, repo_type: str = "model"):
-        from huggingface_hub import HfApi
-        from huggingface_hub.utils.tqdm import disable_progress_bars
-
-        disable_progress_bars()
-        calls.use_timeout(calls.settings().timeout_seconds)
-        self.repo, self._type = repo, repo_type
-        # False, and not None: without a token of ours the client must not look for one by itself.
-        self.api = HfApi(token=token or False)
+    def __init__(self, repo: str, api: Any):
+        self.repo, self.api = repo, api
 
     def info(self, revision: str) -> Any | None:
         """What the Hub says about `revision`, or None where the repo does not exist. Raises PublishError when it was
@@ -33,9 +37,7 @@ class HubRepo:
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
         try:
-            info = calls.call(
-                self.api.repo_info, self.repo, revision=revision, repo_type=self._type, files_metadata=True
-            )
+            info = calls.call(self.api.repo_info, self.repo, revision=revision, files_metadata=True)
         except GatedRepoError:
             raise
         except RepositoryNotFoundError:
@@ -132,21 +134,16 @@ class HubRepo:
             revision=ref,
             parent_commit=parent,
             create_pr=create_pr,
-            repo_type=self._type,
         )
 
     def child(self, parent: str, revision: str) -> str | None:
         """The commit on top of `parent` in the history of `revision`, or None."""
-        commits = calls.call(self.api.list_repo_commits, self.repo, revision=revision, repo_type=self._type)
+        commits = calls.call(self.api.list_repo_commits, self.repo, revision=revision)
         ids = [str(commit.commit_id) for commit in commits]
         return next((child for child, below in pairwise(ids) if below == parent), None)
 
     def _download(self, path: str, commit: str, folder: Path) -> Path:
-        return Path(
-            calls.call(
-                self.api.hf_hub_download, self.repo, path, revision=commit, local_dir=folder, repo_type=self._type
-            )
-        )
+        return Path(calls.call(self.api.hf_hub_download, self.repo, path, revision=commit, local_dir=folder))
 
     def _published(self, commit: str) -> dict[str, FileEntry]:
         """What the manifest at `commit` lists, itself included; nothing where it is no manifest of ours."""

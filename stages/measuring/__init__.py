@@ -1,1 +1,1 @@
-"""Running graphs to measure them: scores for parity, seconds for the benchmark."""
+"""How far one session's results are from the reference: one way for `parity` and for fallback recipes."""

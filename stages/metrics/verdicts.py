@@ -1,7 +1,7 @@
 """Verdicts: pure functions from figures and thresholds to passed or failed, with every reason."""
 
 from artificer.manifest import Metrics, Parity, PrecisionClass, Quality
-from stages.parity import Measurement
+from stages.records.parity_records import Measurement
 
 
 def thresholds_class(precision_class: PrecisionClass, measurement: Measurement) -> PrecisionClass:

@@ -5,9 +5,9 @@ from pathlib import Path
 from string import Template
 
 from artificer.manifest import ClassifierHead, Manifest, Variant
-from stages.evaluate import QualityReport
 from stages.packaging.plot import CARD_PLOT
 from stages.packaging.summary import lines, markdown_table
+from stages.records.quality_report import QualityReport
 from stages.tasks import BUILDING_TASKS
 
 FILE = "README.md"

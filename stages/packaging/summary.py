@@ -1,6 +1,5 @@
 """What people look at first, from a manifest: a line a variant, the same in the terminal, the card and the metrics."""
 
-from statistics import geometric_mean
 from typing import Any
 
 from msgspec import Struct
@@ -9,8 +8,7 @@ from artificer.errors import SelectionError
 from artificer.host import gpu_class
 from artificer.loading.select import Policy, select
 from artificer.manifest import Benchmark, Device, Manifest, Parity, Quality, Variant, on_device
-
-BASELINE = "torch-fp32"
+from stages.records.benchmarks import BASELINE, speedup
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -49,7 +47,7 @@ def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
                 score_max_abs=proof.metrics.get("score_max_abs") if proof else None,
                 spearman=proof.metrics.get("spearman") if proof else None,
                 quality_ratio=_quality_ratio(manifest, subject_id) if device == "cpu" else None,
-                speedup=geometric_mean(row.speedup for row in subject.rows) if subject else None,
+                speedup=speedup(subject) if subject else None,
                 load_seconds=subject.load_seconds if subject else None,
                 peak_megabytes=subject.peak_memory_bytes / 1e6 if subject else None,
                 note=_note(variant) if device == "cpu" else "; ".join(proof.reasons if proof else ()),

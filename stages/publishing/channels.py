@@ -9,10 +9,10 @@ from artificer.hub.index import Index, Release
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
 from stages.core.copying import copy_file
 from stages.core.errors import PublishError
-from stages.core.folder_exchange import exchange
 from stages.core.params import IndexParams, load_params
 from stages.hub import calls
-from stages.hub.repository import HubRepo
+from stages.hub.repository import open_repo
+from stages.publishing.folder_exchange import exchange
 from stages.publishing.index_store import open_store
 from stages.records.receipts import Receipt
 
@@ -95,7 +95,7 @@ def check(release: Release) -> None:
 def _wrong_on_hub(release: Release, commit: str) -> list[str]:
     from huggingface_hub import get_token
 
-    repo = HubRepo(release.repo, get_token())
+    repo = open_repo(release.repo, get_token())
     entries = _manifest(repo.read(MANIFEST_FILE, commit), release).published_files()
     files = repo.state(commit, {}, {entry.path: entry for entry in entries}).files
     return [

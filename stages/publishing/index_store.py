@@ -12,7 +12,7 @@ from stages.core import files
 from stages.core.errors import PublishError, UsageError
 from stages.core.params import load_params
 from stages.hub import calls
-from stages.hub.repository import HubRepo, moved
+from stages.hub.repository import HubRepo, moved, open_repo
 
 Change = Callable[[Index], Index]
 
@@ -36,7 +36,15 @@ def open_store() -> IndexStore:
         raise UsageError(
             "params.yaml: publish.index: there is no index. Write {folder: dist} or {repo: acme/registry} there."
         )
-    return FolderStore(Path(params.folder)) if params.folder else HubStore(params.repo or "")
+    return FolderStore(Path(params.folder)) if params.folder else open_hub_store(params.repo or "")
+
+
+def open_hub_store(repo: str) -> "HubStore":
+    """The index in a repo of the Hub, with this user's token."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    return HubStore(open_repo(repo, token), has_token=token is not None)
 
 
 class FolderStore:
@@ -66,11 +74,8 @@ class FolderStore:
 class HubStore:
     """`index.json` in a Hub repo; a commit names its parent, so the Hub refuses what was made from an older index."""
 
-    def __init__(self, repo: str):
-        from huggingface_hub import get_token
-
-        self._name, self._has_token = repo, get_token() is not None
-        self._repo = HubRepo(repo, get_token())
+    def __init__(self, repo: HubRepo, *, has_token: bool):
+        self._name, self._repo, self._has_token = repo.repo, repo, has_token
 
     def read(self) -> Index:
         """The index now."""

@@ -1,14 +1,14 @@
 """What is to be published: the manifest, the files that it lists, and where each lies now."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
 from stages.core import paths
 from stages.core.errors import PublishError, UsageError
+from stages.core.names import is_repo_id, is_slug
 from stages.core.variants import row
-from stages.registry.model_list import REPO_PATTERN, SLUG_PATTERN, load_entry
+from stages.registry.model_list import load_entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +43,15 @@ class Package:
 
 def load_package(slug: str) -> Package:
     """What `pack` made. Raises UsageError for a slug that is none, PublishError when nothing is packed."""
-    if not re.fullmatch(SLUG_PATTERN, slug):
-        raise UsageError(f"{slug!r} is no slug: lower-case letters, digits and dashes.")
+    if not is_slug(slug):
+        raise UsageError(f"{slug!r} is not a slug; expected lower-case letters, digits and dashes.")
     folder = paths.package(slug)
     try:
         manifest = Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
     except FileNotFoundError:
-        load_entry(slug)  # which says so if there is no such model
+        load_entry(slug)  # raises when there is no such model
         raise PublishError(f"{folder}: nothing is packed. Run `dvc repro pack@{slug}`.") from None
-    if not re.fullmatch(REPO_PATTERN, manifest.name) or ".." in manifest.name:
+    if not is_repo_id(manifest.name):
         raise PublishError(f"{folder / MANIFEST_FILE}: name: expected like org/name, found {manifest.name!r}.")
     return Package(
         slug=slug,

@@ -7,13 +7,13 @@ from pathlib import Path
 from artificer.errors import ArtificerError
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
 from stages.core import files, paths
+from stages.core.capacity import require_disk
 from stages.core.copying import copy_file, shares_blocks
 from stages.core.errors import PublishError
-from stages.core.folder_exchange import exchange
 from stages.core.params import load_params
+from stages.publishing.folder_exchange import exchange
 from stages.publishing.package import Package
 from stages.records.receipts import Receipt
-from stages.running import preflight
 
 TARGET = "folder"
 
@@ -62,7 +62,7 @@ def _publish(package: Package, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with exchange(target) as folder:
             if not shares_blocks(folder):
-                preflight.require_disk(folder, package.bytes, f"publishing {package.slug} to {target}", copies=1)
+                require_disk(folder, package.bytes, f"publishing {package.slug} to {target}", copies=1)
             for entry in package.files:
                 (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
                 copy_file(package.origins[entry.path], folder / entry.path)

@@ -10,11 +10,12 @@ from artificer.manifest import FileEntry
 from stages.core.errors import PublishError
 from stages.core.params import load_params
 from stages.hub import calls
-from stages.hub.repository import HubRepo, moved
+from stages.hub.repo_state import State, Wanted
+from stages.hub.repository import HubRepo, moved, open_repo
 from stages.publishing import pull_request
+from stages.publishing.messages import commit_text, describe_plan, pull_request_text, tables, title, try_it
 from stages.publishing.package import Package
-from stages.publishing.plan import Plan, State, differences, edited_by_others, make_plan, moved_by_others, not_ours
-from stages.publishing.texts import commit_text, describe_plan, pull_request_text, tables, title, try_it
+from stages.publishing.plan import Plan, differences, edited_by_others, make_plan, moved_by_others, not_ours
 from stages.publishing.wanted import repo_names, wanted_files
 from stages.records.receipts import Receipt, load_receipt
 from stages.registry import model_list
@@ -39,22 +40,36 @@ def publish(package: Package, *, dry_run: bool, overwrite: bool) -> Receipt | No
         )
     entry = model_list.load_entry(package.slug).publish
     with calls.hub_errors(package.repo, None, PublishError):
-        publisher = _Publisher(package, entry, HubRepo(package.repo, token), overwrite)
+        publisher = _publisher(package, entry, open_repo(package.repo, token), overwrite)
         if dry_run:
             publisher.preview()
             return None
         return publisher.publish()
 
 
+def _publisher(package: Package, entry: PublishEntry, repo: HubRepo, overwrite: bool) -> "_Publisher":
+    """A publish of the files as they are now, after what was published to this repo before."""
+    receipt = load_receipt(package.slug)
+    same_place = receipt is not None and (receipt.target, receipt.repo) == (TARGET, package.repo)
+    wanted = wanted_files(package, entry)
+    return _Publisher(package, entry, repo, wanted, receipt if same_place else None, overwrite=overwrite)
+
+
 class _Publisher:
     """One publish: the package, the entry's wishes, the repo, and what was seen and sent so far."""
 
-    def __init__(self, package: Package, entry: PublishEntry, repo: HubRepo, overwrite: bool):
+    def __init__(
+        self,
+        package: Package,
+        entry: PublishEntry,
+        repo: HubRepo,
+        wanted: dict[str, Wanted],
+        receipt: Receipt | None,
+        *,
+        overwrite: bool,
+    ):
         self._package, self._entry, self._repo, self._overwrite = package, entry, repo, overwrite
-        self._wanted = wanted_files(package, entry)
-        receipt = load_receipt(package.slug)
-        same_place = receipt is not None and (receipt.target, receipt.repo) == (TARGET, package.repo)
-        self._receipt = receipt if same_place else None
+        self._wanted, self._receipt = wanted, receipt
         self._seen: dict[str, State] = {}  # by ref, as it was at first
         self._sent: set[str] = set()
         self._restored: set[str] = set()

@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 from artificer.backends import BACKENDS
 from artificer.manifest import Variant, describe_file
 from stages.core.errors import PublishError
+from stages.hub.repo_state import GIT_FILE_LIMIT, Wanted
 from stages.publishing.package import Package
-from stages.publishing.plan import GIT_FILE_LIMIT, Wanted
 from stages.registry.model_list import PublishEntry
 
 

@@ -14,14 +14,17 @@ from msgspec import Meta, Struct
 from artificer.manifest import Activation, FileEntry, TaskName, canonical_json, tree_digest, unsafe_path_reason
 from stages.core import paths
 from stages.core.errors import RegistryError
+from stages.core.names import (
+    BRANCH_PATTERN,
+    COMMIT_PATTERN,
+    LICENSE_PATTERN,
+    REPO_PATTERN,
+    SLUG_PATTERN,
+    is_commit,
+    is_slug,
+)
 from stages.core.variants import DEFAULT_VARIANT_IDS, VARIANT_IDS, row
 from stages.core.yaml_files import convert, parse_yaml, read_yaml
-
-SLUG_PATTERN = "^[a-z0-9][a-z0-9-]{0,63}$"
-REPO_PATTERN = r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$"
-LICENSE_PATTERN = r"^[A-Za-z0-9][\w.+-]{0,63}$"  # an SPDX id, or one of the Hub's
-COMMIT_PATTERN = "^[0-9a-f]{40}$"
-BRANCH_PATTERN = r"^[A-Za-z0-9][\w.-]{0,95}$"
 
 Slug = Annotated[str, Meta(pattern=SLUG_PATTERN)]
 RepoId = Annotated[str, Meta(pattern=REPO_PATTERN)]
@@ -141,7 +144,7 @@ def load_entries() -> dict[str, ModelEntry]:
 def check_entry(slug: str, raw: Any, path: Path) -> ModelEntry:
     """A raw entry as ModelEntry, with what a type cannot say checked as well."""
     where = f"models.{slug}"
-    if not re.fullmatch(SLUG_PATTERN, slug):
+    if not is_slug(slug):
         raise RegistryError(f"{path}: {where}: a slug is lower-case letters, digits and dashes ({SLUG_PATTERN}).")
     entry = convert(raw, ModelEntry, path, where)
     from stages.tasks import BUILDING_TASKS
@@ -193,8 +196,7 @@ def load_lock(slug: str, entry: ModelEntry) -> Lock:
         )
     if entry.source.repo and lock.revision is None:
         raise RegistryError(f"{path}: revision: expected the commit of {entry.source.repo}. {remedy}")
-    is_commit = re.fullmatch(COMMIT_PATTERN, entry.source.revision or "")
-    if is_commit and lock.revision != entry.source.revision:
+    if is_commit(entry.source.revision) and lock.revision != entry.source.revision:
         raise RegistryError(f"{path} pins {lock.revision}, models.{slug}.source.revision says otherwise. {remedy}")
     for i, entry_file in enumerate(lock.files):
         reason = unsafe_path_reason(entry_file.path)
@@ -223,7 +225,7 @@ def append_entry(text: str, slug: str, entry_text: str) -> str:
     base = re.sub(r"(?m)^models:[ \t]*(\{\}|null|~)?[ \t]*$", "models:", text.rstrip("\n"), count=1)
     before = parse_yaml(text, paths.REGISTRY)["models"] or {}
     if slug in before:
-        raise RegistryError(f"{paths.REGISTRY}: models.{slug} is there already.")
+        raise RegistryError(f"{paths.REGISTRY}: models.{slug} exists already.")
     updated = f"{base}\n\n{block}" if before else f"{base}\n{block}"
     after = parse_yaml(updated, paths.REGISTRY)["models"]
     if {k: v for k, v in after.items() if k != slug} != before:

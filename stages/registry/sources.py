@@ -16,8 +16,6 @@ from stages.hub.calls import call, hub_errors, settings, use_timeout
 from stages.registry import checkpoint
 from stages.registry.model_list import Lock, SourceEntry
 
-__all__ = ["fetch", "hub_errors", "pin", "resolve"]
-
 
 def pin(source: SourceEntry, folder: Path) -> Lock:
     """Resolve `source` as it is now, put its needed files into `folder`, and return their lock."""

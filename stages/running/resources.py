@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from artificer.manifest import canonical_json
 from stages.core import files, paths
-from stages.measuring.benchmark_worker import peak_memory_bytes
+from stages.core.capacity import peak_memory_bytes
 from stages.running import memory_sampler
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artificer.manifest import Quality
-from stages.data import Pair
+from stages.records.pairs import Pair
 from stages.tasks.text_classification import TextClassificationBuilding
 from stages.tasks.text_ranking import TextRankingBuilding
 

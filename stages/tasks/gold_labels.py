@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from artificer.manifest import Quality
 from stages.core.errors import DataError
-from stages.data import Pair
+from stages.records.pairs import Pair
 
 QualityOf = Callable[[NDArray[np.float32], Quality | None], Quality]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from artificer.hub.index import Index, Release
-from stages.hub.repository import HubRepo
-from stages.publishing.index_store import FolderStore, HubStore, IndexStore
+from stages.hub.repository import open_repo
+from stages.publishing.index_store import FolderStore, IndexStore, open_hub_store
 from stages.records.receipts import load_receipt
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command, Project
@@ -122,7 +122,7 @@ def test_many_publishers(make_project: Project, tmp_path: Path, place: str) -> N
     count, together = 6, threading.Barrier(6)
 
     def store() -> IndexStore:
-        return FolderStore(tmp_path / "index") if place == "folder" else HubStore(REGISTRY)
+        return FolderStore(tmp_path / "index") if place == "folder" else open_hub_store(REGISTRY)
 
     def publish(number: int) -> None:
         release = Release(repo=f"acme/m{number}", revision=f"{number:040x}", manifest_sha256=f"{number:064x}")
@@ -178,4 +178,4 @@ def test_index_of_somebody_else(hub: Hub, command: Command, make_project: Projec
     assert code == 1
     assert "index.json" in text
     assert hub.store.read(REGISTRY, "index.json") == b"[1, 2]"
-    assert HubRepo(REGISTRY, None).repo == REGISTRY
+    assert open_repo(REGISTRY, None).repo == REGISTRY

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.building.variant_builder import plain
+from stages.building.recipes import plain
 from stages.toolchain.onnx import onnx_graph, sidecars
 
 INTEGER_OPERATORS = ("MatMulInteger", "QLinearMatMul", "ConvInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat")

@@ -15,8 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from stages.building.recipes import check_recipe, plain
 from stages.core.copying import copy_file
+from stages.core.variants import VariantRow
 from stages.toolchain.onnx import sidecars
+
+# Set by the level, so that a recipe may not.
+LEVEL_FIELDS = ("optimization_level", "optimize_for_gpu")
 
 # What onnxruntime.transformers.optimizer.optimize_model disables: they hide patterns from the fusions that follow.
 ALWAYS_DISABLED = ("ConstantSharing",)
@@ -34,6 +39,23 @@ HALF_FILE = "half"
 # Shorter weights (biases, norms) stay in the graph: shape inference reads such values, and some fusions look at many.
 LIGHT_BYTES = 2**20
 PIECE_VALUES = 2**22  # of a weight at a time, while it is converted to float16
+
+
+def write_level(parent: Path, target: Path, source: Path, level: str, overrides: dict[str, Any]) -> Any:
+    """Write one level of `parent` to `target`. Returns optimum's settings for it, as JSON values."""
+    from optimum.onnxruntime import AutoOptimizationConfig
+    from transformers import AutoConfig
+
+    settings = AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4", **overrides)
+    optimize_graph(parent, target, AutoConfig.from_pretrained(source, trust_remote_code=False), settings)
+    return plain(vars(settings))
+
+
+def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
+    """Raise RegistryError for what is no field of optimum's OptimizationConfig, or is set by the level."""
+    from optimum.onnxruntime import OptimizationConfig
+
+    check_recipe(row.id, overrides, {n: v for n, v in vars(OptimizationConfig()).items() if n not in LEVEL_FIELDS})
 
 
 def optimize_graph(parent: Path, target: Path, config: Any, settings: Any) -> None:

@@ -19,11 +19,3 @@ def opset(model: Any) -> int:
 def input_names(model: Any) -> tuple[str, ...]:
     """Names of the graph's inputs, in its order."""
     return tuple(value.name for value in model.graph.input)
-
-
-def keep_only(folder: Path, stem: str) -> None:
-    """Remove what exporters leave beside a graph and its sidecars: configurations and tokenizers, which are pristine
-    elsewhere."""
-    for path in folder.iterdir():
-        if not path.name.startswith(stem):
-            path.unlink()

@@ -6,8 +6,12 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from stages.building.variant_builder import Built, plain
-from stages.toolchain.onnx import onnx_graph
+from msgspec import Struct
+
+from stages.building.build_step import Built, keep_only
+from stages.building.recipes import check_recipe, plain
+from stages.core.variants import VariantRow
+from stages.toolchain.openvino.export import input_names
 
 # Set here, from the calibration set.
 NOT_IN_RECIPES = ("self", "kwargs", "dataset", "tokenizer", "processor")
@@ -15,15 +19,16 @@ WEIGHTS_ONLY = "weights_only"
 Rows = list[dict[str, list[int]]]
 
 
-def quantise(
-    parent: Path,
-    source: Path,
-    target: Path,
-    base: str,
-    overrides: dict[str, Any],
-    changes: dict[str, Any],
-    calibration: Rows,
-) -> Built:
+class Job(Struct, frozen=True, kw_only=True):
+    """What is quantised, and with which texts: the float IR `parent` of the checkpoint in `source`."""
+
+    parent: Path
+    source: Path
+    preset: str
+    calibration: Rows
+
+
+def quantise(job: Job, target: Path, overrides: dict[str, Any], changes: dict[str, Any]) -> Built:
     """Write openvino_model.xml and .bin beside `target`, which they are to become: static int8 of weights and
     activations, or, where `changes` has `weights_only`, of the weights alone. `overrides` are the user's fields of the
     library's configuration; `changes` win over them."""
@@ -39,26 +44,32 @@ def quantise(
     weights_only = bool(changes.get(WEIGHTS_ONLY))
     changed = {name: value for name, value in changes.items() if name != WEIGHTS_ONLY}
     kind: Any = _configuration(weights_only=weights_only)
-    samples = {} if weights_only else {"num_samples": len(calibration)}
+    samples = {} if weights_only else {"num_samples": len(job.calibration)}
     settings = kind(**{**samples, **overrides, **changed})
     model = OVModelForSequenceClassification(
-        openvino.Core().read_model(parent),
-        config=AutoConfig.from_pretrained(source, trust_remote_code=False),
+        openvino.Core().read_model(job.parent),
+        config=AutoConfig.from_pretrained(job.source, trust_remote_code=False),
         compile=False,
         ov_config={"INFERENCE_PRECISION_HINT": "f32"},
     )
-    columns = {name: [row[name] for row in calibration] for name in calibration[0]} if calibration else {}
+    rows = job.calibration
+    columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
     OVQuantizer.from_pretrained(model).quantize(
         calibration_dataset=None if weights_only else Dataset.from_dict(columns),
         save_directory=target.parent,
         ov_config=OVConfig(quantization_config=settings),
     )
-    onnx_graph.keep_only(target.parent, "openvino_model.")
-    recipe = {"base": base, "overrides": plain(overrides), "settings": plain(settings.to_dict())}
+    keep_only(target.parent, "openvino_model.")
+    recipe = {"preset": job.preset, "overrides": plain(overrides), "settings": plain(settings.to_dict())}
     if not weights_only:
-        recipe["calibration_rows"] = len(calibration)
-    written = openvino.Core().read_model(target.parent / "openvino_model.xml")
-    return Built(recipe=recipe, inputs=tuple(port.get_any_name() for port in written.inputs))
+        recipe["calibration_rows"] = len(job.calibration)
+    return Built(recipe=recipe, inputs=input_names(target.parent / "openvino_model.xml"))
+
+
+def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
+    """Raise RegistryError for what is no field of optimum-intel's configuration; half precision has none."""
+    known = {} if row.preset in ("fp16", "bf16") else fields(weights_only=row.preset != "static")
+    check_recipe(row.id, overrides, known)
 
 
 def fields(*, weights_only: bool) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`update`: find Hub sources whose tracked branch or tag moved, show what changed, pin them anew."""
 
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ from msgspec import Struct
 
 from stages.core import files, paths
 from stages.core.errors import BuildError, OutdatedError, SourceError, UsageError
+from stages.core.names import is_commit
 from stages.hub import calls
 from stages.registry import checkpoint, model_list, sources
-from stages.registry.model_list import COMMIT_PATTERN, Lock, ModelEntry
+from stages.registry.model_list import Lock, ModelEntry
 
 
 class Move(Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Move(Struct, frozen=True, kw_only=True):
         return self.changed is None or bool(self.changed)
 
 
-def run(slug: list[str], check: bool) -> None:
+def update(slug: list[str], check: bool) -> None:
     """Check the models (all when none is named), and re-pin what moved unless `check` is set.
 
     One model's trouble does not keep the others from being updated. Raises OutdatedError with `check` when something
@@ -88,7 +88,7 @@ def find_move(entry: ModelEntry, lock: Lock) -> Move | None:
 def _update(slug: str, entry: ModelEntry, check: bool) -> bool:
     """Report on one model, and re-pin it; whether it moved in a way that matters."""
     source = entry.source
-    if source.path or re.fullmatch(COMMIT_PATTERN, source.revision or ""):
+    if source.path or is_commit(source.revision):
         print(
             f"{slug}: {source.location} {'is a folder' if source.path else 'is pinned in the entry'}: nothing to track"
         )

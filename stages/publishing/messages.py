@@ -1,9 +1,10 @@
 """What people read about a publish: commit messages, the text of a pull request, and the plan of a dry run."""
 
 from artificer.manifest import Manifest
+from stages.hub.repo_state import State
 from stages.packaging.summary import lines, markdown_table
 from stages.publishing.package import Package
-from stages.publishing.plan import Plan, State
+from stages.publishing.plan import Plan
 from stages.registry.model_list import PublishEntry
 
 

@@ -1,0 +1,100 @@
+"""The rounds of one group: in each, every subject scores every workload once, one at a time, in turn."""
+
+import time
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from stages.benchmarking.subjects import TORCH_ROWS, TimedSubject
+from stages.benchmarking.worker import Opened
+from stages.benchmarking.worker_pool import Worker, workers
+from stages.records.benchmarks import BASELINE
+from stages.records.model_spec import ModelSpec
+from stages.records.pairs import Texts
+
+FEWEST_ROUNDS = 2
+FAR_SLOWER = 1.5  # times torch fp32's seconds in the warm-up; the warm-up also prepares, so that less may be noise
+
+Key = tuple[str, int]  # a workload and a batch size
+Batches = dict[Key, list[Texts]]
+
+
+class Budget(NamedTuple):
+    """How many rounds to run, and the seconds after which there are fewer."""
+
+    rounds: int
+    seconds: float
+
+
+class Timings(Struct):
+    """What one group measured. `seconds[subject][key]` is a list over rounds of lists over batches."""
+
+    seconds: dict[str, dict[Key, list[list[float]]]]
+    opened: dict[str, Opened]
+    peak_memory_bytes: dict[str, int]
+
+
+def time_group(group: list[TimedSubject], spec: ModelSpec, threads: int, batches: Batches, budget: Budget) -> Timings:
+    """Warm up once, then run the rounds, fewer if they would take longer than the budget."""
+    found = Timings(seconds={}, opened={}, peak_memory_bytes={})
+    with workers(group, spec, threads) as open_workers:
+        number, planned = 0, budget.rounds
+        while number <= planned:
+            started = time.perf_counter()
+            seconds = _round(open_workers, batches)
+            took = time.perf_counter() - started
+            if number == 0:
+                planned = _planned_rounds(open_workers, seconds, took, budget)
+            else:
+                _record(found, seconds)
+            note = " (warm-up)" * (number == 0)
+            print(f"round {number} of {planned} done in {took:.1f} s{note}", flush=True)
+            number += 1
+        for worker in open_workers:
+            if worker.finish() and worker.opened is not None:
+                found.opened[worker.subject.label] = worker.opened
+                found.peak_memory_bytes[worker.subject.label] = worker.peak_memory_bytes
+    return found
+
+
+def _round(open_workers: list[Worker], batches: Batches) -> dict[str, dict[Key, list[float]]]:
+    found: dict[str, dict[Key, list[float]]] = {}
+    for key, work in batches.items():
+        for worker in open_workers:
+            timed = worker.ask(work)
+            if timed is not None:
+                found.setdefault(worker.subject.label, {})[key] = timed
+    return found
+
+
+def _record(found: Timings, seconds: dict[str, dict[Key, list[float]]]) -> None:
+    for label, by_key in seconds.items():
+        for key, timed in by_key.items():
+            found.seconds.setdefault(label, {}).setdefault(key, []).append(timed)
+
+
+def _planned_rounds(
+    open_workers: list[Worker], seconds: dict[str, dict[Key, list[float]]], took: float, budget: Budget
+) -> int:
+    """How many rounds fit after the warm-up, which took `took` seconds; slow torch rows are left out first."""
+    left = budget.seconds - took
+    warm_up = {label: sum(map(sum, by_key.values())) for label, by_key in seconds.items()}
+    per_round = took - _leave_out_slow_torch(open_workers, warm_up, took, left / budget.rounds)
+    return max(min(FEWEST_ROUNDS, budget.rounds), min(budget.rounds, int(left / per_round)))
+
+
+def _leave_out_slow_torch(
+    open_workers: list[Worker], warm_up: dict[str, float], per_round: float, allowed: float
+) -> float:
+    """Leave out torch's half precisions that are far slower than torch fp32 on the CPU, the slowest first, while a
+    round of `per_round` seconds takes more than is `allowed`. Returns how many seconds shorter a round is then."""
+    saved = 0.0
+    for worker in sorted(open_workers, key=lambda worker: -warm_up.get(worker.subject.label, 0.0)):
+        subject = worker.subject
+        own = warm_up.get(subject.label, 0.0)
+        times = own / warm_up[BASELINE]
+        is_half = subject.id in TORCH_ROWS and subject.id != BASELINE and subject.device == "cpu"
+        if is_half and not worker.failed and times > FAR_SLOWER and per_round - saved > allowed:
+            worker.leave_out(f"{times:.1f} times as slow as {BASELINE}, and not all rounds fit benchmark.max_minutes")
+            saved += own
+    return saved

@@ -1,0 +1,1 @@
+"""The registry's own commands: a module each. No stage imports them."""

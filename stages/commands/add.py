@@ -1,0 +1,107 @@
+"""`add`: inspect a checkpoint, pin it, and append it to registry/models.yaml."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from artificer.manifest import Activation
+from stages.core import files, paths
+from stages.core.errors import RegistryError, SourceError, UsageError
+from stages.core.names import is_repo_id
+from stages.core.yaml_files import read_yaml
+from stages.hub.calls import hub_errors
+from stages.registry import checkpoint, model_list, sources
+from stages.registry.model_list import ModelEntry, SourceEntry
+from stages.registry.spec_resolution import check_max_length, check_task
+
+
+def add(source: str, slug: str | None, revision: str, license: str | None, activation: Activation | None) -> None:
+    """Inspect a checkpoint, pin it, and append it to registry/models.yaml. Writes nothing when anything is wrong."""
+    catalog = read_yaml(paths.CATALOG)["models"]
+    if source in catalog:
+        slug, raw = slug or source, dict(catalog[source])
+    else:
+        is_folder = Path(source).is_dir()
+        if not is_folder and not is_repo_id(source):
+            raise UsageError(
+                f"{source!r} is neither a folder nor a repository id like org/name, and it is not in the catalog "
+                f"({', '.join(catalog)})."
+            )
+        slug = slug or re.sub(r"[^a-z0-9]+", "-", Path(source).resolve().name.lower()).strip("-")
+        raw = {
+            "source": {"path": Path(os.path.relpath(source)).as_posix()}
+            if is_folder
+            else {"repo": source, "revision": revision}
+        }
+    if slug in model_list.slugs():
+        raise RegistryError(f"{paths.REGISTRY}: models.{slug} exists already. Choose another name with --slug.")
+    draft = model_list.check_entry(slug, {"task": "text-ranking", "license": "unknown", **raw}, paths.REGISTRY)
+    with tempfile.TemporaryDirectory() as folder:
+        lock = sources.pin(draft.source, Path(folder))
+        found = checkpoint.inspect(Path(folder), draft.source.location)
+    license = license or raw.get("license") or _declared_license(draft.source, lock.revision)
+    if license is None:
+        raise SourceError(f"{source} declares no license. Give its SPDX id with --license, for example apache-2.0.")
+    raw["task"] = raw.get("task") or ("text-ranking" if len(found.labels) == 1 else "text-classification")
+    raw["license"] = license
+    raw["activation"] = checkpoint.resolve_activation(
+        found.activation,
+        activation or draft.activation,
+        len(found.labels),
+        f"models.{slug}.activation",
+        found.problem_activation,
+    )
+    raw["max_length"] = raw.get("max_length") or found.max_length
+    entry = model_list.check_entry(slug, raw, paths.REGISTRY)
+    check_task(slug, entry, found)
+    check_max_length(slug, entry, found)
+    text = paths.REGISTRY.read_text(encoding="utf-8")
+    updated = model_list.append_entry(text, slug, _entry_yaml(raw))
+    files.write_file(paths.lock(slug), model_list.lock_json(lock))
+    files.write_file(paths.REGISTRY, updated.encode())
+    print(
+        f"added models.{slug}: {found.architecture}, {found.parameters / 1e6:.1f} M parameters in "
+        f"{found.weight_dtype}, {len(found.labels)} label(s), {raw['activation']}, {raw['max_length']} tokens, "
+        f"{license}\n"
+        f"pinned {lock.location} at {lock.identity} ({len(lock.files)} files)\n"
+        f"next: make repro"
+    )
+
+
+def _entry_yaml(raw: dict[str, Any]) -> str:
+    """The entry in the order that people read: where from, what, how, where to."""
+    order = [key for key in ModelEntry.__struct_fields__ if key in raw]
+    lines = []
+    for key in order:
+        flow = (
+            yaml.safe_dump(raw[key], default_flow_style=True, sort_keys=False, width=1000).removesuffix("...\n").strip()
+        )
+        lines.append(f"{key}: {flow}")
+    return "\n".join(lines)
+
+
+def _declared_license(source: SourceEntry, commit: str | None) -> str | None:
+    """The license in the model card's front matter, of a folder or of a repo."""
+    if source.repo:
+        from huggingface_hub import HfApi
+
+        with hub_errors(source.repo, commit):
+            card = HfApi().model_info(source.repo, revision=commit).card_data
+        value = card.get("license") if card else None
+    else:
+        front = _front_matter(Path(source.path or "", "README.md"))
+        value = front.get("license") if isinstance(front, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _front_matter(readme: Path) -> Any:
+    """The YAML at the head of a model card; None where there is none that can be read."""
+    try:
+        found = re.match(r"---\n(.*?)\n---", readme.read_text(encoding="utf-8"), re.DOTALL)
+        return yaml.safe_load(found.group(1)) if found else None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None

@@ -1,0 +1,81 @@
+"""`check`: registry, locks, local sources and params.yaml, with everything that is wrong in one message."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from stages import pipeline
+from stages.core import paths
+from stages.core.errors import BuildError, RegistryError, SourceError
+from stages.core.params import BuildParams, load_params
+from stages.core.variants import VARIANT_IDS, row
+from stages.registry import checkpoint, model_list
+from stages.registry.model_list import ModelEntry
+from stages.registry.pin_state import pin_state
+from stages.registry.spec_resolution import check_max_length, check_task
+from stages.texts.sets import check_sets
+
+
+@dataclass(slots=True)
+class _Problems:
+    """What was found wrong so far."""
+
+    found: list[str] = field(default_factory=list)
+
+    def collect(self, action: Callable[[], None]) -> None:
+        """Run one check; the others still run when it fails."""
+        try:
+            action()
+        except BuildError as error:
+            self.found.append(str(error))
+
+
+def check() -> None:
+    """Raise RegistryError with everything that is wrong."""
+    problems = _Problems()
+    params: BuildParams | None = None
+    try:
+        params = load_params()
+    except BuildError as error:
+        problems.found.append(str(error))
+    slugs = model_list.slugs()
+    owners: dict[str, str] = {}
+    for slug in slugs:
+        problems.collect(partial(_check_model, slug, params, owners, problems))
+    if not slugs:
+        problems.found.append(
+            f"{paths.REGISTRY}: models: nothing to build. Run `python -m stages add <repo-or-folder>`."
+        )
+    if problems.found:
+        raise RegistryError("\n".join(problems.found))
+    print(f"{paths.REGISTRY}, its locks and {paths.PARAMS} are in order")
+
+
+def _check_model(slug: str, params: BuildParams | None, owners: dict[str, str], problems: _Problems) -> None:
+    entry = model_list.load_entry(slug)
+    problems.collect(partial(_check_source, slug, entry))
+    if params is None:
+        return
+    problems.collect(partial(check_sets, slug, entry, params))
+    for variant_id in VARIANT_IDS:
+        overrides = {**params.recipes.get(variant_id, {}), **entry.variants.recipes.get(variant_id, {})}
+        if overrides:  # else the toolchain, which knows the fields, need not be imported
+            table_row = row(variant_id)
+            toolchain = import_module(pipeline.stage(table_row.step).recipe or "")
+            problems.collect(partial(toolchain.check_overrides, table_row, overrides))
+    owner = owners.setdefault(model_list.publish_repo(slug, entry, params.publish.namespace), slug)
+    if owner != slug:
+        raise RegistryError(f"{paths.REGISTRY}: models.{slug}.publish.repo: models.{owner} publishes there too.")
+
+
+def _check_source(slug: str, entry: ModelEntry) -> None:
+    lock = model_list.load_lock(slug, entry)
+    if entry.source.path is None:
+        return
+    if (state := pin_state(slug, entry)) != "yes":
+        raise SourceError(f"models.{slug}.source: {lock.location} {state}. Run `python -m stages pin {slug}`.")
+    found = checkpoint.inspect(Path(entry.source.path), entry.source.path)
+    check_task(slug, entry, found)
+    check_max_length(slug, entry, found)

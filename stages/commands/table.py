@@ -1,0 +1,89 @@
+"""The registry's own commands, which are no stages: name, summary, what runs it, and its arguments."""
+
+from dataclasses import dataclass
+from typing import Any
+
+Argument = tuple[str, dict[str, Any]]  # a name and the options of argparse's add_argument
+
+SLUG: Argument = ("slug", {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command. `function` is `module:function`, called with the arguments by name. `online`: it may ask the Hub."""
+
+    name: str
+    summary: str
+    function: str
+    online: bool = False
+    arguments: tuple[Argument, ...] = ()
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="add",
+        summary="inspect a checkpoint, pin it, and append it to registry/models.yaml",
+        function="stages.commands.add:add",
+        online=True,
+        arguments=(
+            ("source", {"help": "a repository of the Hub, a local folder, or a name in registry/catalog.yaml"}),
+            ("--slug", {"help": "the model's name in the registry (default: from the source's name)"}),
+            ("--revision", {"default": "main", "help": "commit, branch or tag of a repository (default: main)"}),
+            ("--activation", {"choices": ("identity", "sigmoid", "softmax"), "help": "where the source is not clear"}),
+            ("--license", {"help": "SPDX id, where the source does not say"}),
+        ),
+    ),
+    Command(
+        name="pin",
+        summary="lock the files of registry entries as they are now",
+        function="stages.commands.pin:pin",
+        online=True,
+        arguments=(("slug", {"nargs": "+"}),),
+    ),
+    Command(
+        name="pin-data",
+        summary="lock the commit of a Hub data set of params.yaml",
+        function="stages.commands.pin:pin_data",
+        online=True,
+        arguments=(("name", {"nargs": "+"}),),
+    ),
+    Command(
+        name="update",
+        summary="find Hub sources whose tracked branch or tag moved, and pin them again",
+        function="stages.commands.update:update",
+        online=True,
+        arguments=(
+            ("slug", {"nargs": "*", "help": "default: every model"}),
+            ("--check", {"action": "store_true", "help": "only print what moved; exit code 10 if anything did"}),
+        ),
+    ),
+    Command(
+        name="list",
+        summary="a table of the registry and what is built of it",
+        function="stages.commands.listing:list_models",
+    ),
+    Command(
+        name="check",
+        summary="check registry, locks and params.yaml, and report every problem",
+        function="stages.commands.checking:check",
+    ),
+    Command(
+        name="schema",
+        summary="write the JSON Schemas of the registry, the manifest and the index",
+        function="stages.commands.schemas:schema",
+    ),
+    Command(
+        name="promote",
+        summary="move the index's stable channel to the candidate, after checking its files",
+        function="stages.publishing.channels:promote",
+        online=True,
+        arguments=(SLUG,),
+    ),
+    Command(
+        name="rollback",
+        summary="move the index's stable channel back to what it held before",
+        function="stages.publishing.channels:rollback",
+        online=True,
+        arguments=(SLUG,),
+    ),
+)

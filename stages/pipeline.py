@@ -1,0 +1,150 @@
+"""The table of stages: everything that tells one from another. dvc.yaml says what each reads and writes.
+
+The command line, pre-flight, what is recorded, and docs/pipeline.md read this table. No stage imports it, or a new row
+would change the code that every stage depends on: the command line passes a stage what it needs to know.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a stage needs, in units of the weights' size in float32. `disk` is what it holds at its peak, `kept` what
+    stays of that. `source` asks instead for room for the files of the lock."""
+
+    memory: float = 0
+    disk: float = 0
+    kept: float = 0
+    source: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage: the module `stages.<name>`, whose `run` does it.
+
+    `scope`: it runs for each model, or once for all. `measured`: its seconds and memory are recorded. `online`: it may
+    ask the Hub. `tools`: the distributions whose versions a building stage records with each variant. `recipe`: the
+    module that checks the fields of its variants' recipes. `flags`: options of its command, each with a help text.
+    """
+
+    name: str
+    summary: str
+    scope: Literal["model", "once"] = "model"
+    measured: bool = True
+    online: bool = False
+    need: Need | None = None
+    tools: tuple[str, ...] = ()
+    recipe: str | None = None
+    flags: tuple[tuple[str, str], ...] = ()
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        name="host",
+        summary="Which machine this is",
+        scope="once",
+        measured=False,
+    ),
+    Stage(
+        name="fetch",
+        summary="The pinned source files, compared with the lock, and the resolved entry",
+        online=True,
+        need=Need(source=True),
+    ),
+    Stage(
+        name="data",
+        summary="Evaluation and calibration pairs, and the benchmark's texts, normalised",
+        online=True,
+    ),
+    Stage(
+        name="reference",
+        summary="Logits of torch in float32, which everything is compared with",
+        need=Need(memory=1.6),
+    ),
+    Stage(
+        name="export_onnx",
+        summary="The float32 ONNX graph",
+        need=Need(memory=4.2, disk=2.0, kept=1.0),
+        tools=("torch", "transformers", "optimum", "optimum-onnx", "onnx"),
+        recipe="stages.toolchain.onnx.export",
+    ),
+    Stage(
+        name="optimize",
+        summary="Optimised ONNX graphs, levels O1 to O4",
+        need=Need(memory=3.2, disk=5.7, kept=3.7),
+        tools=("optimum-onnx", "onnx", "onnxruntime"),
+        recipe="stages.toolchain.onnx.levels",
+    ),
+    Stage(
+        name="quantize_onnx",
+        summary="Dynamic int8 ONNX graphs for arm64, AVX2, AVX-512 and AVX-512 VNNI",
+        need=Need(memory=5.4, disk=2.5, kept=1.6),
+        tools=("optimum-onnx", "onnx", "onnxruntime"),
+        recipe="stages.toolchain.onnx.int8_presets",
+    ),
+    Stage(
+        name="export_openvino",
+        summary="The float32 OpenVINO IR",
+        need=Need(memory=1.5, disk=1.0, kept=1.0),
+        tools=("torch", "transformers", "optimum-intel", "openvino"),
+        recipe="stages.toolchain.openvino.export",
+    ),
+    Stage(
+        name="quantize_openvino",
+        summary="Static int8 OpenVINO IR; int8 weights, fp16 and bf16 where an entry lists them",
+        need=Need(memory=3.2, disk=1.0, kept=0.5),
+        tools=("optimum-intel", "nncf", "openvino"),
+        recipe="stages.toolchain.openvino.static_int8",
+    ),
+    Stage(
+        name="parity",
+        summary="Every variant, run as a service runs it, against the reference",
+        need=Need(memory=3.2),
+    ),
+    Stage(
+        name="evaluate",
+        summary="Quality on labelled pairs, as a ratio to torch",
+    ),
+    Stage(
+        name="benchmark",
+        summary="Speed and memory beside torch, on this host",
+        need=Need(memory=3.2),
+    ),
+    Stage(
+        name="pack",
+        summary="The verdicts, the manifest, the model card and its plot",
+    ),
+    Stage(
+        name="publish",
+        summary="What passed, with its manifest, to a folder or the Hub",
+        measured=False,  # it moves files; and a dry run would be measured as well
+        online=True,
+        flags=(
+            ("--dry-run", "print what would be sent, and send nothing"),
+            ("--overwrite", "replace files that others put there or changed"),
+        ),
+    ),
+    Stage(
+        name="report",
+        summary="The leaderboard of all models, and speed against quality as a plot",
+        scope="once",
+        measured=False,
+    ),
+)
+
+
+def stage(name: str) -> Stage:
+    """The row of that name. Raises KeyError when there is none."""
+    return {row.name: row for row in STAGES}[name]
+
+
+def markdown_table() -> str:
+    """The table for docs/pipeline.md, which a test holds to this."""
+    head = ["| stage | what it makes | runs | recorded | asks the Hub |", "|---|---|---|---|---|"]
+    rows = [
+        f"| `{row.name}` | {row.summary} | {'once' if row.scope == 'once' else 'per model'} | "
+        f"{'seconds, memory' if row.measured else '-'} | {'yes' if row.online else '-'} |"
+        for row in STAGES
+    ]
+    return "\n".join([*head, *rows])

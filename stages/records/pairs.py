@@ -1,0 +1,65 @@
+"""A model's texts as stage `data` normalised them: evaluation and calibration pairs, and the benchmark's workloads."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from artificer.manifest import DatasetInfo, canonical_json
+from stages.core import files, paths
+
+Classes = tuple[int | str, ...]
+Texts = list[tuple[str, str]]
+
+
+class Pair(Struct, frozen=True, kw_only=True):
+    """Two texts. `label` is graded relevance or a gold score, or which of a model's labels apply, by index or name;
+    null for calibration."""
+
+    query: str
+    passage: str
+    label: float | Classes | None = None
+
+
+class DataFile(Struct, frozen=True):
+    """Normalised pairs, and the name of the set in params.yaml that they came from."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+
+    def texts(self, rows: int) -> Texts:
+        """The first pairs, without labels."""
+        return [(pair.query, pair.passage) for pair in self.pairs[:rows]]
+
+
+def write_pairs(path: Path, name: str, pairs: Iterable[Pair]) -> None:
+    """One header line with the set's name, then a pair a line."""
+    lines = [json.dumps({"set": name})] + [msgspec.json.encode(pair).decode() for pair in pairs]
+    files.write_file(path, ("\n".join(lines) + "\n").encode())
+
+
+def read_pairs(path: Path) -> DataFile:
+    """What `write_pairs` wrote."""
+    header, *rows = path.read_bytes().splitlines()
+    return DataFile(json.loads(header)["set"], tuple(msgspec.json.decode(row, type=Pair) for row in rows))
+
+
+def write_workloads(slug: str, workloads: dict[str, Texts]) -> None:
+    """Replace workloads.json."""
+    files.write_file(paths.workloads(slug), canonical_json(workloads))
+
+
+def load_workloads(slug: str) -> dict[str, Texts]:
+    """The benchmark's pairs of texts by workload."""
+    return msgspec.json.decode(paths.workloads(slug).read_bytes(), type=dict[str, Texts])
+
+
+def describe(path: Path, rows: int) -> DatasetInfo:
+    """Name, number and hash of the first `rows` pairs, which are those that were used, for the manifest."""
+    data = read_pairs(path)
+    used = data.pairs[:rows]
+    digest = hashlib.sha256(b"".join(msgspec.json.encode(pair) + b"\n" for pair in used)).hexdigest()
+    return DatasetInfo(name=data.name, rows=len(used), sha256=digest)
