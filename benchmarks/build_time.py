@@ -49,7 +49,7 @@ def plain(slug: str) -> None:
 
     from stages.building import torch_model
     from stages.core import paths
-    from stages.quantize_openvino import calibration_rows
+    from stages.toolchain.openvino.calibration import calibration_rows
 
     model = torch_model.load_model(paths.source(slug), "AutoModelForSequenceClassification")
     with tempfile.TemporaryDirectory() as scratch:

@@ -52,9 +52,9 @@ def rows(factor: int, model: Path) -> list[str]:
     """A table row per int8 variant that is no copy of another."""
     costs: dict[str, Any] = {}
     for runtime in ("onnx", "openvino"):
-        costs |= json.loads((model / f"recovery_{runtime}.json").read_text())["variants"]
+        costs |= json.loads((model / f"fallback_{runtime}.json").read_text())["variants"]
     found = []
-    for path in sorted(model.glob("quantize_*/*/variant.json")):
+    for path in sorted(model.glob("variants/quantize_*/*/variant.json")):
         record = json.loads(path.read_text())
         if record["alias_of"]:
             continue

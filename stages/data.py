@@ -22,7 +22,7 @@ def run(slug: str) -> None:
     evaluation, calibration = (load_pairs(name, params.data.sets[name]) for name in names)
     _require_rows(names[0], evaluation, MINIMUM_EVALUATION_ROWS, "evaluation needs at least {}")
     _require_rows(
-        names[1], calibration, MINIMUM_CALIBRATION_ROWS, "calibration needs at least {}, better a few hundred"
+        names[1], calibration, MINIMUM_CALIBRATION_ROWS, "calibration needs at least {}, and a few hundred to be of use"
     )
     write_workloads(slug, _workloads(params))
     write_pairs(paths.evaluation(slug), names[0], evaluation)

@@ -4,12 +4,13 @@ from stages.core import files, paths
 from stages.records.model_spec import write_spec
 from stages.registry import sources
 from stages.registry.model_list import load_entry, load_lock
-from stages.registry.spec_resolution import resolve
+from stages.registry.spec_resolution import check_task_name, resolve
 
 
 def run(slug: str) -> None:
     """Write `source/` and spec.json. Raises RegistryError or SourceError, and writes nothing then."""
     entry = load_entry(slug)
+    check_task_name(slug, entry)
     lock = load_lock(slug, entry)
     with files.staged_folder(paths.source(slug)) as folder:
         sources.fetch(lock, folder)

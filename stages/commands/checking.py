@@ -14,7 +14,7 @@ from stages.core.variants import VARIANT_IDS, row
 from stages.registry import checkpoint, model_list
 from stages.registry.model_list import ModelEntry
 from stages.registry.pin_state import pin_state
-from stages.registry.spec_resolution import check_max_length, check_task
+from stages.registry.spec_resolution import check_max_length, check_task, check_task_name
 from stages.texts.sets import check_sets
 
 
@@ -55,6 +55,7 @@ def check() -> None:
 
 def _check_model(slug: str, params: BuildParams | None, owners: dict[str, str], problems: _Problems) -> None:
     entry = model_list.load_entry(slug)
+    check_task_name(slug, entry)
     problems.collect(partial(_check_source, slug, entry))
     if params is None:
         return

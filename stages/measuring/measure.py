@@ -13,7 +13,7 @@ from artificer.tasks import TASKS, Task
 from stages.core import paths
 from stages.core.batch_rows import rows_at_once
 from stages.core.params import ParityParams
-from stages.metrics.differences import differences
+from stages.metrics.parity_metrics import differences
 from stages.records.model_spec import ModelSpec
 from stages.records.pairs import Texts, read_pairs
 from stages.records.reference_outputs import load_reference

@@ -114,15 +114,6 @@ class Lock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.revision or f"sha256:{tree_digest(self.files)}"
 
 
-def models_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of registry/models.yaml, for editors; `python -m stages schema` writes it."""
-    from stages.tasks import BUILDING_TASKS
-
-    schema = msgspec.json.schema(ModelsFile)
-    schema["$defs"]["ModelEntry"]["properties"]["task"] = {"enum": [*BUILDING_TASKS]}
-    return schema
-
-
 def slugs() -> tuple[str, ...]:
     """Every slug, in the file's order."""
     return tuple(_raw_models())
@@ -147,11 +138,6 @@ def check_entry(slug: str, raw: Any, path: Path) -> ModelEntry:
     if not is_slug(slug):
         raise RegistryError(f"{path}: {where}: a slug is lower-case letters, digits and dashes ({SLUG_PATTERN}).")
     entry = convert(raw, ModelEntry, path, where)
-    from stages.tasks import BUILDING_TASKS
-
-    if entry.task not in BUILDING_TASKS:
-        known = ", ".join(BUILDING_TASKS)
-        raise RegistryError(f"{path}: {where}.task: found {entry.task!r}; expected one of {known}.")
     source = entry.source
     if bool(source.repo) == bool(source.path):
         raise RegistryError(f"{path}: {where}.source: expected one of `repo` and `path`.")

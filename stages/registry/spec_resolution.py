@@ -51,6 +51,13 @@ def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec
     )
 
 
+def check_task_name(slug: str, entry: ModelEntry) -> None:
+    """Raise RegistryError when there is no such task."""
+    if entry.task not in BUILDING_TASKS:
+        known = ", ".join(BUILDING_TASKS)
+        raise RegistryError(f"{paths.REGISTRY}: models.{slug}.task: found {entry.task!r}; expected one of {known}.")
+
+
 def check_task(slug: str, entry: ModelEntry, found: checkpoint.Checkpoint) -> None:
     """Raise RegistryError when the entry's task contradicts the checkpoint."""
     if reason := BUILDING_TASKS[entry.task].contradiction(found.labels):

@@ -55,8 +55,12 @@ def weight_bytes(spec: ModelSpec) -> int:
 
 
 def _check_source(slug: str, stage: Stage) -> None:
-    """What `fetch` downloads is known from the lock."""
-    size, folder = sum(locked.size for locked in load_lock(slug, load_entry(slug)).files), paths.source(slug)
+    """What `fetch` downloads is known from the lock; the stage itself reports one that is missing."""
+    try:
+        size = sum(locked.size for locked in load_lock(slug, load_entry(slug)).files)
+    except BuildError:
+        return
+    folder = paths.source(slug)
     if size > FREE_BELOW_BYTES:
         require_disk(folder, size, f"{stage.name} of {slug}", copies=_copies(1, folder))
 

@@ -21,16 +21,17 @@ from artificer.manifest import (
     canonical_json,
     tree_digest,
 )
-from stages import data
-from stages.building.variant_builder import RECORD, VariantRecord, published_files
 from stages.core import files, paths
 from stages.core.variants import VARIANTS, VariantRow
-from stages.evaluate import QualityReport
-from stages.fallback.recipe_search import write_costs
-from stages.parity import Measurement, VariantParity
 from stages.records import model_spec
-from stages.reference import ReferenceLogits
+from stages.records.fallback_costs import write_costs
+from stages.records.pairs import Pair, write_pairs
+from stages.records.parity_records import Measurement, VariantParity
+from stages.records.quality_report import QualityReport
+from stages.records.reference_outputs import ReferenceLogits
+from stages.records.variant_record import RECORD, VariantRecord, load_record, published_files
 from stages.registry import model_list
+from stages.registry.spec_resolution import resolve
 from tests.stages import project
 
 HOST = Host(
@@ -43,7 +44,7 @@ HOST = Host(
     accelerators=(),
     runtimes={"onnxruntime": "1.32.0", "openvino": "2026.4.1"},
 )
-PAIRS = tuple(data.Pair(query=f"query {i // 4}", passage=f"passage {i}", label=float(i % 4 == 0)) for i in range(12))
+PAIRS = tuple(Pair(query=f"query {i // 4}", passage=f"passage {i}", label=float(i % 4 == 0)) for i in range(12))
 SLUG = project.SLUG
 
 
@@ -73,10 +74,10 @@ class Fabricated:
         lock = model_list.load_lock(slug, found)
         for locked in lock.files:
             shutil.copyfile(folder / locked.path, paths.source(slug) / locked.path)
-        resolved = model_spec.resolve(slug, found, lock, paths.source(slug))
+        resolved = resolve(slug, found, lock, paths.source(slug))
         model_spec.write_spec(resolved)
-        data.write_pairs(paths.evaluation(slug), "pairs", PAIRS)
-        data.write_pairs(paths.calibration(slug), "calibration", [*PAIRS])
+        write_pairs(paths.evaluation(slug), "pairs", PAIRS)
+        write_pairs(paths.calibration(slug), "calibration", [*PAIRS])
         files.write_file(paths.HOST, canonical_json(HOST))
         rows = [row for row in VARIANTS if row.id in resolved.variants]
         records = [self._write_variant(slug, row) for row in rows]
@@ -93,8 +94,8 @@ class Fabricated:
             paths.quality(slug), canonical_json(QualityReport(reference=_quality(1.0), variants=qualities))
         )
         files.write_file(paths.benchmark(slug), canonical_json(self.benchmark(HOST, built)))
-        write_costs(paths.fallback_costs(slug, "onnx"), {})
-        write_costs(paths.fallback_costs(slug, "openvino"), {})
+        write_costs(paths.fallback_costs(slug, "onnx"), HOST, {})
+        write_costs(paths.fallback_costs(slug, "openvino"), HOST, {})
 
     def benchmark(self, host: Host, records: list[VariantRecord]) -> Benchmark:
         """Made-up speeds: the same row for every candidate, scaled."""
@@ -151,8 +152,6 @@ def tighten(root: Path, name: str, **limits: float | None) -> None:
 
 def add_host(slug: str, name: str, record_ids: tuple[str, ...], speedup: float) -> None:
     """Figures of another host in registry/benchmarks, of the bytes that are there now."""
-    from stages.building.variant_builder import load_record
-
     host = msgspec.structs.replace(HOST, name=name, cpu_model="Another CPU")
     fabricated = Fabricated(speedups=dict.fromkeys(record_ids, speedup))
     found = fabricated.benchmark(host, [load_record(slug, record_id) for record_id in record_ids])

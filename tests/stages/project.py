@@ -73,7 +73,7 @@ def make_project(root: Path, models: dict[str, Path], **entries: dict[str, Any])
     skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(REPOSITORY / "stages", root / "stages", ignore=skip)
     shutil.copytree(REPOSITORY / "src", root / "src", ignore=skip)
-    for name in ("dvc.yaml", "constraints.txt"):
+    for name in ("dvc.yaml", ".dvcignore", "constraints.txt"):
         shutil.copyfile(REPOSITORY / name, root / name)
     make_registry(root)
     registry: dict[str, Any] = {}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from artificer.inference import scoring
-from stages.building.variant_builder import UnsupportedError
+from stages.building.build_step import UnsupportedError
 from stages.toolchain.onnx import levels
 from tests.stages import project
 from tests.stages.conftest import Stages
@@ -54,7 +54,7 @@ def copy(tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def record(root: Path, step: str, variant: str) -> Any:
     """A variant's variant.json."""
-    return read_json(root / MODEL / step / variant / "variant.json")
+    return read_json(root / MODEL / "variants" / step / variant / "variant.json")
 
 
 # stage, what it is about to do when it is killed, and what it writes
@@ -62,11 +62,16 @@ KILLS = [
     ("fetch", "open", "spec.json", ("source", "spec.json")),
     ("data", "os.rename", "workloads.json*", ("evaluation.jsonl", "calibration.jsonl", "workloads.json")),
     ("reference", "os.rename", "reference.json*", ("reference.json",)),
-    ("export_onnx", "open", ".export_onnx.partial/onnx/variant.json", ("export_onnx",)),
-    ("optimize", "open", ".optimize.partial/onnx-O3/variant.json", ("optimize",)),
-    ("quantize_onnx", "os.rename", ".quantize_onnx.partial", ("quantize_onnx",)),
-    ("export_openvino", "open", ".export_openvino.partial/openvino/variant.json", ("export_openvino",)),
-    ("quantize_openvino", "os.rename", "openvino-qint8/attempts/0/openvino_model.bin", ("quantize_openvino",)),
+    ("export_onnx", "open", ".export_onnx.partial/onnx/variant.json", ("variants/export_onnx",)),
+    ("optimize", "open", ".optimize.partial/onnx-O3/variant.json", ("variants/optimize",)),
+    ("quantize_onnx", "os.rename", ".quantize_onnx.partial", ("variants/quantize_onnx",)),
+    ("export_openvino", "open", ".export_openvino.partial/openvino/variant.json", ("variants/export_openvino",)),
+    (
+        "quantize_openvino",
+        "os.rename",
+        "openvino-qint8/attempts/0/openvino_model.bin",
+        ("variants/quantize_openvino",),
+    ),
     ("parity", "os.rename", "parity.json*", ("parity.json",)),
     ("evaluate", "os.rename", "quality.json*", ("quality.json",)),
 ]
@@ -89,7 +94,7 @@ def test_a_killed_stage_ends_in_the_same_bytes_when_it_is_run_again(
             assert snapshot(path) == snapshot(expected)
         else:
             assert path.read_bytes() == expected.read_bytes(), out
-    assert not list((copy / MODEL).glob(".*.partial")) or stage in ("data", "reference", *PROVING_STAGES)
+    assert not list((copy / MODEL).rglob(".*.partial")) or stage in ("data", "reference", *PROVING_STAGES)
 
 
 def in_session(session: int) -> list[str]:
@@ -131,7 +136,7 @@ def test_a_killed_benchmark_leaves_no_process_and_no_figures(copy: Path) -> None
 def test_what_a_stage_records_of_a_variant(built: Path) -> None:
     """Recipe, tools, inputs, opset and hashes of every variant, without a path of the machine."""
     for stage in ("export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino"):
-        for folder in (built / MODEL / stage).iterdir():
+        for folder in (built / MODEL / "variants" / stage).iterdir():
             found = read_json(folder / "variant.json")
             assert (found["id"], found["status"], found["reason"]) == (folder.name, "built", None)
             assert sorted(found["inputs"]) == ["attention_mask", "input_ids", "token_type_ids"]
@@ -169,7 +174,7 @@ def test_a_variant_that_breaks_is_recorded_and_the_others_go_on(
             raise UnsupportedError("no gelu here")
         optimize_graph(parent, target, config, settings)
 
-    monkeypatch.setattr("stages.optimize.optimize_graph", break_some)
+    monkeypatch.setattr("stages.toolchain.onnx.levels.optimize_graph", break_some)
     code, out, _ = stages("optimize", SLUG)
     assert code == 0
     outcomes = {v: record(copy, "optimize", v) for v in ("onnx-O1", "onnx-O2", "onnx-O3", "onnx-O4")}
@@ -180,7 +185,7 @@ def test_a_variant_that_breaks_is_recorded_and_the_others_go_on(
         "onnx-O4": ("unsupported", "NotImplementedError: fp16 is not for bert"),
     }
     for variant in ("onnx-O2", "onnx-O3", "onnx-O4"):
-        assert [p.name for p in (copy / MODEL / "optimize" / variant).iterdir()] == ["variant.json"]
+        assert [p.name for p in (copy / MODEL / "variants/optimize" / variant).iterdir()] == ["variant.json"]
         assert outcomes[variant]["files"] == []
     done = [line.split()[1] for line in out.splitlines() if line.startswith("onnx-O") and not line.endswith("…")]
     assert done == [
@@ -257,7 +262,7 @@ def test_a_plain_export_that_fails_ends_the_build(stages: Stages, monkeypatch: p
 
 def test_variants_of_a_missing_parent_say_so(copy: Path, stages: Stages) -> None:
     """Static int8 is made from the OpenVINO export; without that, its reason is the parent's."""
-    path = copy / MODEL / "export_openvino/openvino/variant.json"
+    path = copy / MODEL / "variants/export_openvino/openvino/variant.json"
     with_reason = path.read_text().replace('"status": "built"', '"status": "failed"')
     path.write_text(with_reason.replace('"reason": null', '"reason": "no operator X"'))
     assert stages("quantize_openvino", SLUG)[0] == 0
@@ -270,7 +275,7 @@ def test_variants_of_a_missing_parent_say_so(copy: Path, stages: Stages) -> None
 
 def test_a_graph_that_no_runtime_opens_is_a_failed_variant(copy: Path, stages: Stages) -> None:
     """A built file that cannot be run is found by `parity`, recorded, and not shipped."""
-    (copy / MODEL / "optimize/onnx-O1/model_O1.onnx").write_bytes(b"not a graph")
+    (copy / MODEL / "variants/optimize/onnx-O1/model_O1.onnx").write_bytes(b"not a graph")
     assert stages("parity", SLUG)[0] == 0
     parity = {found["id"]: found for found in read_json(copy / MODEL / "parity.json")}
     assert parity["onnx-O1"]["measurements"] == []

@@ -142,7 +142,7 @@ def test_missing_weights_are_never_made_up(folder: Path, stages: Stages, root: P
         assert "The checkpoint lacks" in err
         assert f"of its architecture: {lost}" in err
         assert "transformers would fill them with random numbers" in err
-    built = {path.name for path in (root / "artifacts" / "models" / SLUG).iterdir()}
+    built = {path.name for path in (root / "artifacts" / "models" / SLUG).rglob("*")}
     assert not built & {"reference.json", "export_onnx", ".export_onnx.partial"}
 
 

@@ -78,7 +78,7 @@ def test_a_slug_that_is_taken_is_refused(root: Path, stages: Stages) -> None:
     code, _, err = stages("add", FOLDER, "--license", "mit")
     assert (code, err) == (
         3,
-        "error: registry/models.yaml: models.tiny is there already. Choose another with --slug.\n",
+        "error: registry/models.yaml: models.tiny exists already. Choose another name with --slug.\n",
     )
     assert project.snapshot(root / "registry") == before
     assert stages("add", FOLDER, "--license", "mit", "--slug", "tiny-2")[0] == 0
@@ -135,7 +135,9 @@ def test_a_source_of_no_kind_is_refused(stages: Stages) -> None:
     """Neither a folder, nor a repo id, nor a name of the catalog."""
     code, _, err = stages("add", "no-such-thing")
     assert code == 2
-    assert err.startswith("error: 'no-such-thing' is no folder, no repo id like org/name, and not in the catalog (")
+    assert err.startswith(
+        "error: 'no-such-thing' is neither a folder nor a repository id like org/name, and it is not in the catalog ("
+    )
     assert "bge-reranker-base" in err
 
 

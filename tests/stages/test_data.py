@@ -8,10 +8,11 @@ from typing import Any
 import datasets
 import pytest
 
-from stages import data
 from stages.core.errors import DataError
 from stages.core.params import Columns, DataSet
+from stages.records.pairs import Pair, read_pairs
 from stages.tasks import BUILDING_TASKS
+from stages.texts.sets import load_pairs
 from tests.stages.conftest import Stages
 from tests.stages.project import SLUG, edited, read_json, write_yaml
 
@@ -48,10 +49,10 @@ def test_pairs_are_normalised(stages: Stages) -> None:
     assert code == 0
     assert out.startswith("48 evaluation pairs of demo-pairs, 24 calibration pairs of demo-calibration\n")
     first = json.loads(PAIRS.read_text(encoding="utf-8").splitlines()[0])
-    found = data.read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl"))
+    found = read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl"))
     assert found.name == "demo-pairs"
-    assert found.pairs[0] == data.Pair(query=first["query"], passage=first["passage"], label=float(first["relevance"]))
-    assert data.read_pairs(Path("artifacts/models", SLUG, "calibration.jsonl")).pairs[0].label is None
+    assert found.pairs[0] == Pair(query=first["query"], passage=first["passage"], label=float(first["relevance"]))
+    assert read_pairs(Path("artifacts/models", SLUG, "calibration.jsonl")).pairs[0].label is None
 
 
 def test_the_same_pairs_give_the_same_bytes(stages: Stages) -> None:
@@ -134,7 +135,7 @@ def test_separators_inside_a_text_do_not_split_its_row(stages: Stages) -> None:
     text = "a\u2028b\u2029c\x85d"
     PAIRS.write_text("".join(json.dumps({**GOOD, "passage": text}, ensure_ascii=False) + "\n" for _ in range(3)))
     assert stages("data", SLUG)[0] == 0
-    assert data.read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl")).pairs[1].passage == text
+    assert read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl")).pairs[1].passage == text
 
 
 def test_a_lone_surrogate_is_refused(stages: Stages) -> None:
@@ -197,7 +198,7 @@ def test_an_evaluation_set_may_lack_labels(root: Path, stages: Stages) -> None:
     with edited(root / "params.yaml") as params:
         params["data"]["evaluation"] = "demo-calibration"
     assert stages("data", SLUG)[0] == 0
-    found = data.read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl"))
+    found = read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl"))
     assert BUILDING_TASKS["text-ranking"].unfit(("LABEL_0",), found.pairs) == "it has no labels"
 
 
@@ -232,14 +233,14 @@ def a_set(**changes: Any) -> DataSet:
 def test_a_hub_set_is_read_at_its_commit(hub: dict[Any, Any]) -> None:
     """Columns are those that params.yaml names."""
     hub[None, "train"] = [{"question": "q1", "answer": "a1", "other": 1}, {"question": "q2", "answer": "a2"}]
-    assert data.load_pairs("s", a_set(rows=1)) == (data.Pair(query="q1", passage="a1"),)
+    assert load_pairs("s", a_set(rows=1)) == (Pair(query="q1", passage="a1"),)
 
 
 def test_a_wrong_row_of_a_hub_set_is_named_by_its_number(hub: dict[Any, Any]) -> None:
     """Sets of the Hub have rows, not lines."""
     hub["c", "train"] = [{"question": "q1", "answer": "a1"}, {"question": "q2", "answer": ""}]
     with pytest.raises(DataError) as caught:
-        data.load_pairs("s", a_set(config="c"))
+        load_pairs("s", a_set(config="c"))
     assert str(caught.value) == (
         "acme/pairs c train row 1: question and answer: expected two texts that are not empty."
     )
@@ -249,7 +250,7 @@ def test_a_wrong_row_of_a_hub_set_is_named_by_its_number(hub: dict[Any, Any]) ->
 def test_a_hub_set_that_cannot_be_loaded_is_one_line() -> None:
     """The library's message is cut to what it says first."""
     with pytest.raises(DataError) as caught:
-        data.load_pairs("s", a_set(dataset="acme/gone"))
+        load_pairs("s", a_set(dataset="acme/gone"))
     assert (
         str(caught.value)
         == "acme/gone  train: the data set cannot be loaded: ConnectionError: Couldn't reach acme/gone on the Hub"
@@ -259,7 +260,7 @@ def test_a_hub_set_that_cannot_be_loaded_is_one_line() -> None:
 def test_an_unpinned_branch_of_a_hub_set_is_refused() -> None:
     """A moving branch is never followed; the message names the command that pins it."""
     with pytest.raises(DataError) as caught:
-        data.load_pairs("s", a_set(revision="main"))
+        load_pairs("s", a_set(revision="main"))
     assert str(caught.value) == (
         "params.yaml: data.sets.s.revision: 'main' of acme/pairs is not pinned in registry/locks/data-sets.json. Run "
         "`python -m stages pin-data s`."
@@ -271,7 +272,7 @@ def test_a_lock_of_another_set_or_branch_is_refused(root: Path, locked: dict[str
     """A set that was renamed since is pinned again, not read at the old commit."""
     (root / "registry/locks/data-sets.json").write_text(json.dumps({"s": {**locked, "commit": COMMIT}}))
     with pytest.raises(DataError, match="is not pinned in"):
-        data.load_pairs("s", a_set(revision="main"))
+        load_pairs("s", a_set(revision="main"))
 
 
 def test_a_pinned_branch_is_read_at_its_commit(root: Path, hub: dict[Any, Any]) -> None:
@@ -279,7 +280,7 @@ def test_a_pinned_branch_is_read_at_its_commit(root: Path, hub: dict[Any, Any]) 
     hub[None, "train"] = [{"question": "q1", "answer": "a1"}]
     lock = {"s": {"dataset": "acme/pairs", "from": "main", "commit": COMMIT}}
     (root / "registry/locks/data-sets.json").write_text(json.dumps(lock))
-    assert len(data.load_pairs("s", a_set(revision="main"))) == 1
+    assert len(load_pairs("s", a_set(revision="main"))) == 1
 
 
 def test_nanobeir_reranks_the_first_hundred_of_bm25(hub: dict[Any, Any]) -> None:
@@ -295,9 +296,9 @@ def test_nanobeir_reranks_the_first_hundred_of_bm25(hub: dict[Any, Any]) -> None
         hub["bm25", split] = [
             {"query-id": query, "corpus-ids": [f"d{i}" for i in range(120)]} for query in ("q1", "q2")
         ]
-    pairs = data.load_pairs("s", a_set(layout="nanobeir", splits=("NanoA", "NanoB"), columns=None, split=None))
+    pairs = load_pairs("s", a_set(layout="nanobeir", splits=("NanoA", "NanoB"), columns=None, split=None))
     assert len(pairs) == 402
-    assert pairs[3] == data.Pair(query="NanoA one", passage="NanoA document 3", label=2.0)
+    assert pairs[3] == Pair(query="NanoA one", passage="NanoA document 3", label=2.0)
     relevant = [(pair.query, pair.passage) for pair in pairs if pair.label]
     assert relevant[:4] == [
         ("NanoA one", "NanoA document 3"),
@@ -357,7 +358,7 @@ def test_classes_are_kept_as_lists(stages: Stages) -> None:
     use_classes()
     write_rows(PAIRS, *({**GOOD, "gold": gold} for gold in (2, "rude", [0, "rude"], [])))
     assert stages("data", SLUG)[0] == 0
-    pairs = data.read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl")).pairs
+    pairs = read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl")).pairs
     assert [pair.label for pair in pairs] == [(2,), ("rude",), (0, "rude"), ()]
 
 
@@ -374,4 +375,4 @@ def test_a_label_twice_is_refused(stages: Stages) -> None:
     """A list of ones and zeros, one a label, would be read as indices: it holds the same one twice."""
     use_classes()
     write_rows(PAIRS, {**GOOD, "gold": [0, 1, 0]})
-    assert_refused(stages, f"{PAIRS}:1: gold: one label is there twice: [0, 1, 0].")
+    assert_refused(stages, f"{PAIRS}:1: gold: duplicate label: [0, 1, 0].")

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from artificer.manifest import Attempt
-from stages import quantize_openvino
-from stages.building.variant_builder import Built
+from stages.building.build_step import Built
 from stages.core.errors import RegistryError
 from stages.core.variants import row
-from stages.fallback import recipe_search, sensitivity
-from stages.fallback.recipe_search import Acceptance, Cost, Outcome, Recipe
+from stages.fallback import layer_ranking, recipe_search
+from stages.fallback.acceptance import Acceptance
+from stages.fallback.recipe import Recipe
+from stages.fallback.recipe_search import Outcome
+from stages.records.fallback_costs import Cost
 from stages.toolchain.onnx import dynamic_int8, sidecars
-from stages.toolchain.openvino import half_precision
+from stages.toolchain.openvino import fallback_recipes, half_precision
 from tests.stages import project
 from tests.stages.checkpoints import add_outliers
 from tests.stages.conftest import Stages
@@ -151,19 +153,19 @@ def test_outliers_make_a_product_sensitive() -> None:
     random = np.random.default_rng(0)
     left, weight = (random.normal(size=(8, 16)).astype(np.float32) for _ in range(2))
     weight = weight.T.copy()
-    before = sensitivity.product_error(left, weight)
+    before = layer_ranking.product_error(left, weight)
     left[:, 0] *= 100
     weight[0] /= 100
-    assert sensitivity.product_error(left, weight) > 10 * before
-    assert sensitivity.product_error(np.zeros((2, 16), np.float32), weight) == 0
+    assert layer_ranking.product_error(left, weight) > 10 * before
+    assert layer_ranking.product_error(np.zeros((2, 16), np.float32), weight) == 0
 
 
 def test_more_and_more_layers_are_left_out_and_never_all() -> None:
     """An eighth, a quarter, a half."""
     names = [f"n{i}" for i in range(16)]
-    assert [count for count, _ in sensitivity.steps(names)] == [2, 4, 8]
-    assert next(sensitivity.steps(names))[1] == ["n0", "n1"]
-    assert list(sensitivity.steps(["only"])) == []
+    assert [count for count, _ in layer_ranking.steps(names)] == [2, 4, 8]
+    assert next(layer_ranking.steps(names))[1] == ["n0", "n1"]
+    assert list(layer_ranking.steps(["only"])) == []
 
 
 @pytest.mark.toolchain
@@ -204,7 +206,7 @@ def test_a_model_with_outliers_gets_a_recipe_that_passes(copy: Path, stages: Sta
     """The plain recipe misses its thresholds, a gentler one passes and is kept, the same bytes every time; what it
     costs in speed stands beside the variants."""
     assert stages("quantize_onnx", SLUG)[0] == 0
-    found = read_json(copy / MODEL / "quantize_onnx" / ROW.id / "variant.json")
+    found = read_json(copy / MODEL / "variants/quantize_onnx" / ROW.id / "variant.json")
     attempts = found["fallback"]["attempts"]
     assert attempts[0]["recipe"] == "plain"
     assert attempts[0]["missed"]
@@ -213,9 +215,9 @@ def test_a_model_with_outliers_gets_a_recipe_that_passes(copy: Path, stages: Sta
     assert attempts[-1]["metrics"]["score_max_abs"] <= 0.01 < attempts[0]["metrics"]["score_max_abs"]
     costs = read_json(copy / MODEL / "fallback_onnx.json")
     assert costs["variants"][ROW.id]["speed_ratio"] > 0
-    before = snapshot(copy / MODEL / "quantize_onnx")
+    before = snapshot(copy / MODEL / "variants/quantize_onnx")
     assert stages("quantize_onnx", SLUG)[0] == 0
-    assert snapshot(copy / MODEL / "quantize_onnx") == before
+    assert snapshot(copy / MODEL / "variants/quantize_onnx") == before
     same = {name.rpartition("/")[2]: data for name, data in before.items() if name.endswith(".onnx")}
     assert same["model_qint8_arm64.onnx"] == same["model_qint8_avx512.onnx"] == same["model_qint8_avx512_vnni.onnx"]
 
@@ -228,17 +230,17 @@ def test_openvino_recovers_and_its_optional_variants_are_what_they_say(copy: Pat
 
     done = project.stage(copy, "quantize_openvino", SLUG)
     assert done.returncode == 0, done.stdout + done.stderr
-    folder = copy / MODEL / "quantize_openvino"
+    folder = copy / MODEL / "variants/quantize_openvino"
     found = read_json(folder / "openvino-qint8" / "variant.json")
     assert found["status"] == "built", found["reason"]
     assert found["fallback"]["won"] == found["fallback"]["attempts"][-1]["recipe"]
-    weights = (copy / MODEL / "export_openvino/openvino/openvino_model.bin").stat().st_size
+    weights = (copy / MODEL / "variants/export_openvino/openvino/openvino_model.bin").stat().st_size
     for variant_id, kind in (("openvino-fp16", "f16"), ("openvino-bf16", "bf16")):
         graph = folder / variant_id / row(variant_id).file_name
         assert graph.with_suffix(".bin").stat().st_size < 0.55 * weights
         constants = [node for node in ov.Core().read_model(graph).get_ops() if node.get_type_name() == "Constant"]
         assert kind in {node.get_element_type().get_type_name() for node in constants}
-    assert read_json(folder / "openvino-int8-weights" / "variant.json")["recipe"]["base"] == "int8_sym"
+    assert read_json(folder / "openvino-int8-weights" / "variant.json")["recipe"]["preset"] == "int8_sym"
     assert stages("quantize_onnx", SLUG)[0] == 0
     assert stages("optimize", SLUG)[0] == 0
     assert stages("parity", SLUG)[0] == 0
@@ -258,7 +260,7 @@ def test_a_graph_with_a_sidecar_stays_one_unit(copy: Path, stages: Stages) -> No
     import onnx
     import onnxruntime as ort
 
-    parent = copy / MODEL / "export_onnx/onnx/model.onnx"
+    parent = copy / MODEL / "variants/export_onnx/onnx/model.onnx"
     model = onnx.load(str(parent))
     onnx.save(
         model, str(parent), save_as_external_data=True, location="model.onnx_data", size_threshold=256,
@@ -267,7 +269,7 @@ def test_a_graph_with_a_sidecar_stays_one_unit(copy: Path, stages: Stages) -> No
     assert stages("quantize_onnx", SLUG)[0] == 0
     for variant_id in ("onnx-qint8-arm64", "onnx-qint8-avx512_vnni", "onnx-quint8-avx2"):
         name = row(variant_id).file_name
-        folder = copy / MODEL / "quantize_onnx" / variant_id
+        folder = copy / MODEL / "variants/quantize_onnx" / variant_id
         assert {path.name for path in folder.iterdir()} == {name, f"{name}_data", "variant.json"}
         sidecars.check_sidecars(folder / name, beside=("variant.json",))
         ort.InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
@@ -279,7 +281,7 @@ def test_a_graph_with_a_sidecar_stays_one_unit(copy: Path, stages: Stages) -> No
 @pytest.mark.toolchain
 def test_embeddings_and_head_are_found_by_what_they_do(copy: Path) -> None:
     """Whatever they are called: look-ups in a weight, and the products between the pooled token and the logits."""
-    names = dynamic_int8.embeddings_and_head(copy / MODEL / "export_onnx/onnx/model.onnx")
+    names = dynamic_int8.embeddings_and_head(copy / MODEL / "variants/export_onnx/onnx/model.onnx")
     assert [name for name in names if "classifier" in name]
     assert [name for name in names if "pooler" in name]
     assert [name for name in names if "embeddings" in name]
@@ -307,19 +309,19 @@ def test_a_ranking_that_cannot_be_had_leaves_the_other_recipes(capsys: pytest.Ca
     def broken() -> list[str]:
         raise RuntimeError("its process was killed")
 
-    assert list(sensitivity.steps(sensitivity.or_nothing(broken))) == []
-    assert "cannot be found: RuntimeError: its process was killed" in capsys.readouterr().out
+    assert list(layer_ranking.steps(layer_ranking.or_nothing(broken))) == []
+    assert "cannot rank the layers by sensitivity: RuntimeError: its process was killed" in capsys.readouterr().out
 
 
 def test_a_recipe_of_params_holds_for_int8_weights() -> None:
     """Its fields come before the defaults; a fallback recipe changes what makes it gentler, and nothing else."""
-    plain, asymmetric, *_ = quantize_openvino.weight_recipes({"bits": 4, "sym": True})
+    plain, asymmetric, *_ = fallback_recipes.weight_recipes({"bits": 4, "sym": True})
     assert (plain.changes["bits"], plain.changes["sym"]) == (4, True)
     assert (asymmetric.changes["bits"], asymmetric.changes["sym"]) == (4, False)
 
 
 def test_a_gentler_recipe_ignores_what_params_ignores_too() -> None:
     """A layer that a recipe of params.yaml keeps in float stays there."""
-    recipes = quantize_openvino.fallback_recipes(Path("ir.xml"), {"ignored_scope": {"patterns": [".*mine.*"]}}, None)
+    recipes = fallback_recipes.fallback_recipes(Path("ir.xml"), {"ignored_scope": {"patterns": [".*mine.*"]}}, None)
     next(recipes)  # the plain one
     assert ".*mine.*" in next(recipes).changes["ignored_scope"]["patterns"]

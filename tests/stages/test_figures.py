@@ -12,7 +12,7 @@ from artificer.manifest import Activation, ClassifierHead, Metrics
 from artificer.tasks import TASKS
 from artificer.tasks.differences import group_by_query, top_overlap
 from stages.core.errors import DataError
-from stages.metrics import differences as metrics
+from stages.metrics import parity_metrics as metrics
 from stages.metrics.quality import class_quality, ranking_quality
 from tests import strategies
 

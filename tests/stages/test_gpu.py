@@ -6,13 +6,14 @@ import msgspec
 import pytest
 
 from artificer.manifest import MANIFEST_FILE, Manifest, canonical_json
-from stages import benchmark, parity
-from stages.building.variant_builder import load_record
+from stages.benchmarking import subjects
 from stages.core import files, paths
 from stages.core.variants import row
+from stages.measuring.executions import executions
 from stages.packaging import summary
-from stages.parity import VariantParity
 from stages.records import model_spec
+from stages.records.parity_records import VariantParity, load_parity
+from stages.records.variant_record import load_record
 from tests.stages import fabricated
 from tests.stages.conftest import Stages
 from tests.stages.fabricated import HOST, SLUG, Fabricated
@@ -38,32 +39,32 @@ def built(root: Path, tiny: Path) -> Path:
 def test_a_gpu_adds_its_own_candidates() -> None:
     """Torch in three dtypes and the float graphs, beside the CPU's; int8 and OpenVINO stay on the CPU."""
     found = model_spec.load_spec(SLUG)
-    on_cpu = benchmark.timed_subjects(SLUG, found, HOST)
+    on_cpu = subjects.timed_subjects(SLUG, found, HOST)
     assert {candidate.device for candidate in on_cpu} == {"cpu"}
-    both = benchmark.timed_subjects(SLUG, found, GPU_HOST)
+    both = subjects.timed_subjects(SLUG, found, GPU_HOST)
     assert [c for c in both if c.device == "cpu"] == on_cpu
-    assert [c.id for c in both if c.device == "cuda"] == [*benchmark.TORCH_ROWS, *ON_GPU]
+    assert [c.id for c in both if c.device == "cuda"] == [*subjects.TORCH_ROWS, *ON_GPU]
     assert len({candidate.label for candidate in both}) == len(both)
     without_package = replace(GPU_HOST, runtimes=HOST.runtimes)
-    assert [c.id for c in benchmark.timed_subjects(SLUG, found, without_package) if c.device == "cuda"] == [
-        *benchmark.TORCH_ROWS
+    assert [c.id for c in subjects.timed_subjects(SLUG, found, without_package) if c.device == "cuda"] == [
+        *subjects.TORCH_ROWS
     ]
 
 
-def test_parity_is_measured_on_the_gpu_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parity_is_measured_on_the_gpu_as_well() -> None:
     """After the CPU's own precisions, whose first decides over the variant."""
-    monkeypatch.setattr(parity, "_precisions", lambda *_: [("f32", True)])
-    assert parity._executions(SLUG, row("onnx-O4"), GPU_HOST) == [("f32", True, "cpu"), ("f32", True, "cuda")]
-    assert parity._executions(SLUG, row("onnx-O4"), HOST) == [("f32", True, "cpu")]
-    assert parity._executions(SLUG, row("onnx-qint8-avx512"), GPU_HOST) == [("f32", True, "cpu")]
-    assert parity._executions(SLUG, row("openvino"), GPU_HOST) == [("f32", True, "cpu")]
+    graph = Path("a graph that no runtime opens")
+    assert executions(graph, row("onnx-O4"), GPU_HOST) == [("f32", True, "cpu"), ("f32", True, "cuda")]
+    assert executions(graph, row("onnx-O4"), HOST) == [("f32", True, "cpu")]
+    assert executions(graph, row("onnx-qint8-avx512"), GPU_HOST) == [("f32", True, "cpu")]
+    assert executions(graph, row("openvino"), GPU_HOST) == [("f32", False, "cpu")]
 
 
 def on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the fabricated figures those of a GPU host, where onnx-O4 has failed on the GPU."""
-    monkeypatch.setattr("stages.host.host.detect", lambda: GPU_HOST)
+    monkeypatch.setattr("artificer.host.detect", lambda: GPU_HOST)
     files.write_file(paths.HOST, canonical_json(GPU_HOST))
-    found = list(parity.load_parity(SLUG).values())
+    found = list(load_parity(SLUG).values())
     files.write_file(paths.parity(SLUG), canonical_json([_with_gpu(each) for each in found]))
     records = [load_record(SLUG, each.id) for each in found]
     measured = Fabricated().benchmark(GPU_HOST, records)
@@ -96,7 +97,7 @@ def test_the_manifest_tells_the_gpus_figures_apart(stages: Stages, monkeypatch: 
     assert manifest.variant("onnx-O4").status == "passed"
     lines = {line.id: line for line in summary.lines(manifest, manifest.benchmarks[0])}
     assert [name for name in lines if name.endswith(" on cuda")] == [
-        f"{name} on cuda" for name in (*benchmark.TORCH_ROWS, *ON_GPU)
+        f"{name} on cuda" for name in (*subjects.TORCH_ROWS, *ON_GPU)
     ]
     assert lines["onnx-O2 on cuda"].status == "passed"
     assert lines["onnx-O2 on cuda"].speedup == pytest.approx(90.0)

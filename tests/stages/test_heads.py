@@ -13,11 +13,12 @@ import pytest
 import artificer
 from artificer.inference.scoring import activate
 from artificer.manifest import MANIFEST_FILE, Activation, Benchmark, ClassifierHead, Host, Manifest, canonical_json
-from stages import data, evaluate
 from stages.core import paths
-from stages.host import load_host
 from stages.records import model_spec
-from stages.reference import load_reference
+from stages.records.host_record import load_host
+from stages.records.pairs import read_pairs
+from stages.records.quality_report import load_quality
+from stages.records.reference_outputs import load_reference
 from tests.stages import checkpoints, project
 from tests.stages.checkpoints import tiny_bert, tiny_modernbert, tiny_xlm_roberta
 from tests.stages.conftest import Stages
@@ -92,7 +93,7 @@ def reference(root: Path, slug: str, activation: Activation) -> tuple[list[tuple
     """The evaluation pairs, and torch's scores of them."""
     with contextlib.chdir(root):
         logits = np.asarray(load_reference(slug).logits, dtype=np.float32)
-        pairs = data.read_pairs(paths.evaluation(slug)).pairs
+        pairs = read_pairs(paths.evaluation(slug)).pairs
     return [(pair.query, pair.passage) for pair in pairs], activate(logits, activation)
 
 
@@ -179,7 +180,7 @@ def test_labels_that_do_not_fit_are_no_quality(heads: Path, stages: Stages, monk
         models["models"]["nli"]["data"] = {"evaluation": "demo-pairs"}
     for stage in ("data", "evaluate", "pack"):
         assert stages(stage, "nli")[0] == 0, stage
-    found = evaluate.load_quality("nli")
+    found = load_quality("nli")
     assert (found.reference, found.variants) == (None, {})
     reason = (
         "data set demo-pairs: it holds one number a pair (`label`), and the model has 3 labels, which need `classes`"

@@ -6,7 +6,7 @@ import pytest
 
 from artificer.manifest import ExecutionPrecision, Metrics, PrecisionClass, Quality
 from stages.metrics.verdicts import judge, thresholds_class
-from stages.parity import Measurement
+from stages.records.parity_records import Measurement
 
 LIMITS: Metrics = {
     "score_max_abs": 0.01,

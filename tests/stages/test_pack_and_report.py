@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from artificer.manifest import Attempt, Fallback, Manifest
 from stages.core import paths
-from stages.data import Pair
-from stages.fallback.recipe_search import Cost, write_costs
 from stages.pack import golden_rows
 from stages.packaging import plot
+from stages.records.fallback_costs import Cost, write_costs
+from stages.records.pairs import Pair
 from tests.stages.conftest import Stages
-from tests.stages.fabricated import SLUG, Fabricated, add_host, tighten
+from tests.stages.fabricated import HOST, SLUG, Fabricated, add_host, tighten
 from tests.stages.project import edited, read_json, snapshot
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -201,7 +201,7 @@ def test_a_recovered_variant_says_which_recipe_won_and_what_it_costs(root: Path,
     }
     Fabricated(recoveries=found, figures={"openvino-qint8": {"score_max_abs": 2.0}}).write(root, tiny)
     cost = Cost(pairs_per_second=75.0, plain_pairs_per_second=100.0, speed_ratio=0.75)
-    write_costs(paths.fallback_costs(SLUG, "onnx"), {"onnx-quint8-avx2": cost})
+    write_costs(paths.fallback_costs(SLUG, "onnx"), HOST, {"onnx-quint8-avx2": cost})
     assert stages("pack", SLUG)[0] == 0
     manifest = Manifest.from_json((root / PACKAGE / "manifest.json").read_bytes())
     won = manifest.variant("onnx-quint8-avx2").fallback
@@ -289,7 +289,6 @@ def test_a_report_of_nothing(root: Path, stages: Stages) -> None:
     """An empty registry has an empty leaderboard, not an error."""
     (root / "artifacts").mkdir()
     from artificer.manifest import canonical_json
-    from tests.stages.fabricated import HOST
 
     (root / "artifacts/host.json").write_bytes(canonical_json(HOST))
     assert stages("report")[0] == 0

@@ -99,7 +99,7 @@ def test_a_wrong_value_is_refused_with_its_key_path(
     ("text", "message"),
     [
         ("data: {a: [}\n", " line 1,"),
-        ("data: 1\ndata: 2\n", " line 2, the key 'data' is there twice. Expected well-formed YAML."),
+        ("data: 1\ndata: 2\n", " line 2, duplicate key 'data'. Expected well-formed YAML."),
         ("", " Expected `object`, got `null`."),
         ("just words\n", " Expected `object`, got `str`."),
         ("a: \x00\n", " unacceptable character"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from artificer.inference import scoring
-from stages.reference import ReferenceLogits, load_reference
+from stages.records.reference_outputs import ReferenceLogits, load_reference
 from tests.stages import project
 from tests.stages.conftest import Stages
 from tests.stages.project import DEMO, SLUG

@@ -1,6 +1,5 @@
-"""dvc.yaml against the code: the paths, the dependencies and the parameters that a stage states are those it has."""
+"""dvc.yaml against the table of stages: commands, paths and parameters are those that the code has."""
 
-import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,42 +7,15 @@ from typing import Any
 
 import pytest
 
-from stages import cli
+from stages import pipeline
 from stages.core import paths
 from stages.core.params import BuildParams
 from tests.stages.project import REPOSITORY, read_yaml
 
 KEY = "${key}"
+TEXT = (REPOSITORY / "dvc.yaml").read_text(encoding="utf-8")
 STAGES: dict[str, Any] = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
-# The registry's own readers, errors, and what only says where things are: a change of them changes no artifact, and
-# what an entry or params.yaml says is tracked as a parameter.
-NO_RESULT = {
-    "stages.core.child_process",
-    "stages.core.copying",
-    "stages.core.errors",
-    "stages.core.files",
-    "stages.core.params",
-    "stages.core.paths",
-    "stages.running.preflight",
-    "stages.core.yaml_files",
-}
-# Modules that a stage imports for one reader of another stage's output, which is a dependency itself.
-READERS = {
-    "stages.benchmark",
-    "stages.building.variant_builder",
-    "stages.registry.model_list.checkpoint",
-    "stages.data",
-    "stages.evaluate",
-    "stages.fetch",
-    "stages.host",
-    "stages.parity",
-    "stages.reference",
-    "stages.registry.model_list",
-    "stages.records.model_spec",
-    "stages.core.variants",
-}
-# What a stage imports for the lines that it prints.
-PRINTED = {"benchmark": {"stages.metrics.figures", "stages.packaging.summary"}}
+BUILDING = ["export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino"]
 
 
 def body(name: str) -> dict[str, Any]:
@@ -62,31 +34,33 @@ def names(entries: list[Any]) -> set[str]:
     return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
 
 
-def imported(module: str) -> set[str]:
-    """Modules of `stages` that a module imports anywhere in its text."""
-    tree = ast.parse((REPOSITORY / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "stages":
-            found |= {f"stages.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("stages."):
-            found.add(node.module)
-    return found
+def test_dvc_yaml_has_the_stages_of_the_table() -> None:
+    """The same names in the same order, each with its command, for each model or once."""
+    assert list(STAGES) == [row.name for row in pipeline.STAGES]
+    for row in pipeline.STAGES:
+        for_each_model = row.scope == "model"
+        assert ("foreach" in STAGES[row.name]) == for_each_model
+        assert body(row.name)["cmd"] == f"python -m stages {row.name}" + f" {KEY}" * for_each_model
 
 
-def test_every_stage_of_the_pipeline_is_a_command_and_a_module() -> None:
-    """dvc.yaml, the command line and the files in stages/ name the same stages."""
-    assert set(STAGES) == {*cli.MODEL_STAGES, *cli.PIPELINE_STAGES}
-    for name in STAGES:
-        assert (REPOSITORY / "stages" / f"{name}.py").is_file()
-        slug = f" {KEY}" if name in cli.MODEL_STAGES else ""
-        assert body(name)["cmd"] == f"python -m stages {name}{slug}"
+def test_what_a_stage_takes_is_a_metric_where_it_is_recorded() -> None:
+    """`dvc metrics show` prints seconds and memory of measured stages, and of no other."""
+    for row in pipeline.STAGES:
+        stated = names(body(row.name).get("metrics", []))
+        assert (paths.resources(KEY, row.name).as_posix() in stated) == row.measured
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_every_stage_says_what_it_is(name: str) -> None:
-    """`dvc stage list` is documentation."""
-    assert body(name)["desc"].endswith(".")
+def test_the_table_in_the_documents_is_up_to_date() -> None:
+    """docs/pipeline.md holds what `markdown_table` says."""
+    text = (REPOSITORY / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    begin, end = "<!-- stages: begin -->\n", "\n<!-- stages: end -->"
+    assert text[text.index(begin) + len(begin) : text.index(end)] == pipeline.markdown_table()
+
+
+def test_dvc_yaml_can_be_read() -> None:
+    """It is documentation: `desc` on every stage, and short enough to read at once."""
+    assert all(body(name)["desc"].endswith(".") for name in STAGES)
+    assert len(TEXT.splitlines()) <= 250
 
 
 OUTS: dict[str, Callable[[], set[Path]]] = {
@@ -117,8 +91,7 @@ OUTS: dict[str, Callable[[], set[Path]]] = {
 def test_outs_are_the_paths_that_the_code_writes(name: str) -> None:
     """DVC's static paths mirror stages/core/paths.py."""
     stated = names(body(name)["outs"]) | names(body(name).get("metrics", []))
-    taken = {paths.resources(KEY, name)} if name in cli.MEASURED_STAGES else set()
-    assert stated == {path.as_posix() for path in OUTS[name]() | taken}
+    assert stated - {paths.resources(KEY, name).as_posix()} == {path.as_posix() for path in OUTS[name]()}
 
 
 def test_nothing_depends_on_what_a_stage_took() -> None:
@@ -130,57 +103,50 @@ def test_nothing_depends_on_what_a_stage_took() -> None:
 def test_dependencies_exist_or_are_made(name: str) -> None:
     """Every dependency is a file in git, or something that another stage or command writes."""
     made = {path for stage in STAGES for path in names(body(stage)["outs"])}
-    made |= {f"registry/locks/{KEY}.json", "registry/data", "artifacts/packages"}
+    made |= {f"registry/locks/{KEY}.json", "registry/data", "artifacts/packages", f"artifacts/models/{KEY}/variants"}
     made |= {f"registry/benchmarks/{KEY}", f"registry/parity/{KEY}"}
     for path in body(name).get("deps", []):
         assert path in made or (REPOSITORY / path).exists(), path
 
 
-@pytest.mark.parametrize("name", [name for name in STAGES if name != "host"])
-def test_a_stages_code_is_among_its_dependencies(name: str) -> None:
-    """Its own file, and every module of stages/ that its results come from, so that a changed line runs it again."""
-    deps = set(body(name)["deps"])
-    assert f"stages/{name}.py" in deps
-    needed = {m for m in imported(f"stages.{name}") if m not in NO_RESULT | READERS | PRINTED.get(name, set())}
-    missing = {m for m in needed if f"{m.replace('.', '/')}.py" not in deps}
-    assert not missing
+@pytest.mark.parametrize("name", BUILDING)
+def test_variants_lie_below_the_folder_that_later_stages_depend_on(name: str) -> None:
+    """`variants` stands for what all building stages write."""
+    assert paths.step(KEY, name).is_relative_to(f"artifacts/models/{KEY}/variants")  # type: ignore[arg-type]
+    for later in ("parity", "benchmark", "pack", "publish"):
+        assert f"artifacts/models/{KEY}/variants" in body(later)["deps"]
 
 
-@pytest.mark.parametrize("name", ["export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino"])
-def test_building_stages_depend_on_what_all_of_them_share(name: str) -> None:
-    """The recorder of variants, and the pins of the toolchain, decide what is built."""
-    deps = set(body(name)["deps"])
-    assert {"stages/building/variant_builder.py", "constraints.txt", f"artifacts/models/{KEY}/spec.json"} <= deps
-    assert "recipes" in body(name)["params"]
-    assert "stages/toolchain/onnx/sidecars.py" in deps or "openvino" in name
-
-
-@pytest.mark.parametrize("name", ["quantize_onnx", "quantize_openvino"])
-def test_what_recovers_accuracy_depends_on_the_gate(name: str) -> None:
-    """Thresholds of int8, the reference, the pairs, and the modules that judge decide which recipe is kept."""
-    read = {"fallback", "thresholds.int8", "parity.batch_size", "parity.rows", "parity.top_k", "data.relevant_from"}
-    assert read <= set(body(name)["params"])
-    made = {f"artifacts/models/{KEY}/reference.json", f"artifacts/models/{KEY}/evaluation.jsonl"}
-    code = {f"stages/{module}.py" for module in ("fallback", "judge", "figures", "sensitivity")}
-    assert made | code <= set(body(name)["deps"])
-
-
-@pytest.mark.parametrize("name", ["reference", "parity", "benchmark", "evaluate", "pack"])
+@pytest.mark.parametrize("name", [*BUILDING, "reference", "parity", "benchmark", "evaluate", "pack", "report"])
 def test_what_the_toolchain_computes_depends_on_its_pins(name: str) -> None:
-    """Another version of torch or of a runtime may give other figures."""
+    """Another version of torch or of a runtime may give other bytes or figures."""
     assert "constraints.txt" in body(name)["deps"]
 
 
-@pytest.mark.parametrize("name", ["parity", "benchmark"])
-def test_figures_depend_on_the_runtimes_own_code_and_on_the_host(name: str) -> None:
-    """The runtime is measured as services run it; on another host everything is measured anew."""
-    deps = set(body(name)["deps"])
-    assert {
-        "src/artificer/backends",
-        "src/artificer/inference/scoring.py",
-        "src/artificer/inference/tokenization.py",
-    } <= deps
-    assert "artifacts/host.json" in deps
+@pytest.mark.parametrize("name", BUILDING)
+def test_recipes_and_tools_are_known(name: str) -> None:
+    """A building stage tracks the recipes, and its row says which tools it records and who checks the recipes."""
+    row = pipeline.stage(name)
+    assert "recipes" in body(name)["params"]
+    assert row.tools
+    assert row.recipe
+    assert f"{row.recipe.replace('.', '/')}.py".startswith(tuple(body(name)["deps"]))
+
+
+@pytest.mark.parametrize("name", ["quantize_onnx", "quantize_openvino"])
+def test_fallback_recipes_depend_on_what_judges_them(name: str) -> None:
+    """Thresholds of int8, the reference, and the pairs decide which recipe is kept."""
+    read = {"fallback", "thresholds.int8", "parity.batch_size", "parity.rows", "parity.top_k", "data.relevant_from"}
+    assert read <= set(body(name)["params"])
+    assert {f"artifacts/models/{KEY}/reference.json", f"artifacts/models/{KEY}/evaluation.jsonl"} <= set(
+        body(name)["deps"]
+    )
+
+
+@pytest.mark.parametrize("name", ["parity", "benchmark", "pack", "report"])
+def test_figures_depend_on_the_host(name: str) -> None:
+    """On another host everything is measured anew, and tables show that host first."""
+    assert paths.HOST.as_posix() in body(name)["deps"]
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -196,9 +162,7 @@ def test_parameters_are_those_that_the_code_reads(name: str) -> None:
     assert read <= {key_path.split(".")[0] for key_path in stated}
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in STAGES if "load_entry" in (REPOSITORY / f"stages/{name}.py").read_text()]
-)
+@pytest.mark.parametrize("name", [*(name for name in STAGES if "load_entry" in source(name)), "publish"])
 def test_a_stage_that_reads_the_entry_tracks_it(name: str) -> None:
     """DVC does not watch the file of `vars`: each stage tracks its own entry, and no other model's."""
     tracked = [entry for entry in body(name)["params"] if isinstance(entry, dict)]

@@ -214,11 +214,13 @@ def test_a_dry_run_writes_nothing(packed: Path, stages: Stages) -> None:
 
 def test_artifacts_that_changed_since_they_were_packed_are_refused(packed: Path, stages: Stages) -> None:
     """The manifest's hashes are compared with what is copied, so that nothing unproven is published."""
-    path = packed / "artifacts/models" / SLUG / "optimize/onnx-O1/model_O1.onnx"
+    path = packed / "artifacts/models" / SLUG / "variants/optimize/onnx-O1/model_O1.onnx"
     path.write_bytes(path.read_bytes() + b"!")
     code, _, err = stages("publish", SLUG)
     assert code == PUBLISH_ERROR
-    assert err.startswith(f"error: artifacts/models/{SLUG}/optimize/onnx-O1/model_O1.onnx: the manifest says 17 bytes")
+    assert err.startswith(
+        f"error: artifacts/models/{SLUG}/variants/optimize/onnx-O1/model_O1.onnx: the manifest says 17 bytes"
+    )
     assert err.endswith("Nothing was published; run `dvc repro`.\n")
     assert not (packed / TARGET).exists()
 

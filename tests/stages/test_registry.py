@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artificer.manifest import manifest_schema
+from stages.commands.schemas import models_schema
 from stages.core.errors import RegistryError
 from stages.registry import model_list
 from tests import strategies
@@ -117,8 +118,8 @@ def test_a_slug_that_DVC_or_a_path_cannot_hold_is_refused(root: Path, stages: St
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("models:\n  m: {}\n  m: {}\n", " line 3, the key 'm' is there twice. Expected well-formed YAML."),
-        ("models:\n  m: {license: mit, license: mit}\n", " line 2, the key 'license' is there twice."),
+        ("models:\n  m: {}\n  m: {}\n", " line 3, duplicate key 'm'. Expected well-formed YAML."),
+        ("models:\n  m: {license: mit, license: mit}\n", " line 2, duplicate key 'license'."),
         ("models: {}\nextra: 1\n", " expected one top-level key, `models`, that maps slugs to entries."),
         ("models: [m]\n", " expected one top-level key, `models`, that maps slugs to entries."),
         ("", " expected one top-level key, `models`, that maps slugs to entries."),
@@ -276,7 +277,7 @@ def test_append_entry_keeps_every_byte_and_adds_one_entry(
         text += "".join(f"{line}\n" for line in filler) + f"  {name}: {{license: mit}}  # {name}\n"
     old = yaml.safe_load(text)["models"] or {}
     if slug in before:
-        with pytest.raises(RegistryError, match=f"models.{slug} is there already"):
+        with pytest.raises(RegistryError, match=f"models.{slug} exists already"):
             model_list.append_entry(text, slug, "license: mit")
         return
     updated = model_list.append_entry(text, slug, "source: {path: x}\nlicense: mit")
@@ -291,7 +292,7 @@ def test_append_entry_keeps_every_byte_and_adds_one_entry(
 @pytest.mark.parametrize(
     ("path", "generated"),
     [
-        ("registry/models.schema.json", model_list.models_schema()),
+        ("registry/models.schema.json", models_schema()),
         ("docs/manifest-v2.schema.json", manifest_schema()),
     ],
 )
@@ -314,14 +315,14 @@ def test_schema_writes_all_files_and_the_same_bytes_again(root: Path, stages: St
 def test_registry_and_catalog_keep_to_the_schema(name: str) -> None:
     """What editors check with the JSON Schema is what the code takes, for our own files."""
     value = read_yaml(REPOSITORY / "registry" / name)
-    jsonschema.Draft202012Validator(model_list.models_schema()).validate(value)
+    jsonschema.Draft202012Validator(models_schema()).validate(value)
     for slug, raw in value["models"].items():
         model_list.check_entry(slug, raw, Path(name))
 
 
 def test_the_schema_refuses_what_the_code_refuses() -> None:
     """An unknown key is an error in editors too."""
-    validator = jsonschema.Draft202012Validator(model_list.models_schema())
+    validator = jsonschema.Draft202012Validator(models_schema())
     assert validator.is_valid({"models": {"m": ENTRY}})
     for wrong in ({**ENTRY, "extra": 1}, {**ENTRY, "task": "x"}, {"license": "mit"}):
         assert not validator.is_valid({"models": {"m": wrong}}), wrong

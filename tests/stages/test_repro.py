@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
 MODEL = Path("artifacts/models", SLUG)
+VARIANTS = MODEL / "variants"
 PUBLISHED = Path("dist/artificer", SLUG)
 STAGES = (
     "fetch",
@@ -59,7 +60,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Built:
         subprocess.run(command, cwd=root, env=project.environment(root), check=True)
     for key in ("core.analytics", "core.check_update"):
         assert dvc(root, "config", key, "false").returncode == 0
-    kill_repro(root, root / MODEL / ".export_onnx.partial")
+    kill_repro(root, root / MODEL / "variants/.export_onnx.partial")
     return Built(root, repro(root))
 
 
@@ -172,9 +173,9 @@ def test_a_changed_calibration_set_rebuilds_what_was_calibrated_on_it(copy: Path
     assert repro(copy, *building) == [f"data@{SLUG}", f"quantize_openvino@{SLUG}"]
     assert changed_stages(copy) == {"parity", "benchmark", "pack", "publish"}
     for stage in ("export_onnx", "optimize", "quantize_onnx", "export_openvino"):
-        assert snapshot(copy / MODEL / stage) == snapshot(built.root / MODEL / stage)
+        assert snapshot(copy / VARIANTS / stage) == snapshot(built.root / VARIANTS / stage)
     bin_name = "openvino-qint8/openvino_model_qint8_quantized.bin"
-    old, new = (root / MODEL / "quantize_openvino" / bin_name for root in (built.root, copy))
+    old, new = (root / VARIANTS / "quantize_openvino" / bin_name for root in (built.root, copy))
     assert old.read_bytes() != new.read_bytes()
 
 
@@ -202,7 +203,7 @@ def test_two_builds_from_nothing_give_the_same_model_files(built: Built, tmp_pat
         done = project.stage(again, name, SLUG)
         assert done.returncode == 0, done.stdout + done.stderr
     for step in steps:
-        one, other = (snapshot(root / MODEL / step) for root in (built.root, again))
+        one, other = (snapshot(root / VARIANTS / step) for root in (built.root, again))
         assert set(one) == set(other)
         assert [name for name in one if one[name] != other[name]] == []
 

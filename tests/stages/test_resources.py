@@ -19,14 +19,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import benchmark
+from stages import benchmark, pipeline
+from stages.benchmarking import groups, rounds
+from stages.benchmarking.rounds import Budget, time_group
+from stages.benchmarking.subjects import TimedSubject
+from stages.benchmarking.worker import Opened
 from stages.core import child_process, copying, paths
+from stages.core.capacity import SKIP_VARIABLE, available_memory, cgroup_room
 from stages.core.child_process import ChildKilledError, in_child
 from stages.core.errors import ResourceError
-from stages.measuring.benchmark_worker import Opened, TimedSubject
 from stages.records.model_spec import load_spec, write_spec
 from stages.running import memory_sampler, orphans, preflight, resources
-from stages.running.preflight import SWITCH, available_memory, cgroup_room
 from tests.stages import project
 from tests.stages.conftest import Stages
 from tests.stages.project import SLUG, read_json
@@ -91,9 +94,9 @@ def test_too_little_memory_is_said_before_a_stage_starts(
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(3e9))
     code, out, err = stages(stage, SLUG)
     assert (code, out) == (ResourceError.exit_code, "")
-    assert f"error: {stage} of {SLUG}: about " in err
-    assert "(568 M parameters), 3.0 GB are available (the machine's free memory)." in err
-    assert SWITCH in err
+    assert f"error: {stage} of {SLUG} needs about " in err
+    assert "(568 M parameters); 3.0 GB are available (the machine's free memory)." in err
+    assert SKIP_VARIABLE in err
     assert not paths.resources(SLUG, stage).exists()
 
 
@@ -105,7 +108,7 @@ def test_too_little_disk_is_said_before_a_stage_starts(stages: Stages, monkeypat
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(4e9))
     code, _, err = stages("optimize", SLUG)
     assert code == ResourceError.exit_code
-    assert "of disk are needed at artifacts/models/tiny, 4.0 GB are free" in err
+    assert "of disk at artifacts/models/tiny; 4.0 GB are free" in err
     assert "dvc gc" in err
 
 
@@ -116,31 +119,29 @@ def test_optional_variants_need_disk_of_their_own(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(1e12))
     monkeypatch.setattr(preflight, "shares_blocks", lambda _: True)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(3e9))
-    preflight.check(SLUG, "quantize_openvino")
+    preflight.check(SLUG, pipeline.stage("quantize_openvino"))
     found = load_spec(SLUG)
     write_spec(msgspec.structs.replace(found, variants=(*found.variants, "openvino-fp16", "openvino-int8-weights")))
-    with pytest.raises(ResourceError, match=r"about 4.8 GB of disk are needed"):
-        preflight.check(SLUG, "quantize_openvino")
+    with pytest.raises(ResourceError, match=r"needs about 4.8 GB of disk"):
+        preflight.check(SLUG, pipeline.stage("quantize_openvino"))
 
 
 @pytest.mark.usefixtures("fetched")
 def test_a_small_model_and_a_switch_are_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo builds wherever the toolchain runs, and an estimate that is wrong can be passed over."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(1.0))
-    preflight.check(SLUG, "optimize")
+    preflight.check(SLUG, pipeline.stage("optimize"))
     enlarge(568_000_000)
     with pytest.raises(ResourceError):
-        preflight.check(SLUG, "optimize")
-    monkeypatch.setenv(SWITCH, "1")
-    preflight.check(SLUG, "optimize")
+        preflight.check(SLUG, pipeline.stage("optimize"))
+    monkeypatch.setenv(SKIP_VARIABLE, "1")
+    preflight.check(SLUG, pipeline.stage("optimize"))
 
 
 def test_every_stage_that_holds_a_model_has_a_stated_need() -> None:
     """A new stage of the toolchain cannot be forgotten."""
-    light = {"fetch", "data", "evaluate", "pack"}
-    from stages.cli import MEASURED_STAGES
-
-    assert set(preflight.NEEDS) == set(MEASURED_STAGES) - light
+    light = {"data", "evaluate", "pack"}
+    assert {row.name for row in pipeline.STAGES if row.measured and row.need is None} == light
 
 
 def test_a_cgroups_limit_counts_when_it_is_tighter(tmp_path: Path) -> None:
@@ -176,17 +177,17 @@ def test_groups_hold_every_candidate_once_beside_torch_and_fit(sizes: list[float
     """However many there are, the order stays, and more than two are together only where they fit."""
     baseline = subject("torch-fp32", 2e9, runtime=None)
     others = [subject(str(i), size) for i, size in enumerate(sizes)]
-    groups = benchmark.fitting_groups([baseline, *others], room)
-    assert [found for group in groups for found in group[1:]] == others
-    for group in groups:
+    found = groups.fitting_groups([baseline, *others], room)
+    assert [each for group in found for each in group[1:]] == others
+    for group in found:
         assert group[0] is baseline
-        assert len(group) <= 2 or sum(map(benchmark.resident_estimate, group)) <= room
+        assert len(group) <= 2 or sum(map(groups.resident_estimate, group)) <= room
 
 
 def test_small_models_are_all_measured_together() -> None:
     """Interleaving all candidates in one run is fairest, and what a small model always gets."""
     wanted = [subject("torch-fp32", 9e7, runtime=None), *(subject(str(i), 9e7) for i in range(13))]
-    assert benchmark.fitting_groups(wanted, benchmark.RESIDENT_BYTES) == [wanted]
+    assert groups.fitting_groups(wanted, groups.RESIDENT_BYTES) == [wanted]
 
 
 class TimedWorker:
@@ -230,11 +231,11 @@ def test_rounds_that_do_not_fit_are_spared_by_the_slow_torch_rows_first(
     clock = [0.0]
     seconds = {"torch-fp32": 5, "torch-bf16": 6, "torch-fp16": 60, "onnx": 5}
     workers = [TimedWorker(name, taken, clock) for name, taken in seconds.items()]
-    monkeypatch.setattr("stages.benchmark.time.perf_counter", lambda: clock[0])
-    monkeypatch.setattr(benchmark, "_workers", lambda *_: nullcontext(workers))
+    monkeypatch.setattr("stages.benchmarking.rounds.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr(rounds, "workers", lambda *_: nullcontext(workers))
     spec: Any = None
-    found = benchmark._measure(
-        [worker.subject for worker in workers], spec, 2, {("short", 1): [[("q", "p")]]}, 5, minutes * 60
+    found = time_group(
+        [worker.subject for worker in workers], spec, 2, {("short", 1): [[("q", "p")]]}, Budget(5, minutes * 60)
     )
     assert {worker.subject.id: worker.asked for worker in workers} == rounds_of_each
     assert clock[0] <= minutes * 60

@@ -59,7 +59,7 @@ from tests.hub_publish import tiny
 root = pathlib.Path.cwd()
 source = root / "artifacts/models" / sys.argv[1] / "source"
 seed = len((source / "config.json").read_bytes())
-shutil.rmtree(root / "artifacts/models" / sys.argv[1] / "export_onnx", ignore_errors=True)
+shutil.rmtree(root / "artifacts/models" / sys.argv[1] / "variants/export_onnx", ignore_errors=True)
 tiny.build(root, slug=sys.argv[1], variants=("onnx",), seeds={"onnx": seed}, keep_source=True)
 metrics = root / "reports/metrics"
 metrics.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The manifest: the one contract between the builder, which writes it, and the runtime, which reads it."""
 
 from artificer.manifest.document import Manifest, manifest_schema
-from artificer.manifest.files import (
+from artificer.manifest.file_entries import (
     MANIFEST_FILE,
     canonical_json,
     describe_file,

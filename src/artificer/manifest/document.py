@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from artificer.errors import ManifestError
-from artificer.manifest.files import MANIFEST_FILE, canonical_json, tree_digest, unsafe_path_reason
+from artificer.manifest.file_entries import MANIFEST_FILE, canonical_json, tree_digest, unsafe_path_reason
 from artificer.manifest.structs import (
     Benchmark,
     DatasetInfo,

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from artificer.errors import ManifestError, ManifestVersionError
-from artificer.manifest.files import MANIFEST_FILE
+from artificer.manifest.file_entries import MANIFEST_FILE
 
 SCHEMA_VERSION = "2.0"
 _NEWEST_READ = {1: 0, 2: 0}
