@@ -130,7 +130,7 @@ def contents(root: Path, manifest: Manifest) -> dict[str, bytes]:
     found = {entry.path: (models / "source" / entry.path).read_bytes() for entry in manifest.files}
     found |= {entry.path: (package / entry.path).read_bytes() for entry in manifest.documents}
     for variant in manifest.variants:
-        folder = models / row(variant.id).step / variant.id
+        folder = models / "variants" / row(variant.id).step / variant.id
         found |= {entry.path: (folder / Path(entry.path).name).read_bytes() for entry in variant.files}
     return found | {MANIFEST_FILE: (package / MANIFEST_FILE).read_bytes()}
 
@@ -143,7 +143,7 @@ def write_yaml(path: Path, value: Any) -> None:
 
 def _variant(models: Path, variant_id: str, seed: int, size: int, sidecars: bool) -> Variant:
     line = row(variant_id)
-    folder = models / line.step / variant_id
+    folder = models / "variants" / line.step / variant_id
     folder.mkdir(parents=True)
     names = [line.file_name]
     if line.backend == "openvino":
