@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from artificer.manifest import Attempt, Fallback, Manifest
 from stages.core import paths
-from stages.pack import golden_rows
 from stages.packaging import plot
+from stages.packaging.manifest_document import golden_rows
 from stages.records.fallback_costs import Cost, write_costs
 from stages.records.pairs import Pair
 from tests.stages.conftest import Stages

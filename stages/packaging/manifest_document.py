@@ -1,0 +1,72 @@
+"""The manifest of a model, put together from the records of its stages."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from artificer.manifest import SCHEMA_VERSION, Benchmark, GoldenSample, Manifest, Variant
+from stages.core import paths
+from stages.core.params import BuildParams
+from stages.core.variants import PLAIN_EXPORT
+from stages.records.benchmarks import load_benchmarks
+from stages.records.model_spec import ModelSpec
+from stages.records.pairs import Pair, describe, read_pairs
+from stages.records.reference_outputs import load_reference
+from stages.records.variant_record import load_record
+
+# What a published folder needs of a source: everything but the torch weights.
+WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
+
+
+def manifest_document(spec: ModelSpec, params: BuildParams, name: str, variants: tuple[Variant, ...]) -> Manifest:
+    """The manifest, without documents: the card is written from it."""
+    slug = spec.slug
+    reference = load_reference(slug)
+    pairs = read_pairs(paths.evaluation(slug)).pairs
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        slug=slug,
+        name=name,
+        task=spec.task,
+        architecture=spec.architecture,
+        head=spec.head,
+        max_length=spec.max_length,
+        inputs=load_record(slug, PLAIN_EXPORT).inputs,
+        tokenizer=spec.tokenizer,
+        files=tuple(entry for entry in spec.source.files if not entry.path.endswith(WEIGHT_SUFFIXES)),
+        documents=(),
+        source=spec.source,
+        reference=reference.made_with,
+        evaluation=describe(paths.evaluation(slug), params.parity.rows),
+        calibration=describe(paths.calibration(slug), params.quantize_openvino.calibration_rows),
+        golden=tuple(
+            GoldenSample(
+                inputs={"query": pairs[i].query, "passage": pairs[i].passage}, outputs={"logits": reference.logits[i]}
+            )
+            for i in golden_rows(reference.logits, pairs, params.parity.golden_pairs)
+        ),
+        variants=variants,
+        benchmarks=_of_these_bytes(load_benchmarks(slug), variants),
+    )
+
+
+def golden_rows(logits: tuple[tuple[float, ...], ...], pairs: Sequence[Pair], count: int) -> list[int]:
+    """Rows spread evenly over the range of the first logit, lowest and highest included: a self-test must see both.
+
+    Only the shorter half of the pairs is looked at, since every load scores them.
+    """
+    sizes = [len(pair.query) + len(pair.passage) for pair in pairs]
+    short = sorted(range(len(logits)), key=lambda i: (sizes[i], i))[: max(count, len(logits) // 2)]
+    order = sorted(short, key=lambda i: (logits[i][0], i))
+    count = min(count, len(order))
+    return [order[round(step * (len(order) - 1) / max(1, count - 1))] for step in range(count)]
+
+
+def _of_these_bytes(benchmarks: tuple[Benchmark, ...], variants: tuple[Variant, ...]) -> tuple[Benchmark, ...]:
+    """Without figures that were measured on other bytes than these variants have."""
+    digests = {variant.digest for variant in variants if variant.digest}
+    return tuple(
+        msgspec.structs.replace(b, subjects=tuple(s for s in b.subjects if s.digest is None or s.digest in digests))
+        for b in benchmarks
+        if any(subject.digest in digests for subject in b.subjects)
+    )
