@@ -61,6 +61,17 @@ def test_decisions_are_numbered_without_gaps() -> None:
         assert [line for line in lines if line.startswith("## ")] == ["## Context", "## Decision", "## Consequences"]
 
 
+def test_code_refers_to_decisions_that_exist() -> None:
+    """Code, parameters and documents refer to decisions by numbers that there are."""
+    known = {int(path.name[:4]) for path in DECISIONS.glob("[0-9]*.md")}
+    unknown = []
+    for pattern in ("src/**/*.py", "stages/**/*.py", "*.yaml", "README.md", "docs/**/*.md", "benchmarks/**/*.md"):
+        for path in ROOT.glob(pattern):
+            found = re.findall(r"(?:docs/decisions/|\b[Dd]ecision )(\d+)", path.read_text())
+            unknown += [(path.name, number) for number in found if int(number) not in known]
+    assert not unknown
+
+
 def _code(document: str) -> Iterator[str]:
     """What stands in code font, without call parentheses, outside fenced blocks."""
     text = re.sub(r"^```.*?^```", "", (ROOT / document).read_text(), flags=re.MULTILINE | re.DOTALL)
