@@ -9,6 +9,7 @@ from stages.core.params import BuildParams
 from stages.core.variants import VariantRow
 from stages.metrics.verdicts import judge, thresholds_class
 from stages.records.fallback_costs import load_costs
+from stages.records.host_record import load_host
 from stages.records.parity_records import VariantParity, measured_elsewhere
 from stages.records.variant_record import VariantRecord, published_files
 
