@@ -60,14 +60,24 @@ def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) ->
         return _torch_scorer(subject, spec, source, threads), subject.execution_precision
     from artificer.backends import open_session
     from artificer.inference import scoring
+    from artificer.tasks import TASKS
     from stages.measuring.pair_tokenizer import open_tokenizer
 
-    precision = subject.execution_precision
+    task = TASKS[spec.task]
     session = open_session(
-        subject.runtime, subject.path, threads=threads, execution_precision=precision, device=subject.device
+        subject.runtime,
+        subject.path,
+        threads=threads,
+        execution_precision=subject.execution_precision,
+        device=subject.device,
+        output=task.output,
     )
     tokenizer = open_tokenizer(spec, subject.inputs)
-    return lambda pairs: scoring.logits(session, tokenizer, pairs, batch_size=len(pairs)), session.execution_precision
+
+    def scorer(pairs: Texts) -> Any:
+        return scoring.score_texts(session, tokenizer, pairs, collect=task.collect, batch_size=len(pairs))
+
+    return scorer, session.execution_precision
 
 
 def _torch_scorer(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> Scorer:

@@ -70,6 +70,7 @@ class Acceptance:
         """The speed of both graphs: open at once, they take turns round by round; the first round warms up."""
         pairs = self.expected.pairs[:SPEED_PAIRS]
         tokenizer = open_tokenizer(self.spec, built.inputs)
+        collect, batch_size = self.expected.task.collect, self.expected.batch_size
         rounds = []
         with ExitStack() as stack:
             sessions = [stack.enter_context(closing(self._open(row, folder))) for folder in (plain, kept)]
@@ -77,7 +78,7 @@ class Acceptance:
                 seconds = []
                 for session in sessions:
                     started = time.perf_counter()
-                    scoring.logits(session, tokenizer, pairs, batch_size=self.expected.batch_size)
+                    scoring.score_texts(session, tokenizer, pairs, collect=collect, batch_size=batch_size)
                     seconds.append(time.perf_counter() - started)
                 rounds.append(seconds)
         slow, fast = (statistics.median(len(pairs) / seconds[i] for seconds in rounds[1:]) for i in range(2))
@@ -91,8 +92,13 @@ class Acceptance:
         return [dict(tokenizer.batch(encoded, [i])) for i in range(len(encoded))]
 
     def _open(self, row: VariantRow, folder: Path) -> Session:
-        graph, precision = folder / row.file_name, row.execution_precision
-        return open_session(row.backend, graph, threads=self.host.cores, execution_precision=precision)
+        return open_session(
+            row.backend,
+            folder / row.file_name,
+            threads=self.host.cores,
+            execution_precision=row.execution_precision,
+            output=self.expected.task.output,
+        )
 
     def _quality(self, logits: Logits) -> Quality | None:
         """None where the labels of these rows say nothing about the reference."""

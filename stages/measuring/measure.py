@@ -1,5 +1,6 @@
 """One open session against the reference: its logits, and how far they are from torch's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,9 @@ def measure(
 ) -> tuple[Logits, Metrics]:
     """The session's logits, and their differences from the reference; `with_batches` also measures how much the
     composition of a batch moves a score. Raises OverflowError when a logit is infinite."""
-    found = scoring.logits(session, tokenizer, expected.pairs, batch_size=expected.batch_size)
+    found = scoring.score_texts(
+        session, tokenizer, expected.pairs, collect=expected.task.collect, batch_size=expected.batch_size
+    )
     if not np.isfinite(found).all():
         raise OverflowError("it returns infinite logits")
     metrics = differences(expected.task, found, expected.logits, expected.head, expected.pairs, expected.top_k)
@@ -67,7 +70,12 @@ def batch_sensitivity(session: Session, tokenizer: PairTokenizer, expected: Expe
     encoded = tokenizer.encode(chosen)
     rows = rows_at_once(int(encoded.lengths.max()), expected.batch_size)
     batches = [range(start, min(start + rows, len(chosen))) for start in range(0, len(chosen), rows)]
-    together = np.concatenate([session.run(tokenizer.batch(encoded, batch)) for batch in batches])
-    alone = np.concatenate([session.run(tokenizer.batch(encoded, [i])) for i in range(len(chosen))])
+
+    def rows_of(indices: Sequence[int]) -> Logits:
+        batch = tokenizer.batch(encoded, indices)
+        return expected.task.collect(session.run(batch), batch)
+
+    together = np.concatenate([rows_of(batch) for batch in batches])
+    alone = np.concatenate([rows_of([i]) for i in range(len(chosen))])
     gap = np.abs(expected.task.scores(together, expected.head) - expected.task.scores(alone, expected.head))
     return float(gap.max())

@@ -31,7 +31,7 @@ def measure_variant(slug: str, variant_id: str) -> VariantParity:
     kept: Logits | None = None
     for execution in executions(graph, table_row, host):
         try:
-            with closing(_open(graph, table_row, host, execution)) as session:
+            with closing(_open(graph, table_row, host, execution, expected.task.output)) as session:
                 logits, found = measure(session, tokenizer, expected, with_batches=True)
         except Exception as problem:
             # A runtime may raise anything for a graph. That is the outcome of this variant, and does not end the build;
@@ -47,13 +47,14 @@ def measure_variant(slug: str, variant_id: str) -> VariantParity:
     return _result(record, None, measured, kept)
 
 
-def _open(graph: Path, table_row: VariantRow, host: Host, execution: Execution) -> Session:
+def _open(graph: Path, table_row: VariantRow, host: Host, execution: Execution, output: str) -> Session:
     session = open_session(
         table_row.backend,
         graph,
         threads=host.cores,
         execution_precision=execution.precision,
         device=execution.device,
+        output=output,
     )
     if execution.device == "cpu" and session.execution_precision != execution.precision:
         session.close()

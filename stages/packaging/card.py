@@ -5,6 +5,7 @@ from pathlib import Path
 from string import Template
 
 from artificer.manifest import ClassifierHead, Manifest, Variant
+from stages.packaging.example_graph import example_graph
 from stages.packaging.plot import CARD_PLOT
 from stages.packaging.summary import lines, markdown_table
 from stages.records.quality_report import QualityReport
@@ -32,7 +33,6 @@ def render(manifest: Manifest, quality: QualityReport, arguments: Sequence[str])
         tables.append(markdown_table(lines(manifest, benchmark)) + "\n")
     not_shipped = [f"`{v.id}`: {v.reason}" for v in manifest.variants if v.status != "passed"]
     recovered = [fallback_line(v) for v in manifest.variants if v.fallback is not None]
-    graphs = [v.graph for v in manifest.variants if v.graph and v.runtime == "onnx" and v.precision_class == "fp32"]
     text = Template(TEMPLATE.read_text(encoding="utf-8"))
     return text.substitute(
         name=manifest.name,
@@ -46,7 +46,7 @@ def render(manifest: Manifest, quality: QualityReport, arguments: Sequence[str])
         arguments="".join(f", {argument}" for argument in arguments),
         plot=CARD_PLOT,
         tables="\n".join(tables).strip(),
-        example_file=graphs[-1] if graphs else "onnx/model.onnx",
+        example_file=example_graph(manifest, ("fp32",)),
         architecture=manifest.architecture,
         labels=_labels(manifest),
         use=BUILDING_TASKS[manifest.task].snippet,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from artificer.manifest import SCHEMA_VERSION, Benchmark, GoldenSample, Manifest, Variant
+from artificer.tasks import TASKS
 from stages.core import paths
 from stages.core.params import BuildParams
 from stages.core.variants import PLAIN_EXPORT
@@ -23,6 +24,7 @@ def manifest_document(spec: ModelSpec, params: BuildParams, name: str, variants:
     slug = spec.slug
     reference = load_reference(slug)
     pairs = read_pairs(paths.evaluation(slug)).pairs
+    task = TASKS[spec.task]
     return Manifest(
         schema_version=SCHEMA_VERSION,
         slug=slug,
@@ -41,7 +43,8 @@ def manifest_document(spec: ModelSpec, params: BuildParams, name: str, variants:
         calibration=describe(paths.calibration(slug), params.quantize_openvino.calibration_rows),
         golden=tuple(
             GoldenSample(
-                inputs={"query": pairs[i].query, "passage": pairs[i].passage}, outputs={"logits": reference.logits[i]}
+                inputs=dict(zip(task.sample_inputs, (pairs[i].query, pairs[i].passage), strict=True)),
+                outputs={task.output: reference.logits[i]},
             )
             for i in golden_rows(reference.logits, pairs, params.parity.golden_pairs)
         ),

@@ -2,6 +2,7 @@
 
 from artificer.manifest import Manifest
 from stages.hub.repo_state import State
+from stages.packaging.example_graph import example_graph
 from stages.packaging.summary import lines, markdown_table
 from stages.publishing.package import Package
 from stages.publishing.plan import Plan
@@ -50,9 +51,8 @@ def tables(manifest: Manifest) -> str:
 def try_it(manifest: Manifest, entry: PublishEntry, repo: str, number: int, names: dict[str, str]) -> str:
     """A snippet that loads a variant from the pull request's own revision."""
     revision = f"refs/pr/{number}"
-    passed = [v for v in manifest.variants if v.graph and v.runtime == "onnx"]
-    graph = next((v.graph for v in reversed(passed) if v.precision_class in ("fp32", "half")), "onnx/model.onnx")
-    file_name = names.get(graph or "", graph)
+    graph = example_graph(manifest, ("fp32", "half"))
+    file_name = names.get(graph, graph)
     peer = (
         "from sentence_transformers import CrossEncoder\n\n"
         f'model = CrossEncoder("{repo}", revision="{revision}", backend="onnx",\n'

@@ -291,7 +291,7 @@ def _parity(
     activation: Any,
 ) -> Parity:  # fmt: skip
     session = open_session(runtime, graph, threads=here.cores, execution_precision=None if default else "f32")
-    logits = scoring.logits(session, tokenizer, PAIRS)
+    logits = scoring.score_texts(session, tokenizer, PAIRS)
     scores, expected = scoring.activate(logits, activation), scoring.activate(reference, activation)
     precision = session.execution_precision
     session.close()

@@ -288,16 +288,16 @@ def test_a_graph_that_no_runtime_opens_is_a_failed_variant(copy: Path, stages: S
 
 def test_infinite_logits_are_an_outcome(copy: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variant that overflows, as half precision can, is recorded as broken and leaves no figures."""
-    logits = scoring.logits
+    score_texts = scoring.score_texts
     calls = 0
 
     def overflow(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        found = logits(*arguments, **options)
+        found = score_texts(*arguments, **options)
         return found * np.inf if calls == 2 else found
 
-    monkeypatch.setattr(scoring, "logits", overflow)
+    monkeypatch.setattr(scoring, "score_texts", overflow)
     assert stages("parity", SLUG)[0] == 0
     parity = {found["id"]: found for found in read_json(copy / MODEL / "parity.json")}
     assert parity["onnx-O1"]["error"] == "OverflowError: it returns infinite logits"

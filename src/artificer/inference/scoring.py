@@ -1,4 +1,4 @@
-"""From pairs to logits, and from logits to scores. Knows no runtime."""
+"""From texts to a graph's outputs, and from logits to scores. Knows no backend."""
 
 import time
 from collections import deque
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from artificer.backends.session import Inputs, Session
 from artificer.errors import DeadlineError, ScoreError
 from artificer.inference.batching import MAX_TOKENS, Batch, plan
-from artificer.inference.tokenization import Encoded, Pair, PairTokenizer
+from artificer.inference.tokenization import Encoded, PairTokenizer, Text
 from artificer.manifest import Activation
 
 MANY_BATCHES = 5
@@ -51,25 +51,27 @@ def logits_as_they_are(output: NDArray[np.float32], inputs: Inputs) -> NDArray[n
     return output
 
 
-def logits(
+def score_texts(
     session: Session,
     tokenizer: PairTokenizer,
-    pairs: Sequence[Pair],
+    texts: Sequence[Text],
     *,
+    collect: Collect = logits_as_they_are,
     batch_size: int = 32,
     max_tokens: int = MAX_TOKENS,
 ) -> NDArray[np.float32]:
-    """Logits, `[len(pairs), labels]`, in input order; `[0, 0]` for no pairs.
+    """A row of results per text, `[len(texts), n]`, in input order; `[0, 0]` for no texts. By default the logits.
 
-    Pairs are batched by token length, longest first, at most `batch_size` pairs and `max_tokens` tokens at once.
+    Texts are batched by token length, longest first, at most `batch_size` texts and `max_tokens` tokens at once.
 
     Raises:
         InputError: a text cannot be tokenized.
-        ScoreError: the model returned NaN, or a shape other than `[batch, labels]`.
+        ScoreError: the model returned NaN, or another shape than `collect` expects.
     """
-    if not pairs:
+    if not texts:
         return np.empty((0, 0), dtype=np.float32)
-    return score_encoded(session, tokenizer, tokenizer.encode(pairs), batch_size=batch_size, max_tokens=max_tokens)
+    encoded = tokenizer.encode(texts)
+    return score_encoded(session, tokenizer, encoded, collect=collect, batch_size=batch_size, max_tokens=max_tokens)
 
 
 def score_encoded(

@@ -241,7 +241,7 @@ def _comparable(figures: Measured | None, near: Near) -> bool:
 
 
 def _backend_reasons(backend: Backend, variant: Variant, host: Host, policy: Policy, parity: Parity | str) -> list[str]:
-    if policy.runtime is not None and variant.runtime != policy.runtime:
+    if policy.runtime not in (None, variant.runtime):
         return [f"it runs on {variant.runtime}, and {policy.runtime} was asked for"]
     package, minimum = backend.packages["cpu"], variant.minimum_runtime_version
     if isinstance(parity, Parity) and parity.device != "cpu":

@@ -1,0 +1,103 @@
+"""A task that the builder does not have is built, measured, judged and packed without editing a module."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artificer.backends.session import Inputs, Output, Session
+from artificer.inference.tokenization import PairTokenizer
+from artificer.manifest import ExecutionPrecision, Manifest, Runtime
+from artificer.tasks import TASKS, task_of
+from stages.core import paths
+from stages.measuring.measure import Expected, measure
+from stages.records.model_spec import load_spec
+from stages.records.quality_report import load_quality
+from stages.tasks import BUILDING_TASKS
+from tests.stages import project
+from tests.stages.conftest import Stages
+from tests.stages.fabricated import PAIRS, SLUG, Fabricated
+from tests.stages.pair_distance import PairDistance, PairDistanceBuilding
+
+
+@pytest.fixture
+def new_task(root: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one model of the new task, built."""
+    monkeypatch.setitem(TASKS, "pair-distance", PairDistance())
+    monkeypatch.setitem(BUILDING_TASKS, "pair-distance", PairDistanceBuilding())
+    with project.edited(root / "registry" / "models.yaml") as models:
+        models["models"][SLUG] = {
+            "source": {"path": f"checkpoints/{SLUG}"}, "task": "pair-distance", "license": "mit",
+        }  # fmt: skip
+    Fabricated().write(root, tiny)
+    return root
+
+
+class IdSession:
+    """A graph that returns the token ids, as distances."""
+
+    runtime: Runtime = "onnx"
+    execution_precision: ExecutionPrecision = "f32"
+    compiles_per_shape = False
+    input_names: tuple[str, ...] = ("input_ids", "attention_mask")
+
+    def parallelism(self) -> int:
+        """One batch at a time."""
+        return 1
+
+    def run(self, inputs: Inputs) -> Output:
+        """A number for every token."""
+        return inputs["input_ids"].astype(np.float32)
+
+    def run_many(self, batches: Iterable[Inputs]) -> Iterator[Output]:
+        """The numbers of each batch."""
+        return map(self.run, batches)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.usefixtures("new_task")
+def test_it_is_judged_and_packed_by_its_own_metrics(stages: Stages) -> None:
+    """`evaluate` asks the task for quality; the manifest and the card have its name and its snippet."""
+    assert stages("evaluate", SLUG)[0] == 0
+    quality = load_quality(SLUG)
+    assert quality.reference is not None
+    assert quality.reference.main_metric == "closeness"
+    assert all(found.ratio == 1.0 for found in quality.variants.values())
+    code, _, error = stages("pack", SLUG)
+    assert code == 0, error
+    manifest = Manifest.from_json((paths.package(SLUG) / "manifest.json").read_bytes())
+    assert task_of(manifest).name == "pair-distance"
+    assert all(golden.outputs.keys() == {"distances"} for golden in manifest.golden)
+    assert 'model.predict([("Paris", "Lyon")])' in (paths.package(SLUG) / "README.md").read_text()
+
+
+@pytest.mark.usefixtures("new_task")
+def test_it_is_measured_by_its_own_output_and_differences() -> None:
+    """`parity` collects the graph's output as the task does, in batches and alone."""
+    spec = load_spec(SLUG)
+    texts = [(pair.query, pair.passage) for pair in PAIRS]
+    tokenizer = PairTokenizer(
+        paths.source(SLUG) / spec.tokenizer.file, spec.tokenizer, max_length=32, inputs=("input_ids", "attention_mask")
+    )
+    exact = np.array([[max(ids)] for ids in tokenizer.encode(texts).ids], dtype=np.float32)
+    expected = Expected(
+        pairs=texts, logits=exact + 0.5, task=TASKS["pair-distance"], head=spec.head, batch_size=4, top_k=3
+    )
+    session: Session = IdSession()
+    found, metrics = measure(session, tokenizer, expected, with_batches=True)
+    np.testing.assert_array_equal(found, exact)
+    assert metrics["output_max_abs"] == 0.5
+    assert metrics["batch_score_max_abs"] == 0.0
+
+
+@pytest.mark.usefixtures("new_task")
+def test_an_entry_that_contradicts_it_is_refused(stages: Stages, root: Path) -> None:
+    """The reason is the task's own."""
+    with project.edited(root / "registry" / "models.yaml") as models:
+        models["models"][SLUG]["task"] = "no-such-task"
+    code, _, error = stages("check")
+    assert code != 0
+    assert "expected one of text-ranking, text-classification, pair-distance" in error
