@@ -1,6 +1,6 @@
-# Two commands: `make repro` builds every model of the registry, `make test` proves the project itself.
-# Both make .venv from pyproject.toml and constraints.txt, once.
-# On Linux without a GPU, PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu spares gigabytes of CUDA packages.
+# Two commands: `make repro` builds every model of the registry, `make test` tests the project itself.
+# Both create .venv from pyproject.toml and constraints.txt, once.
+# On Linux without a GPU, PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu avoids gigabytes of CUDA packages.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin

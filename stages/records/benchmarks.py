@@ -6,6 +6,7 @@ import msgspec
 
 from artificer.manifest import Benchmark, BenchmarkSubject, canonical_json
 from stages.core import files, paths
+from stages.records.measured_files import load_measured
 
 BASELINE = "torch-fp32"
 
@@ -17,10 +18,10 @@ def write_benchmark(slug: str, found: Benchmark) -> None:
 
 
 def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
-    """Figures of every host, this one's from this build, sorted by host."""
+    """Figures of every host, this one's from this build, sorted by host. Raises RegistryError for a malformed file."""
     own = msgspec.json.decode(paths.benchmark(slug).read_bytes(), type=Benchmark)
     others = [
-        msgspec.json.decode(path.read_bytes(), type=Benchmark)
+        load_measured(path, Benchmark)
         for path in sorted(paths.benchmarks(slug).glob("*.json"))
         if path.stem != own.host.name
     ]

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from artificer.manifest import Device, ExecutionPrecision, Host, Metrics, canonical_json
 from stages.core import files, paths
+from stages.records.measured_files import load_measured
 
 
 class Measurement(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,11 +48,11 @@ def load_parity(slug: str) -> dict[str, VariantParity]:
 
 def measured_elsewhere(slug: str, here: Host, found_here: VariantParity) -> tuple[Measurement, ...]:
     """What other hosts measured of the same bytes on classes of CPU and GPU that this host did not measure: one host
-    a class, in order of their names."""
+    a class, in order of their names. Raises RegistryError for a malformed file."""
     known = {("cpu", here.isa_class), *((each.device, each.isa_class) for each in found_here.measurements)}
     found: dict[tuple[str, str], Measurement] = {}
     for path in sorted(paths.parity_records(slug).glob("*.json")):
-        for result in msgspec.json.decode(path.read_bytes(), type=list[VariantParity]):
+        for result in load_measured(path, list[VariantParity]):
             if path.stem != here.name and (result.id, result.digest) == (found_here.id, found_here.digest):
                 for measurement in result.measurements:
                     if (measurement.device, measurement.isa_class) not in known:
