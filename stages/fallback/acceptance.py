@@ -19,7 +19,7 @@ from stages.core.params import BuildParams, ClassThresholds, load_params
 from stages.core.variants import VariantRow
 from stages.fallback.recipe import Recipe, without_figures
 from stages.measuring.measure import Expected, Logits, load_expected, measure
-from stages.measuring.pair_tokenizer import open_tokenizer
+from stages.measuring.open_tokenizer import open_tokenizer
 from stages.metrics.verdicts import missed
 from stages.records.fallback_costs import Cost
 from stages.records.model_spec import ModelSpec, load_spec

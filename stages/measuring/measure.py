@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from artificer.backends.session import Session
 from artificer.inference import scoring
-from artificer.inference.tokenization import PairTokenizer
+from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import Head, Metrics
 from artificer.tasks import TASKS, Task
 from stages.core import paths
@@ -49,7 +49,7 @@ def load_expected(spec: ModelSpec, params: ParityParams, rows: int) -> Expected:
 
 
 def measure(
-    session: Session, tokenizer: PairTokenizer, expected: Expected, *, with_batches: bool
+    session: Session, tokenizer: TextTokenizer, expected: Expected, *, with_batches: bool
 ) -> tuple[Logits, Metrics]:
     """The session's logits, and their differences from the reference; `with_batches` also measures how much the
     composition of a batch moves a score. Raises OverflowError when a logit is infinite."""
@@ -64,7 +64,7 @@ def measure(
     return found, metrics
 
 
-def batch_sensitivity(session: Session, tokenizer: PairTokenizer, expected: Expected) -> float:
+def batch_sensitivity(session: Session, tokenizer: TextTokenizer, expected: Expected) -> float:
     """The largest difference of a score between being computed alone and in a padded batch of mixed lengths."""
     chosen = expected.pairs[:BATCH_SENSITIVITY_PAIRS]
     encoded = tokenizer.encode(chosen)

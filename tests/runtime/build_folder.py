@@ -20,7 +20,7 @@ import numpy as np
 from artificer import host
 from artificer.backends import open_session
 from artificer.inference import scoring
-from artificer.inference.tokenization import PairTokenizer
+from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import (
     MANIFEST_FILE,
     SCHEMA_VERSION,
@@ -141,7 +141,7 @@ def _export_openvino(checkpoint: Path, out: Path, quantized: bool) -> None:
         return
     read = ov.Core().read_model(out / "openvino/openvino_model.xml")
     inputs = tuple(node.get_any_name() for node in read.inputs)
-    tokenizer = PairTokenizer(
+    tokenizer = TextTokenizer.from_file(
         checkpoint / "tokenizer.json", _tokenizer_info(checkpoint), max_length=_max_length(checkpoint), inputs=inputs
     )
     encoded = tokenizer.encode(PAIRS)
@@ -198,7 +198,7 @@ def _manifest(checkpoint: Path, out: Path, ids: tuple[str, ...]) -> Manifest:
     inputs = session.input_names
     session.close()
     info = _tokenizer_info(checkpoint)
-    tokenizer = PairTokenizer(out / info.file, info, max_length=_max_length(checkpoint), inputs=inputs)
+    tokenizer = TextTokenizer.from_file(out / info.file, info, max_length=_max_length(checkpoint), inputs=inputs)
     variants = tuple(_variant(out, name, here, tokenizer, reference, activation) for name in ids)
     subjects = tuple(
         BenchmarkSubject(
@@ -254,7 +254,7 @@ def _manifest(checkpoint: Path, out: Path, ids: tuple[str, ...]) -> Manifest:
 
 
 def _variant(
-    out: Path, name: str, here: Any, tokenizer: PairTokenizer, reference: np.ndarray[Any, Any], activation: Any
+    out: Path, name: str, here: Any, tokenizer: TextTokenizer, reference: np.ndarray[Any, Any], activation: Any
 ) -> Variant:
     runtime, precision, graph, isa, _ = VARIANTS[name]
     missing = [each for each in isa if each not in here.isa]
@@ -287,7 +287,7 @@ def _variant(
 
 
 def _parity(
-    graph: Path, runtime: Any, default: bool, here: Any, tokenizer: PairTokenizer, reference: np.ndarray[Any, Any],
+    graph: Path, runtime: Any, default: bool, here: Any, tokenizer: TextTokenizer, reference: np.ndarray[Any, Any],
     activation: Any,
 ) -> Parity:  # fmt: skip
     session = open_session(runtime, graph, threads=here.cores, execution_precision=None if default else "f32")

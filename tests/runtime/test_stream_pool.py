@@ -14,7 +14,7 @@ from artificer.backends.session import Inputs
 from artificer.backends.stream_pool import SMALL_GRAPH_BYTES, Run, StreamPool, pays
 from artificer.errors import ClosedError
 from artificer.inference.scoring import MANY_BATCHES, score_encoded
-from artificer.inference.tokenization import PairTokenizer
+from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import Manifest
 
 
@@ -150,7 +150,7 @@ def test_a_real_graph_gives_the_same_logits_in_lanes(published: Path, manifest: 
     """A real graph gives the same logits in streams as one batch after the other."""
     found = manifest.variant(variant)
     assert found.graph is not None
-    tokenizer = PairTokenizer(
+    tokenizer = TextTokenizer.from_file(
         published / manifest.tokenizer.file, manifest.tokenizer, max_length=256, inputs=manifest.inputs
     )
     encoded = tokenizer.encode(PAIRS)
@@ -169,7 +169,7 @@ def test_a_batch_that_finds_another_running_is_computed_beside_it(published: Pat
     found = manifest.variant("onnx")
     assert found.graph is not None
     session = open_session("onnx", published / found.graph, threads=2)
-    tokenizer = PairTokenizer(
+    tokenizer = TextTokenizer.from_file(
         published / manifest.tokenizer.file, manifest.tokenizer, max_length=256, inputs=manifest.inputs
     )
     encoded = tokenizer.encode(PAIRS[:1])

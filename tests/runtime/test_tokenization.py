@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artificer.errors import InputError, ManifestError
-from artificer.inference.tokenization import PairTokenizer
+from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import TokenizerInfo
 from tests.runtime.conftest import CHECKPOINT
 
@@ -23,9 +23,9 @@ def peer() -> Any:
     return transformers.AutoTokenizer.from_pretrained(CHECKPOINT)
 
 
-def ours(max_length: int = 512, info: TokenizerInfo = INFO, inputs: tuple[str, ...] = INPUTS) -> PairTokenizer:
+def ours(max_length: int = 512, info: TokenizerInfo = INFO, inputs: tuple[str, ...] = INPUTS) -> TextTokenizer:
     """The demo's tokenizer."""
-    return PairTokenizer(CHECKPOINT / "tokenizer.json", info, max_length=max_length, inputs=inputs)
+    return TextTokenizer.from_file(CHECKPOINT / "tokenizer.json", info, max_length=max_length, inputs=inputs)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.lists(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from artificer.backends.session import Inputs, Output, Session
-from artificer.inference.tokenization import PairTokenizer
+from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import ExecutionPrecision, Manifest, Runtime
 from artificer.tasks import TASKS, task_of
 from stages.core import paths
@@ -79,7 +79,7 @@ def test_it_is_measured_by_its_own_output_and_differences() -> None:
     """`parity` collects the graph's output as the task does, in batches and alone."""
     spec = load_spec(SLUG)
     texts = [(pair.query, pair.passage) for pair in PAIRS]
-    tokenizer = PairTokenizer(
+    tokenizer = TextTokenizer.from_file(
         paths.source(SLUG) / spec.tokenizer.file, spec.tokenizer, max_length=32, inputs=("input_ids", "attention_mask")
     )
     exact = np.array([[max(ids)] for ids in tokenizer.encode(texts).ids], dtype=np.float32)

@@ -1,4 +1,7 @@
-"""How encoded pairs are cut into batches: longest first, by a budget of tokens, so that little is padded."""
+"""How encoded texts are cut into batches: longest first, by a budget of tokens, so that little is padded.
+
+For a backend that compiles per shape, lengths are rounded up to *length buckets*, so that few shapes occur.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +19,7 @@ _FILLED = 0.75  # of a batch of a known shape: a remainder that fills less of it
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Positions of the pairs in a batch, and the shape that they are padded to: `rows` is at least their number."""
+    """Positions of the texts in a batch, and the shape that they are padded to: `rows` is at least their number."""
 
     indices: NDArray[np.int64]
     rows: int
@@ -24,8 +27,8 @@ class Batch:
 
 
 def single_bucket(length: int, max_length: int) -> int:
-    """The width of a single pair for a runtime that compiles per shape: 8 apart for short ones, then about an eighth
-    more each. Meeting the same shape again is worth more there than a few tokens less.
+    """The length bucket of a single text for a backend that compiles per shape: 8 apart for short ones, then about an
+    eighth more each. Meeting the same shape again is worth more there than a few tokens less.
 
     Never more than `max_length` (unless `length` is).
     """
@@ -36,8 +39,8 @@ def single_bucket(length: int, max_length: int) -> int:
 
 
 def batch_bucket(length: int, max_length: int) -> int:
-    """The width of a batch of several pairs for such a runtime: multiples of 4 up to 64 tokens, of 8 up to 128, of 16
-    up to 256, and so on. Never more than `max_length` (unless `length` is)."""
+    """The length bucket of a batch of several texts for such a backend: multiples of 4 up to 64 tokens, of 8 up to 128,
+    of 16 up to 256, and so on. Never more than `max_length` (unless `length` is)."""
     size = _STEP
     while size * 16 < length:
         size *= 2
@@ -50,7 +53,7 @@ def single_buckets(max_length: int) -> list[int]:
 
 
 def full_batches(max_length: int, max_rows: int) -> list[tuple[int, int]]:
-    """Rows and width of every batch that `plan` fills for a runtime that compiles per shape; narrow ones first."""
+    """Rows and width of every batch that `plan` fills for a backend that compiles per shape; short ones first."""
     widths = sorted({batch_bucket(length, max_length) for length in range(1, min(max_length, MAX_TOKENS) + 1)})
     return [(_full(max_rows, MAX_TOKENS, width), width) for width in widths]
 
@@ -65,11 +68,11 @@ def plan(
     """Batches that hold every position once; ties keep the input's order.
 
     Args:
-        lengths: tokens of each pair.
+        lengths: tokens of each text.
         max_rows: the most rows of a batch, at least 1.
         max_tokens: rows times width stay within this, but a batch has one row at least.
-        known_up_to: the model's greatest length, for a runtime that compiles per shape, and keeps what it compiled:
-            rows are then powers of two, widths those of `batch_bucket` (`single_bucket` for a single pair). None: no
+        known_up_to: the model's greatest length, for a backend that compiles per shape, and keeps what it compiled:
+            rows are then powers of two, widths those of `batch_bucket` (`single_bucket` for a single text). None: no
             wider than the longest row, and as many rows as fit.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
@@ -96,7 +99,7 @@ def _full(max_rows: int, max_tokens: int, width: int) -> int:
 
 
 def _known_rows(left: int, full: int) -> int:
-    """A power of two up to `full`: the one above the pairs that are left if they nearly fill it, else the one below."""
+    """A power of two up to `full`: the one above the texts that are left if they nearly fill it, else the one below."""
     if left >= full:
         return full
     above = 1 << (left - 1).bit_length()

@@ -17,7 +17,7 @@ from artificer.inference.batching import full_batches, single_buckets
 from artificer.inference.call_queue import CallQueue
 from artificer.inference.input_checks import check_choice
 from artificer.inference.scoring import Collect, Limits, score_encoded
-from artificer.inference.tokenization import Encoded, PairTokenizer, Text
+from artificer.inference.tokenization import Encoded, Text, TextTokenizer
 from artificer.manifest import Manifest
 
 OnTruncate = Literal["ok", "warn", "error"]
@@ -45,7 +45,7 @@ class LoadedModel:
         *,
         manifest: Manifest,
         session: Session,
-        tokenizer: PairTokenizer,
+        tokenizer: TextTokenizer,
         explanation: Any,
         on_truncate: OnTruncate = "ok",
         max_pending: int = 64,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from artificer.backends.session import Inputs, Session
 from artificer.errors import DeadlineError, ScoreError
 from artificer.inference.batching import MAX_TOKENS, Batch, plan
-from artificer.inference.tokenization import Encoded, PairTokenizer, Text
+from artificer.inference.tokenization import Encoded, Text, TextTokenizer
 from artificer.manifest import Activation
 
 MANY_BATCHES = 5
@@ -53,7 +53,7 @@ def logits_as_they_are(output: NDArray[np.float32], inputs: Inputs) -> NDArray[n
 
 def score_texts(
     session: Session,
-    tokenizer: PairTokenizer,
+    tokenizer: TextTokenizer,
     texts: Sequence[Text],
     *,
     collect: Collect = logits_as_they_are,
@@ -76,7 +76,7 @@ def score_texts(
 
 def score_encoded(
     session: Session,
-    tokenizer: PairTokenizer,
+    tokenizer: TextTokenizer,
     encoded: Encoded,
     *,
     collect: Collect = logits_as_they_are,

@@ -1,4 +1,4 @@
-"""Pairs of texts to token arrays, exactly as transformers' fast tokenizers make them."""
+"""Texts and pairs of texts to token arrays, exactly as transformers' fast tokenizers make them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Tokenized pairs, unpadded. `ids[i]` and `type_ids[i]` are `[lengths[i]]`; `truncated[i]`: tokens were cut off."""
+    """Tokenized texts, unpadded. `ids[i]` and `type_ids[i]` are `[lengths[i]]`; `truncated[i]`: tokens were cut off."""
 
     ids: tuple[NDArray[np.int64], ...]
     type_ids: tuple[NDArray[np.int64], ...]
@@ -30,22 +30,34 @@ class Encoded:
         return len(self.ids)
 
 
-class PairTokenizer:
-    """A `tokenizers.Tokenizer` whose truncation and padding are set once, here, and never again: that makes it safe to
-    share between threads. Whatever state the file carries is overridden; padding is done on arrays, per batch."""
+class TextTokenizer:
+    """Tokenizes texts and pairs of texts. Safe to share between threads, since the truncation and padding of the
+    `tokenizers.Tokenizer` are set once, in the constructor. Padding is done on arrays, for each batch."""
 
-    def __init__(self, tokenizer_json: Path, info: TokenizerInfo, *, max_length: int, inputs: tuple[str, ...]):
+    def __init__(self, tokenizer: Tokenizer, info: TokenizerInfo, *, max_length: int, inputs: tuple[str, ...]):
         if unknown := [name for name in inputs if name not in _INPUTS]:
             raise ManifestError(f"inputs: {unknown} cannot be made from texts; known are {list(_INPUTS)}.")
-        try:
-            self._tokenizer: Tokenizer = Tokenizer.from_file(str(tokenizer_json))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise ManifestError(f"{tokenizer_json.name}: not a tokenizer: {error}") from None
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length, strategy="longest_first")
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_length, strategy="longest_first")
+        self._tokenizer = tokenizer
         self.info = info
         self.max_length = max_length
         self.inputs = inputs
+
+    @classmethod
+    def from_file(
+        cls, tokenizer_json: Path, info: TokenizerInfo, *, max_length: int, inputs: tuple[str, ...]
+    ) -> "TextTokenizer":
+        """A tokenizer from its file, whose own truncation and padding are overridden.
+
+        Raises:
+            ManifestError: the file is not a tokenizer, or a graph's input is none that texts give.
+        """
+        try:
+            tokenizer: Tokenizer = Tokenizer.from_file(str(tokenizer_json))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ManifestError(f"{tokenizer_json.name}: not a tokenizer: {error}") from None
+        return cls(tokenizer, info, max_length=max_length, inputs=inputs)
 
     def encode(self, texts: Iterable[Text]) -> Encoded:
         """Tokenize texts or pairs; those above `max_length` lose tokens from the longer text first.
@@ -76,10 +88,10 @@ class PairTokenizer:
         pad_to: int | None = None,
         rows: int | None = None,
     ) -> dict[str, NDArray[np.int64]]:
-        """The named inputs of the pairs at `indices`, each `[rows, width]`.
+        """The named inputs of the texts at `indices`, each `[rows, width]`.
 
-        The width is the longest of these pairs, or `pad_to` if that is more. `rows` is the number of pairs if None; of
-        more rows, those behind the pairs repeat the last one, since a row without tokens would give NaN.
+        The width is the longest of these texts, or `pad_to` if that is more. `rows` is the number of texts if None; of
+        more rows, those behind the texts repeat the last one, since a row without tokens would give NaN.
         """
         width = max([pad_to or 0, *(len(encoded.ids[i]) for i in indices)])
         left = self.info.padding_side == "left"

@@ -9,7 +9,7 @@ import numpy as np
 from artificer.backends.session import Session
 from artificer.errors import ScoreError, SelfTestError
 from artificer.inference.scoring import score_encoded
-from artificer.inference.tokenization import PairTokenizer
+from artificer.inference.tokenization import TextTokenizer
 from artificer.loading.select import Execution
 from artificer.manifest import Manifest
 from artificer.tasks import Task
@@ -20,7 +20,7 @@ _BF16_SLACK = 2e-2
 
 
 def self_test(
-    task: Task, session: Session, tokenizer: PairTokenizer, manifest: Manifest, execution: Execution
+    task: Task, session: Session, tokenizer: TextTokenizer, manifest: Manifest, execution: Execution
 ) -> float | None:
     """The largest absolute difference from a golden sample's output; None when the manifest has no golden samples.
 

@@ -9,7 +9,7 @@ from artificer.backends import BACKENDS, open_session
 from artificer.backends.compiled_cache import CompiledModelCache
 from artificer.backends.session import Session
 from artificer.errors import ArtificerError, IntegrityError, ManifestError, MissingRuntimeError, SelfTestError
-from artificer.inference.tokenization import PairTokenizer
+from artificer.inference.tokenization import TextTokenizer
 from artificer.loading.golden import self_test
 from artificer.loading.integrity import check_sidecars, verify_files
 from artificer.loading.location import Location
@@ -48,8 +48,8 @@ class Opener:
     task: Task
     threads: int
     isa: tuple[str, ...]
-    tokenizer: PairTokenizer
-    full_tokenizer: PairTokenizer
+    tokenizer: TextTokenizer
+    full_tokenizer: TextTokenizer
     hashed: int
 
     def open(self, execution: Execution) -> Opened:
@@ -179,6 +179,8 @@ def _ensure(location: Location, options: LoadOptions, paths: tuple[str, ...]) ->
     )
 
 
-def _tokenizer(location: Location, max_length: int) -> PairTokenizer:
+def _tokenizer(location: Location, max_length: int) -> TextTokenizer:
     info = location.manifest.tokenizer
-    return PairTokenizer(location.folder / info.file, info, max_length=max_length, inputs=location.manifest.inputs)
+    return TextTokenizer.from_file(
+        location.folder / info.file, info, max_length=max_length, inputs=location.manifest.inputs
+    )
