@@ -15,7 +15,7 @@ repro: $(VENV)/.builder
 	dvc repro --keep-going
 
 test: $(VENV)/.developer
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The tests that need none of the build packages: under a minute.
 test-fast: $(VENV)/.developer

@@ -11,7 +11,19 @@ settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
 # Fixtures that run the toolchain. Tests that use one, directly or through another fixture, are marked `toolchain`.
-TOOLCHAIN_FIXTURES = {"published"}
+TOOLCHAIN_FIXTURES = {"published", "proven"}
+
+# The longest files, in the order in which they start, so that no process ends with one while the other is idle. xdist
+# deals the first four in turns: with two processes, the first and third go to one.
+LONGEST = (
+    "tests/stages/test_repro.py",
+    "tests/stages/test_builds.py",
+    "tests/stages/test_peer.py",
+    "tests/stages/test_fallback.py",
+    "tests/stages/test_heads.py",
+    "tests/runtime/test_cli.py",
+    "tests/updates/test_workflows.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests whose fixtures run the toolchain, and leave out all marked ones if asked to."""
+    items.sort(key=_start)
     for item in items:
         if isinstance(item, pytest.Function) and not TOOLCHAIN_FIXTURES.isdisjoint(item.fixturenames):
             item.add_marker(pytest.mark.toolchain)
@@ -38,3 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marked = [item for item in items if item.get_closest_marker("toolchain")]
         config.hook.pytest_deselected(items=marked)
         items[:] = [item for item in items if not item.get_closest_marker("toolchain")]
+
+
+def _start(item: pytest.Item) -> int:
+    path = item.path.relative_to(item.config.rootpath).as_posix()
+    return LONGEST.index(path) if path in LONGEST else len(LONGEST)

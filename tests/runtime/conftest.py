@@ -16,6 +16,7 @@ from artificer import host
 from artificer.loading.loader import load
 from artificer.manifest import MANIFEST_FILE, Manifest
 from artificer.tasks.text_ranking import Reranker
+from tests.sharing import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "registry/demo/reranker"
@@ -31,8 +32,10 @@ def published(request: pytest.FixtureRequest) -> Path:
     for package in ("onnxruntime", "openvino", "optimum-onnx", "optimum-intel", "nncf", "torch"):
         key.update(metadata.version(package).encode())
     folder = Path(request.config.cache.mkdir("artificer")) / key.hexdigest()[:16]
-    if not (folder / MANIFEST_FILE).exists():
-        scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
+    scratch = folder.with_suffix(".partial")
+    with locked(folder.with_suffix(".lock")):
+        if (folder / MANIFEST_FILE).exists():
+            return folder
         shutil.rmtree(scratch, ignore_errors=True)
         environment = {
             **os.environ,
@@ -42,10 +45,7 @@ def published(request: pytest.FixtureRequest) -> Path:
         command = [sys.executable, str(BUILDER), str(CHECKPOINT), str(scratch)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
-        try:
-            scratch.rename(folder)
-        except OSError:  # another worker was faster
-            shutil.rmtree(scratch)
+        scratch.rename(folder)
     return folder
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from stages import cli
+from tests.sharing import built_once
 from tests.stages import project
 from tests.stages.checkpoints import STORED
 
@@ -33,6 +34,17 @@ def _environment_restored() -> Iterator[None]:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of two layers with one label and a declared sigmoid; copy it before changing it."""
     return shutil.copytree(STORED, tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def proven(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
+    """A project whose model went through every stage from `fetch` to `evaluate`."""
+
+    def build(folder: Path) -> None:
+        project.make_project(folder, {project.SLUG: tiny})
+        project.run(folder, *project.BUILDING_STAGES, *project.PROVING_STAGES)
+
+    return built_once(tmp_path_factory, "proven", build)
 
 
 @pytest.fixture

@@ -19,35 +19,16 @@ from stages.toolchain.onnx import levels
 from tests.stages import project
 from tests.stages.conftest import Stages
 from tests.stages.kill import kill_at
-from tests.stages.project import BUILDING_STAGES, SLUG, read_json, snapshot
+from tests.stages.project import PROVING_STAGES, SLUG, read_json, snapshot
 
 pytestmark = pytest.mark.toolchain
 MODEL = Path("artifacts/models", SLUG)
-PROVING_STAGES = ("parity", "evaluate")
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
-    """A project whose model went through every stage from `fetch` to `evaluate`."""
-    root = project.make_project(tmp_path_factory.mktemp("built") / "project", {SLUG: tiny})
-    run(root, *BUILDING_STAGES, *PROVING_STAGES)
-    return root
-
-
-def run(root: Path, *stages: str) -> None:
-    """Run stages, those of OpenVINO in processes of their own: it numbers the nodes of a graph per process."""
-    for name in stages:
-        if "openvino" in name:
-            done = project.stage(root, name, SLUG)
-            assert done.returncode == 0, done.stdout + done.stderr
-        else:
-            project.run_here(root, name)
 
 
 @pytest.fixture
-def copy(tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copy(tmp_path: Path, proven: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it to spoil, as the working directory, elsewhere than where it was built."""
-    shutil.copytree(built, tmp_path / "a folder of another length")
+    shutil.copytree(proven, tmp_path / "a folder of another length")
     monkeypatch.chdir(tmp_path / "a folder of another length")
     return tmp_path / "a folder of another length"
 
@@ -79,7 +60,7 @@ KILLS = [
 
 @pytest.mark.parametrize(("stage", "event", "needle", "outs"), KILLS, ids=[kill[0] for kill in KILLS])
 def test_a_killed_stage_ends_in_the_same_bytes_when_it_is_run_again(
-    copy: Path, built: Path, stage: str, event: str, needle: str, outs: tuple[str, ...]
+    copy: Path, proven: Path, stage: str, event: str, needle: str, outs: tuple[str, ...]
 ) -> None:
     """kill -9 in the middle leaves nothing that a later stage could take for whole; the rerun writes what was there."""
     for out in outs:
@@ -87,9 +68,9 @@ def test_a_killed_stage_ends_in_the_same_bytes_when_it_is_run_again(
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     kill_at(copy, event, needle, stage, SLUG, code=copy)
     assert not (copy / MODEL / outs[-1]).exists()
-    run(copy, stage)
+    project.run(copy, stage)
     for out in outs:
-        path, expected = copy / MODEL / out, built / MODEL / out
+        path, expected = copy / MODEL / out, proven / MODEL / out
         if path.is_dir():
             assert snapshot(path) == snapshot(expected)
         else:
@@ -133,26 +114,26 @@ def test_a_killed_benchmark_leaves_no_process_and_no_figures(copy: Path) -> None
     assert not (copy / "registry/benchmarks" / SLUG).exists()
 
 
-def test_what_a_stage_records_of_a_variant(built: Path) -> None:
+def test_what_a_stage_records_of_a_variant(proven: Path) -> None:
     """Recipe, tools, inputs, opset and hashes of every variant, without a path of the machine."""
     for stage in ("export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino"):
-        for folder in (built / MODEL / "variants" / stage).iterdir():
+        for folder in (proven / MODEL / "variants" / stage).iterdir():
             found = read_json(folder / "variant.json")
             assert (found["id"], found["status"], found["reason"]) == (folder.name, "built", None)
             assert sorted(found["inputs"]) == ["attention_mask", "input_ids", "token_type_ids"]
             assert (found["opset"] is None) == ("openvino" in folder.name)
             assert {entry["path"] for entry in found["files"]} == {p.name for p in folder.iterdir()} - {"variant.json"}
             assert "/tmp" not in (folder / "variant.json").read_text()
-    assert record(built, "quantize_openvino", "openvino-qint8")["recipe"]["calibration_rows"] == 16
-    assert "optimised without a GPU" in record(built, "optimize", "onnx-O4")["notes"][0]
+    assert record(proven, "quantize_openvino", "openvino-qint8")["recipe"]["calibration_rows"] == 16
+    assert "optimised without a GPU" in record(proven, "optimize", "onnx-O4")["notes"][0]
 
 
-def test_fp32_variants_are_within_1e_5_of_torch(built: Path) -> None:
+def test_fp32_variants_are_within_1e_5_of_torch(proven: Path) -> None:
     """Scores of the plain export, O1, O2 and OpenVINO at f32 are torch's."""
-    parity = {found["id"]: found for found in read_json(built / MODEL / "parity.json")}
+    parity = {found["id"]: found for found in read_json(proven / MODEL / "parity.json")}
     assert len(parity) == 11
     for variant in ("onnx", "onnx-O1", "onnx-O2", "openvino"):
-        figures = parity[variant]["measurements"][0]["figures"]
+        figures = parity[variant]["measurements"][0]["metrics"]
         assert parity[variant]["measurements"][0]["execution_precision"] == "f32"
         assert figures["score_max_abs"] < 1e-5, variant
         assert figures["spearman"] > 0.9999, variant
