@@ -238,7 +238,7 @@ def test_a_plain_export_that_fails_ends_the_build(stages: Stages, monkeypatch: p
     monkeypatch.setattr(optimum.exporters.onnx, "onnx_export_from_model", broken)
     code, _, err = stages("export_onnx", SLUG)
     assert code == 8
-    assert "the plain ONNX export failed, and every ONNX variant needs it: no such operator" in err
+    assert "the ONNX export failed, and every ONNX variant needs it: no such operator" in err
 
 
 def test_variants_of_a_missing_parent_say_so(copy: Path, stages: Stages) -> None:
