@@ -3,7 +3,7 @@
 import msgspec
 
 from artificer.manifest import MANIFEST_FILE, canonical_json, describe_file
-from artificer.tasks import task_of
+from artificer.tasks.task import task_of
 from stages.core import files, paths
 from stages.core.errors import ParityError
 from stages.core.params import load_params

@@ -79,7 +79,7 @@ def _bench(given: argparse.Namespace) -> int:
     from artificer.loading.loader import load
     from artificer.loading.location import read_manifest
     from artificer.loading.select import Policy, select
-    from artificer.tasks import task_of
+    from artificer.tasks.task import task_of
 
     manifest, _ = read_manifest(Path(given.source))
     choice = select(manifest, host.detect(), Policy(allow_bf16=given.allow_bf16, device=given.device))

@@ -60,7 +60,7 @@ def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) ->
         return _torch_scorer(subject, spec, source, threads), subject.execution_precision
     from artificer.backends import open_session
     from artificer.inference import scoring
-    from artificer.tasks import TASKS
+    from artificer.tasks.task import TASKS
     from stages.measuring.open_tokenizer import open_tokenizer
 
     task = TASKS[spec.task]

@@ -10,7 +10,7 @@ from artificer.backends.session import Session
 from artificer.inference import scoring
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import Head, Metrics
-from artificer.tasks import TASKS, Task
+from artificer.tasks.task import TASKS, Task
 from stages.core import paths
 from stages.core.batch_rows import rows_at_once
 from stages.core.params import ParityParams

@@ -8,8 +8,8 @@ from scipy import stats
 
 from artificer.inference.tokenization import Text
 from artificer.manifest import Head, Metrics
-from artificer.tasks import Task
 from artificer.tasks.differences import worst
+from artificer.tasks.task import Task
 
 Rows = NDArray[np.float32]
 

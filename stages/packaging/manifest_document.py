@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from artificer.manifest import SCHEMA_VERSION, Benchmark, GoldenSample, Manifest, Variant
-from artificer.tasks import TASKS
+from artificer.tasks.task import TASKS
 from stages.core import paths
 from stages.core.params import BuildParams
 from stages.core.variants import PLAIN_EXPORT

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import artificer
-from artificer.inference.scoring import activate
+from artificer.inference.activations import activate
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command
 from tests.hub_publish.test_publish import held, history

@@ -19,7 +19,7 @@ import numpy as np
 
 from artificer import host
 from artificer.backends import open_session
-from artificer.inference import scoring
+from artificer.inference import activations, scoring
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import (
     MANIFEST_FILE,
@@ -292,7 +292,7 @@ def _parity(
 ) -> Parity:  # fmt: skip
     session = open_session(runtime, graph, threads=here.cores, execution_precision=None if default else "f32")
     logits = scoring.score_texts(session, tokenizer, PAIRS)
-    scores, expected = scoring.activate(logits, activation), scoring.activate(reference, activation)
+    scores, expected = activations.activate(logits, activation), activations.activate(reference, activation)
     precision = session.execution_precision
     session.close()
     return Parity(

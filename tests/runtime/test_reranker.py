@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artificer.errors import ClosedError, DeadlineError, InputError, OverloadedError, ScoreError
-from artificer.inference import scoring
+from artificer.inference import activations
 from artificer.inference.batching import batch_bucket, full_batches, plan, single_bucket, single_buckets
 from artificer.inference.loaded_model import TruncationWarning
 from artificer.loading.loader import load
@@ -406,8 +406,8 @@ def test_activations_are_stable(values: list[float]) -> None:
     """No overflow, no NaN; sigmoid keeps the order, softmax sums to one."""
     logits = np.array([values], dtype=np.float32)
     with np.errstate(over="raise", invalid="raise"):
-        sigmoid, softmax = scoring.activate(logits, "sigmoid"), scoring.activate(logits, "softmax")
+        sigmoid, softmax = activations.activate(logits, "sigmoid"), activations.activate(logits, "softmax")
     assert ((sigmoid >= 0) & (sigmoid <= 1)).all()
     assert (np.diff(sigmoid[0][np.argsort(logits[0], kind="stable")]) >= 0).all()
     assert softmax.sum() == pytest.approx(1, abs=1e-5)
-    assert (scoring.activate(logits, "identity") == logits).all()
+    assert (activations.activate(logits, "identity") == logits).all()

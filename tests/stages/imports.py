@@ -39,8 +39,22 @@ def imported(path: Path) -> frozenset[Path]:
     is how one is imported when it is first needed; what is imported for type checkers alone does not."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = list(_names(tree.body if only_forwards(path) else _all_nodes(tree)))
+    names += [module for name in names if (module := _forwarded(name))]
     modules = {".".join(name.split(".")[:count]) for name in names for count in range(1, name.count(".") + 2)}
     return frozenset(found for module in modules if (found := path_of(module)))
+
+
+def _forwarded(name: str) -> str | None:
+    """The module that a package's lazy table names for what is imported from it."""
+    package, _, wanted = name.rpartition(".")
+    path = path_of(package)
+    if path is None or not only_forwards(path):
+        return None
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Dict) and all(isinstance(each, ast.Constant) for each in (*node.keys, *node.values)):
+            table: dict[str, str] = ast.literal_eval(node)
+            return table.get(wanted)
+    return None
 
 
 def only_forwards(path: Path) -> bool:

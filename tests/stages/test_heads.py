@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import artificer
-from artificer.inference.scoring import activate
+from artificer.inference.activations import activate
 from artificer.manifest import MANIFEST_FILE, Activation, Benchmark, ClassifierHead, Host, Manifest, canonical_json
 from stages.core import paths
 from stages.records import model_spec

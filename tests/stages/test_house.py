@@ -12,11 +12,10 @@ from tests.stages.imports import PACKAGES, imported
 from tests.stages.project import REPOSITORY
 
 MODULES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
-BUILDER = [path for path in MODULES if path.is_relative_to(REPOSITORY / "stages")]
-LONGEST_STAGE = 210
+LONGEST_STAGE = 150
 MOST_LINES = 350
 MOST_PARAMETERS = 8
-LIKE_CROSS_ENCODER = {"predict", "rank"}  # public, with the parameters of sentence_transformers.CrossEncoder
+PUBLIC = {"load", "predict", "rank"}  # keywords that users write; `predict` and `rank` are those of CrossEncoder
 # Names of modules that two rooms may share, each with the reason: they are the same thing of two owners.
 SHARED = {
     "cli": "the command line of each package",
@@ -44,12 +43,12 @@ def test_the_top_of_stages_shows_the_pipeline() -> None:
 
 @pytest.mark.parametrize("name", [row.name for row in pipeline.STAGES])
 def test_stages_have_one_shape(name: str) -> None:
-    """A docstring that names the stage, one public function, `run`, and few lines."""
+    """A docstring that names the stage, one public function, `run`, and at most 150 lines."""
     text = (REPOSITORY / "stages" / f"{name}.py").read_text(encoding="utf-8")
     tree = ast.parse(text)
     assert (ast.get_docstring(tree) or "").startswith(f"Stage `{name}`: ")
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    assert next(each for each in defined if not each.startswith("_")) == "run"
+    assert [each for each in defined if not each.startswith("_")] == ["run"]
     assert len(text.splitlines()) <= LONGEST_STAGE
 
 
@@ -66,7 +65,7 @@ def test_core_stands_alone() -> None:
     assert {path.parent for path in builder} <= {core, core.parent}
 
 
-@pytest.mark.parametrize("path", BUILDER, ids=short)
+@pytest.mark.parametrize("path", MODULES, ids=short)
 def test_a_module_is_one_concept(path: Path) -> None:
     """Near 350 lines it wants splitting."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
@@ -88,10 +87,10 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
-@pytest.mark.parametrize("path", BUILDER, ids=short)
+@pytest.mark.parametrize("path", MODULES, ids=short)
 def test_functions_have_few_parameters(path: Path) -> None:
     """More than eight belong into an object with a name."""
     for node in functions(path):
         count = len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs])
         count -= bool(node.args.args) and node.args.args[0].arg in ("self", "cls")
-        assert count <= MOST_PARAMETERS or node.name in LIKE_CROSS_ENCODER, node.name
+        assert count <= MOST_PARAMETERS or node.name in PUBLIC, node.name

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artificer.inference import scoring
+from artificer.inference import activations
 from stages.records.reference_outputs import ReferenceLogits, load_reference
 from tests.stages import project
 from tests.stages.conftest import Stages
@@ -36,7 +36,7 @@ def test_the_reference_is_what_sentence_transformers_predicts(reference: Referen
     pairs = [(row["query"], row["passage"]) for row in rows]
     model = CrossEncoder(str(DEMO / "reranker"), model_kwargs={"dtype": torch.float32}, local_files_only=True)
     theirs = model.predict(pairs, show_progress_bar=False)
-    ours = scoring.activate(np.asarray(reference.logits, dtype=np.float32), "sigmoid")[:, 0]
+    ours = activations.activate(np.asarray(reference.logits, dtype=np.float32), "sigmoid")[:, 0]
     assert len(ours) == 60
     np.testing.assert_allclose(ours, theirs, atol=1e-6, rtol=0)
     assert ours.max() > 0.5

@@ -1,4 +1,4 @@
-"""What `activation_fn` may be: a name, one of torch's modules, or a function over an array of logits."""
+"""From logits to scores; and what `activation_fn` may be: a name, one of torch's modules, or a function over logits."""
 
 from collections.abc import Callable
 from typing import Any, get_args
@@ -7,12 +7,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artificer.errors import InputError
-from artificer.inference.scoring import activate
 from artificer.manifest import Activation
 
 Activator = Callable[[NDArray[np.float32]], NDArray[Any]]
 
 _TORCH: dict[str, Activation] = {"Identity": "identity", "Sigmoid": "sigmoid", "Softmax": "softmax"}
+
+
+def activate(logits: NDArray[np.float32], activation: Activation) -> NDArray[np.float32]:
+    """Scores of logits `[..., labels]`, same shape; never overflows.
+
+    `sigmoid` is per label, `softmax` over the last axis, `identity` returns the logits.
+    """
+    if activation == "identity":
+        return logits
+    if activation == "sigmoid":
+        small = np.exp(-np.abs(logits))
+        return np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
+    if logits.size == 0:
+        return logits
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    scores: NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return scores
 
 
 def activator(wanted: Activator | str | None, default: Activation, apply_softmax: bool) -> Activator:

@@ -1,4 +1,4 @@
-"""From texts to a graph's outputs, and from logits to scores. Knows no backend."""
+"""From texts to a graph's outputs. Knows no backend."""
 
 import time
 from collections import deque
@@ -13,7 +13,6 @@ from artificer.backends.session import Inputs, Session
 from artificer.errors import DeadlineError, ScoreError
 from artificer.inference.batching import MAX_TOKENS, Batch, plan
 from artificer.inference.tokenization import Encoded, Text, TextTokenizer
-from artificer.manifest import Activation
 
 MANY_BATCHES = 5
 """From here on a session may compute batches side by side, for which it may have to open the graph once more."""
@@ -124,20 +123,3 @@ def check_logits(rows: NDArray[np.float32], batch: int) -> None:
         raise ScoreError(f"The model returned logits of shape {rows.shape}, expected [{batch}, labels].")
     if np.isnan(rows).any():
         raise ScoreError("The model returned NaN for at least one pair: its scores cannot be trusted on this machine.")
-
-
-def activate(logits: NDArray[np.float32], activation: Activation) -> NDArray[np.float32]:
-    """Scores of logits `[..., labels]`, same shape; never overflows.
-
-    `sigmoid` is per label, `softmax` over the last axis, `identity` returns the logits.
-    """
-    if activation == "identity":
-        return logits
-    if activation == "sigmoid":
-        small = np.exp(-np.abs(logits))
-        return np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
-    if logits.size == 0:
-        return logits
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    scores: NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
-    return scores

@@ -12,7 +12,7 @@ from artificer.inference.scoring import score_encoded
 from artificer.inference.tokenization import TextTokenizer
 from artificer.loading.select import Execution
 from artificer.manifest import Manifest
-from artificer.tasks import Task
+from artificer.tasks.task import Task
 
 # Beside three times what parity measured: rounding that other CPUs may add, relative to outputs above 1.
 _SLACK = {"fp32": 1e-4, "gelu-approximation": 2e-3, "half": 5e-3, "int8": 5e-2}

@@ -16,7 +16,7 @@ from artificer.loading.location import Location
 from artificer.loading.options import LoadOptions
 from artificer.loading.select import Choice, Execution
 from artificer.manifest import Device, Variant
-from artificer.tasks import Task, task_of
+from artificer.tasks.task import Task, task_of
 
 logger = logging.getLogger("artificer")
 

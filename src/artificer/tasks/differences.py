@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from artificer.inference.scoring import activate
+from artificer.inference.activations import activate
 from artificer.manifest import Activation, Metrics
 
 UNGROUPED_TOP_SHARE = 0.1
