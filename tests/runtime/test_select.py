@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -169,6 +170,24 @@ def test_without_a_near_host_the_flowchart_decides(
 LOSSY = ("openvino-qint8", "onnx-qint8-avx512_vnni", "onnx-qint8-avx512", "onnx-quint8-avx2")
 INTEL = (*LOSSY, "openvino", "onnx-O2", "onnx", "onnx-O1", "onnx-O3", "onnx-O4")
 AMD = (*LOSSY, "onnx-O2", "onnx", "onnx-O1", "openvino", "onnx-O3", "onnx-O4")
+
+
+STORED = Path(__file__).parents[1] / "data" / "manifest-1.0-demo.json"
+MEASURED = (
+    "openvino-qint8", "onnx-qint8-avx512_vnni", "onnx-qint8-avx512", "openvino", "onnx-O1", "onnx-O3", "onnx-O2",
+    "onnx-quint8-avx2", "onnx", "onnx-O4",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("cpu", "order"), [("Intel Xeon", INTEL), ("AMD EPYC", AMD)])
+def test_a_manifest_of_schema_1_is_chosen_from_as_before(here: Host, cpu: str, order: tuple[str, ...]) -> None:
+    """The published demo of 0.1.0, without figures of a near host and with them."""
+    stored = Manifest.from_json(STORED.read_bytes())
+    machine = replace(here, cpu_model=cpu)
+    assert tuple(each.label for each in select(replace(stored, benchmarks=()), machine).executions) == order
+    found = select(stored, machine)
+    assert found.basis == "best measured throughput on amd-epyc-avx512_vnni-2c"
+    assert tuple(each.label for each in found.executions) == MEASURED
 
 
 @pytest.mark.parametrize(("cpu", "order"), [("Intel Xeon", INTEL), ("AMD EPYC", AMD)])
