@@ -12,6 +12,7 @@ from artificer.backends.external_data import external_data
 from artificer.backends.onnx import OnnxBackend
 from artificer.errors import IntegrityError, ManifestError
 from artificer.hub.fetch import FolderSource, fetch_files
+from artificer.inference.tokenization import TextTokenizer
 from artificer.loading.integrity import check_sidecars
 from artificer.loading.loader import load
 from artificer.loading.location import read_manifest
@@ -79,9 +80,13 @@ def test_a_folder_with_sidecars_gives_the_same_scores_everywhere(spread_folder: 
     for name in IDS:
         with load(spread_folder, variant=name) as reranker:
             ours = reranker.predict(PAIRS)
-            encoded = reranker._tokenizer.encode(PAIRS)
-            inputs = reranker._tokenizer.batch(encoded, range(len(PAIRS)))
-        graph = read_manifest(spread_folder)[0].variant(name).graph
+        manifest, _ = read_manifest(spread_folder)
+        tokenizer = TextTokenizer.from_file(
+            spread_folder / manifest.tokenizer.file, manifest.tokenizer, max_length=manifest.max_length,
+            inputs=manifest.inputs,
+        )  # fmt: skip
+        inputs = tokenizer.batch(tokenizer.encode(PAIRS), range(len(PAIRS)))
+        graph = manifest.variant(name).graph
         assert graph is not None
         assert (spread_folder / f"{graph}_data").stat().st_size > 0
         session = onnxruntime.InferenceSession(str(spread_folder / graph), providers=["CPUExecutionProvider"])

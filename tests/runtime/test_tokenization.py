@@ -91,3 +91,19 @@ def test_a_lone_surrogate_is_an_input_error() -> None:
     """The Rust side cannot take it; the caller gets a typed error."""
     with pytest.raises(InputError, match="cannot be tokenized"):
         ours().encode([("\ud800", "b")])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.text("abc ", max_size=30), st.text("abc ", max_size=30)), min_size=1, max_size=5),
+    st.integers(0, 3),
+)
+def test_rows_without_a_pair_repeat_the_last_one(pairs: list[tuple[str, str]], more: int) -> None:
+    """A row of padding alone would give NaN."""
+    tokenizer = ours()
+    encoded = tokenizer.encode(pairs)
+    indices = list(range(len(pairs)))
+    exact, padded = tokenizer.batch(encoded, indices), tokenizer.batch(encoded, indices, rows=len(pairs) + more)
+    for name, array in padded.items():
+        assert np.array_equal(array[: len(pairs)], exact[name])
+        assert (array[len(pairs) :] == array[len(pairs) - 1]).all()
