@@ -66,7 +66,7 @@ def _quantise(parent: Path, preset: Any, changes: dict[str, Any], target: Path) 
 
 
 def _copied(source: tuple[VariantRow, Path, Outcome], row: VariantRow, folder: Path, recipe: dict[str, Any]) -> Outcome:
-    """The same graph under another name. A graph names its sidecar, so it is written anew where it has one."""
+    """The same graph under another name. A graph names its sidecar, so it is written again where it has one."""
     other, there, outcome = source
     copy_file(there / other.file_name, folder / row.file_name)
     sidecar = sidecars.sidecar_name(other.file_name)

@@ -16,7 +16,7 @@ def load_model(folder: Path, model_class: str, dtype: torch.dtype | None = None)
     """A model of that class of transformers in evaluation mode, with eager attention, in `dtype` (default: float32).
 
     Raises:
-        SourceError: a weight is missing, so that transformers would make one up, or of another shape.
+        SourceError: a weight is missing, so that transformers would fill it with random numbers, or has another shape.
     """
     import torch
     import transformers

@@ -1,4 +1,4 @@
-"""The registry's own commands, which are no stages: name, summary, what runs it, and its arguments."""
+"""The registry's own commands: name, summary, what runs it, and its arguments."""
 
 from dataclasses import dataclass
 from typing import Any

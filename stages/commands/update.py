@@ -1,4 +1,4 @@
-"""`update`: find Hub sources whose tracked branch or tag moved, show what changed, pin them anew."""
+"""`update`: find Hub sources whose tracked branch or tag moved, show what changed, and pin them again."""
 
 import tempfile
 from pathlib import Path

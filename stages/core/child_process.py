@@ -32,7 +32,7 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None) 
     Function, arguments and result must be picklable, and are a module's own. What it raises is raised here.
 
     Raises:
-        ChildKilledError: the child was killed, which is what a system short of memory does.
+        ChildKilledError: the child was killed, probably for lack of memory.
     """
     if weights is not None and not os.environ.get(ALWAYS):
         size = sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file())
@@ -82,5 +82,5 @@ def _end_with_the_parent() -> None:
 
 def _how(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
-        return f"signal {-exit_code}" + (", which is what a system short of memory sends" if exit_code == -9 else "")
+        return f"signal {-exit_code}" + (", probably for lack of memory" if exit_code == -9 else "")
     return f"exit code {exit_code}"

@@ -129,13 +129,13 @@ def explain(error: BaseException, repo: str, revision: str | None) -> str:
         case errors.RepositoryNotFoundError():
             return f"{repo}: no such repo on the Hub, or it is private. Check the name, or set HF_TOKEN to a token."
         case errors.RevisionNotFoundError():
-            return f"{repo} has no revision {revision!r}: it was moved or deleted. `pin` or `update` to another."
+            return f"{repo} has no revision {revision!r}: moved or deleted. Run `pin` or `update` to choose another."
         case errors.HFValidationError():
             return f"{where}: {_what(cause)}"
         case _ if status == 401:
             return f"{where}: the Hub refused the token (401): it is wrong or has expired. Set HF_TOKEN to a valid one."
         case _ if status == 403:
-            return f"{where}: the token may not do this (403): {_server_message(cause)}. Use one with the right to."
+            return f"{where}: the token may not do this (403): {_server_message(cause)}. Use one with that permission."
         case _ if status == 429:
             seconds = retry_after(cause)
             wait = f" It asks to wait {seconds:.0f} s." if seconds is not None else ""
@@ -143,13 +143,13 @@ def explain(error: BaseException, repo: str, revision: str | None) -> str:
         case errors.EntryNotFoundError():
             return f"{where}: a file is not there: {_server_message(cause)}. Pin or publish again."
         case _ if status is not None and status >= 500:
-            return f"{where}: the Hub failed ({status}), and went on failing. Run again later."
+            return f"{where}: the Hub keeps failing ({status}). Run again later."
         case _ if status is not None:
             return f"{where}: the Hub answered {status}: {_server_message(cause)}."
         case OSError() if "Consistency check failed" in str(cause):
-            return f"{where}: a download came out with the wrong size. Run again."
+            return f"{where}: a downloaded file has the wrong size. Run again."
         case OSError() if getattr(cause, "errno", None) and cause.strerror:
-            return f"{where}: {cause.strerror} ({cause.filename or 'connection'}). Run again when that is mended."
+            return f"{where}: {cause.strerror} ({cause.filename or 'connection'}). Run again once this is fixed."
         case _:
             return f"{where}: the Hub cannot be reached or did not finish: {_what(cause)}. Run again."
 

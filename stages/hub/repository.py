@@ -146,7 +146,7 @@ class HubRepo:
         return Path(calls.call(self.api.hf_hub_download, self.repo, path, revision=commit, local_dir=folder))
 
     def _published(self, commit: str) -> dict[str, FileEntry]:
-        """What the manifest at `commit` lists, itself included; nothing where it is no manifest of ours."""
+        """What the manifest at `commit` lists, itself included; nothing where it is not an Artificer manifest."""
         data = self.read(MANIFEST_FILE, commit)
         try:
             entries = Manifest.from_json(data).published_files()

@@ -31,7 +31,7 @@ def variant_entry(
     records: tuple[Parity, ...] = ()
     status, reason = record.status, record.reason
     if record.status == "built" and found is None:
-        raise ToolchainError(f"{record.id} was built and not measured. Run `dvc repro parity@{slug}`.")
+        raise ToolchainError(f"{record.id} was built but not measured. Run `dvc repro parity@{slug}`.")
     if found is not None:
         if found.digest != tree_digest(published):
             raise ToolchainError(

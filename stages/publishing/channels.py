@@ -25,7 +25,7 @@ def enter(receipt: Receipt) -> None:
     if params.index is None:
         return
     if receipt.offered:
-        print(f"{receipt.repo} is somebody else's repo and holds no manifest: it is not entered into the index")
+        print(f"{receipt.repo} belongs to somebody else and holds no manifest, so it is not added to the index")
         return
     if receipt.commit is None:
         release = _keep(receipt, Path(params.folder, receipt.repo), params.index)
@@ -121,7 +121,9 @@ def _manifest(data: bytes, release: Release) -> Manifest:
 def _keep(receipt: Receipt, published: Path, params: IndexParams) -> Release:
     """A copy of a published folder that later publishes leave alone, so that channels can differ."""
     if params.folder is None:
-        raise PublishError("publish.index.repo lists Hub repos, and publish.target is folder. Write {folder: …} there.")
+        raise PublishError(
+            "publish.index.repo is for Hub repos, but publish.target is folder: set publish.index to {folder: …}."
+        )
     place = f"{RELEASES}/{receipt.repo}/{receipt.manifest_sha256[:16]}"
     target = Path(params.folder, place)
     release = Release(repo=place, revision=None, manifest_sha256=receipt.manifest_sha256)

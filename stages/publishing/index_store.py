@@ -34,7 +34,7 @@ def open_store() -> IndexStore:
     params = load_params().publish.index
     if params is None:
         raise UsageError(
-            "params.yaml: publish.index: there is no index. Write {folder: dist} or {repo: acme/registry} there."
+            "params.yaml: publish.index: no index is configured. Set it to {folder: dist} or {repo: acme/registry}."
         )
     return FolderStore(Path(params.folder)) if params.folder else open_hub_store(params.repo or "")
 
@@ -108,7 +108,7 @@ class HubStore:
         if after == before:
             return after
         if head is None:
-            raise PublishError(f"{self._name}: the repo was made, and is not there. Run again.")
+            raise PublishError(f"{self._name}: the repo was created but cannot be found. Run again.")
         addition = CommitOperationAdd(INDEX_FILE, after.to_json())
         done = self._repo.commit([addition], message, "", "main", head)
         if self._repo.read(INDEX_FILE, str(done.oid)) != after.to_json():

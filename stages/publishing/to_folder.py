@@ -93,4 +93,6 @@ def _refuse_foreign_files(target: Path, slug: str) -> None:
         foreign = found
     if foreign:
         names = ", ".join(sorted(foreign)[:5])
-        raise PublishError(f"{target} holds files that no manifest of ours lists ({names}). Move them, then run again.")
+        raise PublishError(
+            f"{target} holds files that no Artificer manifest lists ({names}). Move them, then run again."
+        )

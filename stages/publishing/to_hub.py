@@ -1,7 +1,7 @@
 """Publish to a repo of the Hugging Face Hub: one commit on a known parent, read back before a receipt is written.
 
 Each attempt begins by reading the repo. A commit that landed although its answer was lost is recognised that way, and
-so is somebody else's commit: the plan is then made anew, unless it was our files that changed.
+so is somebody else's commit: the plan is then made again, unless it was our files that changed.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ def publish(package: Package, *, dry_run: bool, overwrite: bool) -> Receipt | No
     token = get_token()
     if token is None and not dry_run:
         raise PublishError(
-            "publish.target is hub, and there is no token. Set HF_TOKEN to one that may write to "
+            "publish.target is hub, but there is no token. Set HF_TOKEN to one that may write to "
             f"{package.repo}, or set publish.target to folder."
         )
     entry = model_list.load_entry(package.slug).publish
@@ -173,7 +173,7 @@ class _Publisher:
         foreign = [] if number else not_ours(self._wanted, state)
         if foreign:
             raise PublishError(
-                f"{self._repo.repo} holds files that no manifest of ours lists: {_some(foreign)}. Nothing was sent. "
+                f"{self._repo.repo} holds files that no Artificer manifest lists: {_some(foreign)}. Nothing was sent. "
                 "Publish to another repo, open a pull request (`publish.pull_request: true`), or replace them with "
                 f"`python -m stages publish {self._package.slug} --overwrite`."
             )
@@ -247,7 +247,7 @@ class _Publisher:
             calls.retrying(calls.settings().retry, also=moved)(self._repo.undo, commit, self._parent, self._ref)
         raise PublishError(
             f"{self._repo.repo}: {_some(wrong)} arrived damaged. The commit was undone: the repo holds what it held "
-            "before. No receipt was written. Run again; if it happens again, the Hub keeps damaged bytes: tell them."
+            "before. No receipt was written. Run again; if it happens again, report it to the Hub."
         )
 
 

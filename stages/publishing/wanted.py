@@ -41,7 +41,7 @@ def repo_names(package: Package, entry: PublishEntry) -> dict[str, str]:
         # A variant that did not pass this time keeps its line in the entry.
         print(f"{where}: {', '.join(unknown)} is not among the files of a passed variant, and is left out")
     if len(set(names.values())) != len(names):
-        raise PublishError(f"{where}: two files would have one name in {package.repo}.")
+        raise PublishError(f"{where}: two files would have the same name in {package.repo}.")
     for variant in variants:
         _check_together(variant, names, where)
     return names

@@ -31,7 +31,7 @@ OPTIONAL_FILES = (
     "vocab.txt",
 )
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-# Position ids of RoBERTa-style models start behind the padding id, so two places of the table are no positions.
+# Position ids of RoBERTa-style models start behind the padding id, so two entries of the table are not positions.
 OFFSET_POSITIONS = (
     "roberta",
     "xlm-roberta",
@@ -111,7 +111,7 @@ def inspect(folder: Path, name: str | None = None) -> Checkpoint:
     except SourceError as error:
         raise SourceError(str(error).replace(str(folder), name or str(folder))) from None
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-        raise SourceError(f"{name or folder}: its configuration is not understood: {first_line(error)}.") from None
+        raise SourceError(f"{name or folder}: its configuration cannot be interpreted: {first_line(error)}.") from None
 
 
 def _inspect(folder: Path) -> Checkpoint:
@@ -188,7 +188,8 @@ def _labels(config: dict[str, Any], folder: Path) -> tuple[str, ...]:
     try:
         return tuple(str(id2label[str(i)]) for i in range(len(id2label)))
     except KeyError as error:
-        raise SourceError(f"{folder / 'config.json'}: id2label: expected the keys 0 … n-1, no {error}.") from None
+        where = f"{folder / 'config.json'}: id2label"
+        raise SourceError(f"{where}: expected the keys 0 … n-1; {error} is missing.") from None
 
 
 def _declared_activation(folder: Path, config: dict[str, Any]) -> str | None:
@@ -245,7 +246,7 @@ def _weights(folder: Path) -> tuple[str, int]:
     index = folder / WEIGHTS_INDEX
     shards = set(_read_object(index)["weight_map"].values()) if index.exists() else set()
     if missing := sorted(name for name in shards if not (folder / name).is_file()):
-        raise SourceError(f"{index}: weight_map names {', '.join(missing)}, which is not there.")
+        raise SourceError(f"{index}: weight_map names files that are missing: {', '.join(missing)}.")
     for path in sorted(folder.glob("*.safetensors")):
         for name, tensor in _safetensors_header(path).items():
             if name != "__metadata__":
@@ -259,7 +260,8 @@ def _weights(folder: Path) -> tuple[str, int]:
     if not any(name.partition(".")[0] in HEADS for name in names):
         raise SourceError(
             f"{folder}: no tensor of a classifier head ({', '.join(HEADS)}): it was saved without one, and "
-            "transformers would make one up. Save the whole classifier with `model.save_pretrained(folder)`."
+            "transformers would fill it with random numbers. Save the whole classifier with "
+            "`model.save_pretrained(folder)`."
         )
     return max(counts, key=lambda dtype: counts[dtype]), sum(counts.values())
 
@@ -277,7 +279,7 @@ def _safetensors_header(path: Path) -> dict[str, Any]:
                 raise ValueError(f"the file is {path.stat().st_size} bytes, its header says {8 + length + data}")
             return dict(header)
     except (OSError, ValueError, AttributeError, LookupError, TypeError, struct.error) as error:
-        raise SourceError(f"{path}: not a whole safetensors file: {error}.") from None
+        raise SourceError(f"{path}: damaged or incomplete safetensors file: {error}.") from None
 
 
 def _read_object(path: Path) -> dict[str, Any]:

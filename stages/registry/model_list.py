@@ -183,7 +183,9 @@ def load_lock(slug: str, entry: ModelEntry) -> Lock:
     if entry.source.repo and lock.revision is None:
         raise RegistryError(f"{path}: revision: expected the commit of {entry.source.repo}. {remedy}")
     if is_commit(entry.source.revision) and lock.revision != entry.source.revision:
-        raise RegistryError(f"{path} pins {lock.revision}, models.{slug}.source.revision says otherwise. {remedy}")
+        raise RegistryError(
+            f"{path} pins {lock.revision}, but models.{slug}.source.revision names another commit. {remedy}"
+        )
     for i, entry_file in enumerate(lock.files):
         reason = unsafe_path_reason(entry_file.path)
         if reason:
@@ -229,7 +231,7 @@ def _check_publish(publish: PublishEntry, path: Path, where: str) -> None:
         if reason:
             raise RegistryError(f"{path}: {where}.names.{ours}: {theirs!r} is refused: {reason}.")
     if len(set(publish.names.values())) != len(publish.names):
-        raise RegistryError(f"{path}: {where}.names: two files have one name.")
+        raise RegistryError(f"{path}: {where}.names: two files have the same name.")
 
 
 def _raw_models() -> dict[str, Any]:

@@ -34,8 +34,8 @@ def pin(source: SourceEntry, folder: Path) -> Lock:
         for name in names:
             if not _download(source.repo, revision, name, folder, partial(_is_listed, listed=listed[name])):
                 raise SourceError(
-                    f"{source.repo} at {revision}: {name} arrives with other bytes than the Hub lists for it, twice. "
-                    "Nothing was pinned. Run again later; if it stays so, tell the repo's owner."
+                    f"{source.repo} at {revision}: {name} was downloaded twice, and differs from what the Hub lists. "
+                    "Nothing was pinned. Run again later; if this persists, tell the repo's owner."
                 )
     return Lock(
         location=source.location,
@@ -60,7 +60,7 @@ def fetch(lock: Lock, folder: Path) -> None:
         root = _local_folder(lock.location)
         missing = [entry.path for entry in lock.files if not (root / entry.path).is_file()]
         if missing:
-            raise SourceError(f"{root}: {', '.join(missing)} of the lock missing.")
+            raise SourceError(f"{root}: files of the lock are missing: {', '.join(missing)}.")
         _copy(root, tuple(entry.path for entry in lock.files), folder)
     differing = [
         f"  {entry.path}: locked {_short(entry)}, found {_short(found)}"

@@ -27,7 +27,7 @@ def resident_bytes(root: psutil.Process, without: int) -> int:
 
 def main(pid: int) -> None:
     """Sample until standard input ends, then print the peak in bytes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the stage is who speaks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all processes; the stage reports it
     own, peak, wait = psutil.Process().pid, 0, SHORTEST_WAIT_SECONDS
     try:
         root = psutil.Process(pid)

@@ -35,7 +35,7 @@ def end_with_dvc() -> None:
 def _end_with(runner: psutil.Process) -> None:
     while not _is_gone(runner):
         time.sleep(SECONDS)
-    print("the `dvc repro` that ran this stage was killed: it ends here", file=sys.stderr, flush=True)
+    print("the `dvc repro` that ran this stage was killed, so the stage ends", file=sys.stderr, flush=True)
     os._exit(1)
 
 

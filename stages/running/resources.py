@@ -29,7 +29,7 @@ class Usage(Struct, frozen=True):
 def recorded(slug: str, stage: str) -> Iterator[None]:
     """Measure the block, and write what it took if it ends well."""
     started = time.perf_counter()
-    # -P: the script's own folder, stages/, is no place to import from.
+    # -P: the script's own folder, stages/, must not be a place to import from.
     command = [sys.executable, "-P", memory_sampler.__file__, str(os.getpid())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sampler:
         try:

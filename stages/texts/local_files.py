@@ -10,7 +10,7 @@ from stages.core.errors import DataError
 
 
 def local_rows(name: str, path: Path) -> Iterator[tuple[str, Any]]:
-    """The objects of the file, a line each. Raises DataError for a file that DVC does not watch, or that is no JSON."""
+    """The objects of the file, one a line. Raises DataError for a file that DVC does not watch or that is not JSON."""
     if not any(path.is_relative_to(folder) for folder in paths.DATA_FOLDERS) or ".." in path.parts:
         folders = " or ".join(str(folder) for folder in paths.DATA_FOLDERS)
         raise DataError(f"{paths.PARAMS}: data.sets.{name}.path: expected a file below {folders}, found {path}.")

@@ -20,7 +20,7 @@ def test_foreign_files(hub: Hub, command: Command) -> None:
     hub.store.commit(tiny.REPO, {"README.md": CARD})
     code, text = command("publish", tiny.SLUG)
     assert code == 7
-    assert "acme/tiny holds files that no manifest of ours lists: README.md. Nothing was sent." in text
+    assert "acme/tiny holds files that no Artificer manifest lists: README.md. Nothing was sent." in text
     assert held(hub) == {"README.md": CARD}
     code, text = command("publish", tiny.SLUG, "--overwrite")
     assert code == 0, text
@@ -86,7 +86,7 @@ def test_changed_after_packing(hub: Hub, project: Path, command: Command) -> Non
     ("names", "message"),
     [
         ({"openvino/openvino_model.xml": "ov/x.xml"}, "expected ov/x.bin, found openvino/openvino_model.bin"),
-        ({"onnx/model.onnx": "onnx/model_O3.onnx"}, "two files would have one name"),
+        ({"onnx/model.onnx": "onnx/model_O3.onnx"}, "two files would have the same name"),
         ({"onnx/model.onnx": "../model.onnx"}, "is refused"),
     ],
 )

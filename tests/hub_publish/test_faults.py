@@ -51,7 +51,7 @@ def test_attempts_are_limited(hub: Hub, command: Command) -> None:
     hub.faults.add(Fault("status", "commit", status=503, times=None))
     code, text = command("publish", tiny.SLUG)
     assert code == 7
-    assert "error: acme/tiny: the Hub failed (503), and went on failing. Run again later." in text
+    assert "error: acme/tiny: the Hub keeps failing (503). Run again later." in text
     assert len(hub.requests.matching("commit")) == 6
     assert load_receipt(tiny.SLUG) is None
 

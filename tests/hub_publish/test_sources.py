@@ -126,7 +126,7 @@ def test_listed_otherwise(hub: Hub, repo: str, command: Command) -> None:
     hub.store.tamper(repo, "model.safetensors", b"x" * len(checkpoint()["model.safetensors"]))
     code, text = command("add", repo)
     assert code == 4
-    assert "model.safetensors arrives with other bytes than the Hub lists for it, twice." in text
+    assert "model.safetensors was downloaded twice, and differs from what the Hub lists." in text
     assert not paths.lock("base").exists()
 
 
@@ -174,11 +174,11 @@ def test_unsafe_names(hub: Hub, repo: str, command: Command, project: Path) -> N
         (Fault("status", "info", status=429, times=None), "the Hub limits requests (429)"),
         (
             Fault("status", "info", status=500, times=None),
-            "the Hub failed (500), and went on failing. Run again later.",
+            "the Hub keeps failing (500). Run again later.",
         ),
         (Fault("reset", "info", times=None), "the Hub cannot be reached or did not finish"),
         (Fault("status", "resolve", status=429, times=None), "the Hub limits requests (429)"),
-        (Fault("status", "resolve", status=503, times=None), "the Hub failed (503)"),
+        (Fault("status", "resolve", status=503, times=None), "the Hub keeps failing (503)"),
     ],
     ids=lambda value: f"{value.kind}-{value.route}-{value.status}" if isinstance(value, Fault) else "",
 )
@@ -207,7 +207,7 @@ def test_trouble_that_passes(hub: Hub, repo: str, command: Command) -> None:
     [
         ("acme/none", "acme/none: no such repo on the Hub, or it is private. Check the name, or set HF_TOKEN"),
         ("acme/gated", "acme/gated is gated: ask for access on its page on the Hub, then set HF_TOKEN"),
-        ("acme/base", "acme/base has no revision 'v9': it was moved or deleted."),
+        ("acme/base", "acme/base has no revision 'v9': moved or deleted."),
     ],
 )
 def test_not_there(

@@ -166,7 +166,7 @@ def test_no_index(command: Command) -> None:
     """Without an index in params.yaml, promote says where to name one."""
     code, text = command("promote", tiny.SLUG)
     assert code == 2
-    assert "params.yaml: publish.index: there is no index." in text
+    assert "params.yaml: publish.index: no index is configured." in text
 
 
 def test_index_of_somebody_else(hub: Hub, command: Command, make_project: Project) -> None:

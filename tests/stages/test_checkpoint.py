@@ -220,7 +220,7 @@ def test_a_truncated_safetensors_file_is_refused(folder: Path, stages: Stages, c
     """A download that broke off is noticed from the header, at whatever byte it broke off."""
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:cut])
-    assert_add_refuses(stages, "model.safetensors: not a whole safetensors file: ")
+    assert_add_refuses(stages, "model.safetensors: damaged or incomplete safetensors file: ")
 
 
 def test_a_safetensors_header_that_is_no_object_is_refused(folder: Path, stages: Stages) -> None:
@@ -295,7 +295,7 @@ def test_an_entry_that_is_longer_than_the_checkpoint_is_refused(root: Path, stag
 def test_labels_must_be_numbered_without_gaps(folder: Path, stages: Stages) -> None:
     """Labels are columns of the logits, so a hole in their numbers is refused."""
     edit_config(folder, id2label={"0": "a", "2": "b"})
-    assert_add_refuses(stages, "id2label: expected the keys 0 … n-1, no '1'.")
+    assert_add_refuses(stages, "id2label: expected the keys 0 … n-1; '1' is missing.")
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,10 @@ def test_a_file_that_differs_from_its_lock_is_refused(pinned: Path, root: Path, 
 def test_a_locked_file_that_is_gone_is_named(pinned: Path, stages: Stages) -> None:
     """What the lock lists must be there."""
     (pinned / "vocab.txt").unlink()
-    assert stages("fetch", SLUG)[::2] == (SOURCE_ERROR, f"error: checkpoints/{SLUG}: vocab.txt of the lock missing.\n")
+    assert stages("fetch", SLUG)[::2] == (
+        SOURCE_ERROR,
+        f"error: checkpoints/{SLUG}: files of the lock are missing: vocab.txt.\n",
+    )
 
 
 def test_a_missing_folder_is_named(pinned: Path, stages: Stages) -> None:

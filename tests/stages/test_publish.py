@@ -175,7 +175,7 @@ def test_files_of_others_are_never_deleted(
     path.write_text("mine")
     build_again()
     code, _, err = stages("publish", SLUG)
-    message = f"{TARGET} holds files that no manifest of ours lists ({name}). Move them, then run again."
+    message = f"{TARGET} holds files that no Artificer manifest lists ({name}). Move them, then run again."
     assert (code, err) == (PUBLISH_ERROR, f"error: {message}\n")
     assert snapshot(packed / TARGET) == {**published, name: b"mine"}
     assert_nothing_beside(packed)
@@ -189,7 +189,7 @@ def test_a_folder_that_is_not_ours_is_refused(packed: Path, stages: Stages) -> N
     (packed / TARGET / "thesis.tex").write_text("years of work")
     code, _, err = stages("publish", SLUG)
     assert code == PUBLISH_ERROR
-    assert "no manifest of ours lists (thesis.tex)" in err
+    assert "no Artificer manifest lists (thesis.tex)" in err
     assert snapshot(packed / TARGET) == {"thesis.tex": b"years of work"}
     assert not (packed / "registry/receipts" / f"{SLUG}.json").exists()
 

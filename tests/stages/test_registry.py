@@ -198,7 +198,7 @@ PIN = "Run `python -m stages pin m`."
         (
             {**ENTRY, "source": {"repo": "acme/m", "revision": COMMIT[::-1]}},
             lock(location="acme/m", revision=COMMIT),
-            f"registry/locks/m.json pins {COMMIT}, models.m.source.revision says otherwise. {PIN}",
+            f"registry/locks/m.json pins {COMMIT}, but models.m.source.revision names another commit. {PIN}",
         ),
         (
             HUB_ENTRY,

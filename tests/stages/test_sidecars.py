@@ -136,7 +136,7 @@ def test_a_length_that_the_shape_contradicts_is_refused(tmp_path: Path) -> None:
         (lambda w: w.unlink(), "its sidecar w is missing"),
         (lambda w: (w.rename(w.with_name("v")), w.symlink_to("v")), "symbolic link"),
         (lambda w: os.link(w, w.with_name("v")), "hard link"),
-        (lambda w: w.with_name("stray.onnx_data").write_bytes(b""), r"stray\.onnx_data lies beside it"),
+        (lambda w: w.with_name("stray.onnx_data").write_bytes(b""), r"unreferenced files beside it: stray\.onnx_data"),
     ],
 )
 def test_a_sidecar_that_is_not_plain_and_referred_to_is_refused(tmp_path: Path, spoil: Any, message: str) -> None:

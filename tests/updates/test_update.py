@@ -138,4 +138,4 @@ def test_hub_away(hub: Hub, command: Command) -> None:
     hub.faults.add(Fault("status", "*", status=503, times=None))
     code, text = command("update")
     assert (code, lock()) == (4, before)
-    assert "error: base: acme/base at main: the Hub failed (503), and went on failing. Run again later." in text
+    assert "error: base: acme/base at main: the Hub keeps failing (503). Run again later." in text

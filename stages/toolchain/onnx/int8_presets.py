@@ -18,7 +18,7 @@ def preset_settings(row: VariantRow, overrides: dict[str, Any]) -> Any:
 
 
 def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
-    """Raise RegistryError for what is no field of optimum's QuantizationConfig."""
+    """Raise RegistryError for anything that is not a field of optimum's QuantizationConfig."""
     preset_settings(row, overrides)
 
 

@@ -52,7 +52,7 @@ def write_level(parent: Path, target: Path, source: Path, level: str, overrides:
 
 
 def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
-    """Raise RegistryError for what is no field of optimum's OptimizationConfig, or is set by the level."""
+    """Raise RegistryError for anything that is not a field of optimum's OptimizationConfig, or is set by the level."""
     from optimum.onnxruntime import OptimizationConfig
 
     check_recipe(row.id, overrides, {n: v for n, v in vars(OptimizationConfig()).items() if n not in LEVEL_FIELDS})

@@ -96,7 +96,7 @@ def check_sidecars(graph: Path, *, beside: Iterable[str] = ()) -> tuple[Path, ..
     known = {graph.name, *locations, *beside}
     stray = sorted(path.name for path in graph.parent.iterdir() if path.name not in known)
     if stray:
-        raise SidecarError(f"{graph.name}: {', '.join(stray)} lies beside it, and nothing refers to it")
+        raise SidecarError(f"{graph.name}: unreferenced files beside it: {', '.join(stray)}")
     return (graph, *(graph.parent / name for name in sorted(locations)))
 
 

@@ -13,7 +13,7 @@ LENGTH_STEP = 16
 def calibration_rows(slug: str, inputs: tuple[str, ...]) -> Rows:
     """Tokenised pairs, each padded to a multiple of 16 tokens.
 
-    The runtime pads little as well, and OpenVINO compiles anew for every length that it meets.
+    The runtime pads little as well, and OpenVINO compiles again for every new length.
     """
     params = load_params().quantize_openvino
     spec = load_spec(slug)

@@ -26,7 +26,7 @@ def halve(parent: Path, target: Path, kind: Literal["fp16", "bf16"]) -> None:
 
 
 def bf16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """The upper half of each float32, rounded to nearest, ties to even; infinities and what is no number stay that."""
+    """The upper half of each float32, rounded to nearest, ties to even; infinities and NaN stay what they are."""
     bits = np.ascontiguousarray(values).view(np.uint32)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     return np.where(np.isnan(values), (bits >> 16) | 0x40, rounded).astype(np.uint16)

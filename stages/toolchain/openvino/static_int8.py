@@ -67,7 +67,7 @@ def quantise(job: Job, target: Path, overrides: dict[str, Any], changes: dict[st
 
 
 def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
-    """Raise RegistryError for what is no field of optimum-intel's configuration; half precision has none."""
+    """Raise RegistryError for what is not a field of optimum-intel's configuration; half precision has none."""
     known = {} if row.preset in ("fp16", "bf16") else fields(weights_only=row.preset != "static")
     check_recipe(row.id, overrides, known)
 
