@@ -54,9 +54,14 @@ def opened(published: Path, own_cache: Path) -> Callable[..., np.ndarray[Any, An
     return compute
 
 
+def files(graph: Path) -> tuple[Path, ...]:
+    """A graph and its weights."""
+    return files_of(graph, [f"{graph.stem}.bin"])
+
+
 def hashes(graph: Path) -> dict[str, str]:
     """What a manifest says of a graph and its weights."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files_of(graph)}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files(graph)}
 
 
 def write_whole(path: Path, model: bytes) -> None:
@@ -121,7 +126,7 @@ FACTS = {"openvino": "2026.4.1", "cpu": "a CPU", "capabilities": ["INT8"], "opti
 def test_another_version_cpu_or_option_has_a_model_of_its_own(tmp_path: Path, graph: Path, other: Any) -> None:
     """Nothing of what the compiled code depends on may differ."""
     models = CompiledModelCache(tmp_path / "kept", hashes(graph), adds=True)
-    models.keep(FACTS, graph, Exported(b"code"))
+    models.keep(FACTS, files(graph), Exported(b"code"))
     found = models.find(FACTS)
     assert found is not None
     assert found.tobytes() == b"code"
@@ -131,7 +136,7 @@ def test_another_version_cpu_or_option_has_a_model_of_its_own(tmp_path: Path, gr
 def test_other_files_and_another_machine_have_models_of_their_own(tmp_path: Path, graph: Path) -> None:
     """The files by their hashes, the machine by its instruction sets."""
     CompiledModelCache(tmp_path / "kept", hashes(graph), machine=("avx2",), adds=True).keep(
-        FACTS, graph, Exported(b"code")
+        FACTS, files(graph), Exported(b"code")
     )
     changed = {**hashes(graph), "model.bin": "0" * 64}
     assert CompiledModelCache(tmp_path / "kept", changed, machine=("avx2",), adds=True).find(FACTS) is None
@@ -142,8 +147,8 @@ def test_other_files_and_another_machine_have_models_of_their_own(tmp_path: Path
 def test_a_model_under_another_ones_name_is_not_used(tmp_path: Path, graph: Path) -> None:
     """Its digest holds its name."""
     models = CompiledModelCache(tmp_path / "kept", hashes(graph), adds=True)
-    models.keep(FACTS, graph, Exported(b"code"))
-    models.keep({**FACTS, "cpu": "another"}, graph, Exported(b"other"))
+    models.keep(FACTS, files(graph), Exported(b"code"))
+    models.keep({**FACTS, "cpu": "another"}, files(graph), Exported(b"other"))
     first, second = kept_models(tmp_path / "kept")
     shutil.copyfile(first, second)
     assert (models.find(FACTS) is None) != (models.find({**FACTS, "cpu": "another"}) is None)
@@ -223,14 +228,14 @@ def test_only_the_models_used_last_stay(tmp_path: Path, graph: Path, monkeypatch
     models = CompiledModelCache(folder, hashes(graph), adds=True)
     versions = [{**FACTS, "openvino": str(i)} for i in range(3)]
     for age, facts in ((300, versions[0]), (200, versions[1])):
-        models.keep(facts, graph, Exported(bytes(1000)))
+        models.keep(facts, files(graph), Exported(bytes(1000)))
         newest = max(kept_models(folder), key=lambda path: path.stat().st_mtime)
         os.utime(newest, (time.time() - age, time.time() - age))
     for name, age in (("old.partial", 7200), ("new.partial", 0)):
         (folder / name).write_bytes(b"")
         os.utime(folder / name, (time.time() - age, time.time() - age))
     assert models.find(versions[0]) is not None  # the older one is used again
-    models.keep(versions[2], graph, Exported(bytes(1000)))
+    models.keep(versions[2], files(graph), Exported(bytes(1000)))
     assert [models.find(facts) is not None for facts in versions] == [True, False, True]
     assert [path.name for path in folder.glob("*.partial")] == ["new.partial"]
 
@@ -260,5 +265,5 @@ class Failing:
 
 def test_a_model_that_cannot_be_exported_only_is_not_kept(tmp_path: Path, graph: Path) -> None:
     """It was compiled, and can be used."""
-    CompiledModelCache(tmp_path / "kept", hashes(graph), adds=True).keep(FACTS, graph, Failing())
+    CompiledModelCache(tmp_path / "kept", hashes(graph), adds=True).keep(FACTS, files(graph), Failing())
     assert not kept_models(tmp_path / "kept")

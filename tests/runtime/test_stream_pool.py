@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from artificer.backends import open_session
 from artificer.backends.session import Inputs
-from artificer.backends.stream_pool import SMALL_GRAPH_BYTES, Run, StreamPool, pays
+from artificer.backends.stream_pool import SMALL_GRAPH_BYTES, Run, StreamPool, files_of, pays
 from artificer.errors import ClosedError
 from artificer.inference.scoring import MANY_BATCHES, score_encoded
 from artificer.inference.tokenization import TextTokenizer
@@ -20,7 +20,7 @@ from artificer.manifest import Manifest
 
 def started(folder: Path, opener: Callable[[], Run]) -> StreamPool:
     """Two streams that are open."""
-    streams = StreamPool.over(folder / "model.onnx", 2, opener)
+    streams = StreamPool.over((folder / "model.onnx",), 2, opener)
     assert streams.start()
     return streams
 
@@ -77,7 +77,7 @@ def test_lanes_open_the_graph_once_and_only_when_they_are_needed(tmp_path: Path)
         opened.append(1)
         return lambda _: np.zeros((1, 1), dtype=np.float32)
 
-    streams = StreamPool.over(tmp_path / "model.onnx", 2, opener)  # type: ignore[arg-type]
+    streams = StreamPool.over((tmp_path / "model.onnx",), 2, opener)  # type: ignore[arg-type]
     assert not opened
     for _ in range(3):
         assert streams.start()
@@ -119,7 +119,7 @@ def test_a_second_opening_that_fails_leaves_the_session_to_itself(tmp_path: Path
         tries.append(1)
         raise MemoryError("no room")
 
-    streams = StreamPool.over(tmp_path / "model.onnx", 2, opener)
+    streams = StreamPool.over((tmp_path / "model.onnx",), 2, opener)
     assert not streams.start()
     assert not streams.start()
     assert tries == [1]
@@ -138,11 +138,11 @@ def test_a_second_opening_that_fails_leaves_the_session_to_itself(tmp_path: Path
 def test_lanes_are_for_several_threads_and_small_graphs_with_their_weights(
     tmp_path: Path, threads: int, graph: int, sidecar: int, expected: bool, name: str, beside: str
 ) -> None:
-    """StreamPool are for several threads and a small graph, weights beside it counted."""
+    """Stream pools are for several threads and a small graph, weights beside it counted."""
     for file, size in ((name, graph), (beside, sidecar)):
         with (tmp_path / file).open("wb") as stream:
             stream.truncate(size)
-    assert pays(tmp_path / name, threads) is expected
+    assert pays(files_of(tmp_path / name, [beside]), threads) is expected
 
 
 @pytest.mark.parametrize("variant", ["onnx", "openvino"])

@@ -11,7 +11,7 @@ import logging
 import mmap
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from artificer.backends.stream_pool import files_of
 from artificer.storage.atomic_write import PARTIAL_SUFFIX, write_whole
 
 logger = logging.getLogger("artificer")
@@ -76,12 +75,11 @@ class CompiledModelCache:
             path.unlink(missing_ok=True)
         return True
 
-    def keep(self, facts: Mapping[str, Any], graph: Path, compiled: Any) -> None:
-        """Write an `openvino.CompiledModel`, unless `graph` and its weights have changed since they were verified."""
+    def keep(self, facts: Mapping[str, Any], files: Sequence[Path], compiled: Any) -> None:
+        """Write an `openvino.CompiledModel`, unless the graph's `files` have changed since they were verified."""
         if not self._adds:
             return
         try:
-            files = files_of(graph)
             if sum(path.stat().st_size for path in files) > MOST_BYTES_OF_FILES or not all(
                 map(self._is_verified, files)
             ):
@@ -91,7 +89,7 @@ class CompiledModelCache:
             write_whole(path, data, _digest(path, data))
             self._prune()
         except Exception as error:  # it is compiled and can be used, whatever OpenVINO or the disk say now
-            logger.info("a compiled model of %s cannot be cached: %s", graph.name, error)
+            logger.info("a compiled model of %s cannot be cached: %s", files[0].name, error)
 
     def _is_verified(self, path: Path) -> bool:
         with path.open("rb") as stream:

@@ -12,7 +12,7 @@ import numpy as np
 
 from artificer.backends.onnx import OnnxBackend
 from artificer.backends.session import Inputs, Output, SessionOptions
-from artificer.backends.stream_pool import PooledSession, Run, StreamPool, pays
+from artificer.backends.stream_pool import PooledSession, Run, StreamPool, files_of, pays
 from artificer.errors import MissingRuntimeError
 from artificer.manifest import Device, ExecutionPrecision, Runtime
 
@@ -63,8 +63,10 @@ def open_onnx(graph: Path, options: SessionOptions) -> OnnxSession:
     def opened() -> Run:
         return partial(_run, _open(graph, 1), output)
 
-    side_by_side = options.device == "cpu" and pays(graph, options.threads)
-    streams = StreamPool.over(graph, options.threads, opened) if side_by_side else None
+    streams = None
+    if options.device == "cpu" and options.threads > 1:
+        files = files_of(graph, OnnxBackend().sidecars(graph))
+        streams = StreamPool.over(files, options.threads, opened) if pays(files, options.threads) else None
     session = _open(graph, options.threads, options.device)
     names = [node.name for node in session.get_outputs()]
     output = options.output if options.output in names else names[0]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from artificer.backends.compiled_cache import CompiledModelCache
 from artificer.backends.openvino import OpenVinoBackend
 from artificer.backends.session import Inputs, Output, SessionOptions
-from artificer.backends.stream_pool import PooledSession, Run, StreamPool, pays
+from artificer.backends.stream_pool import PooledSession, Run, StreamPool, files_of, pays
 from artificer.manifest import ExecutionPrecision, Runtime
 
 logger = logging.getLogger("artificer")
@@ -149,7 +149,7 @@ def _compile(
             logger.info("%s is compiled again: its cached model cannot be used: %s", graph.name, error)
             cached.drop()
     model = core.compile_model(str(graph), "CPU", options)
-    cached.keep(facts, graph, model)
+    cached.keep(facts, files_of(graph, OpenVinoBackend().sidecars(graph)), model)
     return _Compiled(None, model)
 
 
@@ -165,6 +165,7 @@ def open_openvino(graph: Path, options: SessionOptions) -> OpenVinoSession:
             requests.put(_Request(streams, options.output))
         return partial(_with_any, requests)
 
-    pool = StreamPool.over(graph, threads, opened) if pays(graph, threads) else None
+    files = files_of(graph, OpenVinoBackend().sidecars(graph))
+    pool = StreamPool.over(files, threads, opened) if pays(files, threads) else None
     compiled = _compile(graph, threads, precision, streams=1, cached=options.compiled)
     return OpenVinoSession(compiled, options.output, pool)

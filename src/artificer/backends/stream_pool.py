@@ -22,15 +22,14 @@ wait for each other after every node, which is worth 8 to 10 % where the nodes a
 on (benchmarks/README.md); the second copy of the weights costs as much as the first."""
 
 
-def files_of(graph: Path) -> list[Path]:
-    """The graph and the weights beside it."""
-    candidates = (graph, graph.with_suffix(".bin"), graph.with_name(f"{graph.name}_data"))
-    return [path for path in candidates if path.is_file()]
+def files_of(graph: Path, sidecars: Iterable[str]) -> tuple[Path, ...]:
+    """The graph, and the files beside it that there are; `sidecars` are those of its backend (`Backend.sidecars`)."""
+    return tuple(path for path in (graph, *(graph.parent / name for name in sidecars)) if path.is_file())
 
 
-def pays(graph: Path, threads: int) -> bool:
-    """Whether streams are worth their memory: several threads, and a small graph (its weights beside it included)."""
-    return threads > 1 and sum(path.stat().st_size for path in files_of(graph)) <= SMALL_GRAPH_BYTES
+def pays(files: Iterable[Path], threads: int) -> bool:
+    """Whether streams are worth their memory: several threads, and a small graph, the files beside it included."""
+    return threads > 1 and sum(path.stat().st_size for path in files) <= SMALL_GRAPH_BYTES
 
 
 class StreamPool:
@@ -40,9 +39,9 @@ class StreamPool:
     verified when the session opened them: if they have changed since, or cannot be opened again, there are no streams.
     """
 
-    def __init__(self, count: int, graph: Path, opened: Callable[[], Run], verified: Identities):
+    def __init__(self, count: int, files: tuple[Path, ...], opened: Callable[[], Run], verified: Identities):
         self.count = count
-        self._graph = graph
+        self._files = files
         self._verified = verified
         self._opened = opened
         self._lock = threading.Lock()
@@ -51,9 +50,9 @@ class StreamPool:
         self._closed = False
 
     @classmethod
-    def over(cls, graph: Path, count: int, opened: Callable[[], Run]) -> "StreamPool":
-        """A pool for a graph whose files were just verified, as they are now."""
-        return cls(count, graph, opened, _identities(graph))
+    def over(cls, files: tuple[Path, ...], count: int, opened: Callable[[], Run]) -> "StreamPool":
+        """A pool for a graph whose files, itself the first, were just verified."""
+        return cls(count, files, opened, _identities(files))
 
     def start(self) -> bool:
         """Open what streams need, unless that is done. False: there are none, use the session itself.
@@ -102,15 +101,15 @@ class StreamPool:
 
     def _open(self) -> bool:
         try:
-            if _identities(self._graph) == self._verified:
+            if _identities(self._files) == self._verified:
                 run = self._opened()
-                if _identities(self._graph) == self._verified:
+                if _identities(self._files) == self._verified:
                     self._started = (ThreadPoolExecutor(self.count, thread_name_prefix="artificer-stream"), run)
                     return True
             reason = "its files have changed since they were verified"
         except Exception as error:  # a runtime may raise anything of its own
             reason = str(error)
-        logger.warning("%s cannot be opened again for batches side by side: %s", self._graph.name, reason)
+        logger.warning("%s cannot be opened again for batches side by side: %s", self._files[0].name, reason)
         return False
 
 
@@ -166,9 +165,9 @@ class PooledSession:
             self._release()
 
 
-def _identities(graph: Path) -> Identities:
+def _identities(files: Iterable[Path]) -> Identities:
     found = []
-    for path in files_of(graph):
+    for path in filter(Path.is_file, files):
         status = path.stat()
         found.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return found
