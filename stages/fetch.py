@@ -1,6 +1,7 @@
-"""Stage `fetch`: the pinned files of a model, compared with the lock, and its resolved spec."""
+"""Stage `fetch`: the pinned files of a model, compared with the lock; its resolved spec, and its recipes."""
 
 from stages.core import files, paths
+from stages.records.entry_recipes import write_recipes
 from stages.records.model_spec import write_spec
 from stages.registry import sources
 from stages.registry.model_list import load_entry, load_lock
@@ -8,7 +9,7 @@ from stages.registry.spec_resolution import check_task_name, resolve
 
 
 def run(slug: str) -> None:
-    """Write `source/` and spec.json. Raises RegistryError or SourceError, and writes nothing then."""
+    """Write `source/`, spec.json and `recipes/`. Raises RegistryError or SourceError, and writes nothing then."""
     entry = load_entry(slug)
     check_task_name(slug, entry)
     lock = load_lock(slug, entry)
@@ -16,6 +17,7 @@ def run(slug: str) -> None:
         sources.fetch(lock, folder)
         model = resolve(slug, entry, lock, folder)
     write_spec(model)
+    write_recipes(slug, entry.variants.recipes)
     print(
         f"{lock.location} at {lock.identity[:16]}: {model.architecture}, {model.parameters / 1e6:.1f} M parameters, "
         f"{len(model.labels)} label(s), {model.activation}, {model.max_length} tokens"

@@ -16,6 +16,7 @@ from stages.core import files, paths
 from stages.core.errors import BuildError, first_line
 from stages.core.params import load_params
 from stages.core.variants import Step, VariantRow, row, rows_of_step
+from stages.records.entry_recipes import load_recipes
 from stages.records.model_spec import load_spec
 from stages.records.variant_record import RECORD, VariantRecord, load_record
 
@@ -45,14 +46,14 @@ def build_step(slug: str, step: Step, tools: Sequence[str], make: Maker) -> None
     The record of each names the versions of `tools`. What `make` raises is recorded and does not stop the others; only
     a BuildError that is not `UnsupportedError` does.
     """
-    spec, params = load_spec(slug), load_params()
+    spec, defaults, own = load_spec(slug), load_params().recipes.of_step(step), load_recipes(slug, step)
     wanted = [row for row in rows_of_step(step) if row.id in spec.variants]
     with files.staged_folder(paths.step(slug, step)) as out:
         for row in wanted:
             folder = out / row.id
             folder.mkdir()
             print(f"{row.id:24} …", flush=True)
-            overrides = {**params.recipes.get(row.id, {}), **spec.recipes.get(row.id, {})}
+            overrides = {**defaults.get(row.id, {}), **own.get(row.id, {})}
             started = time.perf_counter()
             record = _attempt(row, folder, overrides, tools, make)
             (folder / RECORD).write_bytes(canonical_json(record))

@@ -61,9 +61,10 @@ def _check_model(slug: str, params: BuildParams | None, owners: dict[str, str], 
         return
     problems.collect(partial(check_sets, slug, entry, params))
     for variant_id in VARIANT_IDS:
-        overrides = {**params.recipes.get(variant_id, {}), **entry.variants.recipes.get(variant_id, {})}
+        table_row = row(variant_id)
+        defaults = params.recipes.of_step(table_row.step)
+        overrides = {**defaults.get(variant_id, {}), **entry.variants.recipes.get(variant_id, {})}
         if overrides:  # else the toolchain, which knows the fields, need not be imported
-            table_row = row(variant_id)
             toolchain = import_module(pipeline.stage(table_row.step).recipe or "")
             problems.collect(partial(toolchain.check_overrides, table_row, overrides))
     owner = owners.setdefault(model_list.publish_repo(slug, entry, params.publish.namespace), slug)

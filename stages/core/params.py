@@ -1,5 +1,6 @@
 """params.yaml, parsed and checked once: the only reader of that file. An unknown key is an error."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -9,11 +10,13 @@ from artificer.manifest import Metrics, PrecisionClass
 from stages.core import paths
 from stages.core.errors import RegistryError
 from stages.core.names import NAMESPACE_PATTERN, REPO_PATTERN
-from stages.core.variants import VARIANT_IDS
+from stages.core.variants import Step, rows_of_step
 from stages.core.yaml_files import convert, read_yaml
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
+Overrides = dict[str, dict[str, Any]]
+Problem = tuple[str, str]  # a key path, and what is wrong there
 
 
 class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +50,21 @@ class DataParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calibration: str
     relevant_from: float
     sets: dict[str, DataSet]
+
+
+class RecipeParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Overrides of recipes for all models: by step, which DVC tracks, then by variant id."""
+
+    export_onnx: Overrides
+    optimize: Overrides
+    quantize_onnx: Overrides
+    export_openvino: Overrides
+    quantize_openvino: Overrides
+
+    def of_step(self, step: Step) -> Overrides:
+        """The overrides of one step."""
+        found: Overrides = getattr(self, step)
+        return found
 
 
 class QuantizeOpenvinoParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -162,7 +180,7 @@ class BuildParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """params.yaml as a whole."""
 
     data: DataParams
-    recipes: dict[str, dict[str, Any]]
+    recipes: RecipeParams
     quantize_openvino: QuantizeOpenvinoParams
     fallback: FallbackParams
     parity: ParityParams
@@ -173,54 +191,66 @@ class BuildParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def load_params() -> BuildParams:
-    """The checked file. Raises RegistryError with the key path of what is wrong."""
+    """The checked file. Raises RegistryError with the key path of everything that is wrong, a line each."""
     params = convert(read_yaml(paths.PARAMS), BuildParams, paths.PARAMS, "")
-    for variant_id in params.recipes:
-        _require(
-            variant_id in VARIANT_IDS, f"recipes.{variant_id}", f"no such variant; known: {', '.join(VARIANT_IDS)}"
-        )
-    for precision_class in get_args(PrecisionClass):
-        _require(precision_class in params.thresholds, "thresholds", f"missing key `{precision_class}`")
-    for precision_class, thresholds in params.thresholds.items():
-        for name, share in thresholds.by_name().items():
-            where = f"thresholds.{precision_class}.{name}"
-            _require(share is None or 0 <= share <= 1, where, f"expected a share of 1 or null, found {share}")
-    for use in ("evaluation", "calibration"):
-        _require_set(params.data, getattr(params.data, use), f"data.{use}")
-    for name, data_set in params.data.sets.items():
-        _check_set(name, data_set)
-    benchmark = params.benchmark
-    known = ", ".join(benchmark.presets)
-    _require(benchmark.preset in benchmark.presets, "benchmark.preset", f"no {benchmark.preset!r}; known: {known}")
-    for preset_name, preset in benchmark.presets.items():
-        where = f"benchmark.presets.{preset_name}"
-        _require(bool(preset.batch_sizes and preset.workloads), where, "expected batch_sizes and workloads")
-        for name, workload in preset.workloads.items():
-            _require_set(params.data, workload.set, f"{where}.workloads.{name}.set")
-    index = params.publish.index
-    _require(index is None or bool(index.folder) != bool(index.repo), "publish.index", "expected `folder` or `repo`")
+    found = [f"{paths.PARAMS}: {where}: {problem}." for where, problem in _contradictions(params)]
+    if found:
+        raise RegistryError("\n".join(found))
     return params
 
 
-def _check_set(name: str, data_set: DataSet) -> None:
-    where = f"data.sets.{name}"
-    _require(bool(data_set.path) != bool(data_set.dataset), where, "expected one of `path` and `dataset`")
-    if data_set.dataset:
-        _require(bool(data_set.revision), f"{where}.revision", "expected a commit or branch of the data set")
-        if data_set.layout == "nanobeir":
-            _require(bool(data_set.splits), f"{where}.splits", "expected the names of NanoBEIR's splits")
-            return
-        _require(bool(data_set.split), f"{where}.split", "expected the split to read")
-    columns = data_set.columns
-    _require(columns is not None, f"{where}.columns", "expected `query` and `passage`")
-    both = columns is not None and bool(columns.label and columns.classes)
-    _require(not both, f"{where}.columns", "expected one of `label` and `classes`")
+def _contradictions(params: BuildParams) -> Iterator[Problem]:
+    """What types cannot say."""
+    for step in get_args(Step):
+        known = [row.id for row in rows_of_step(step)]
+        for variant_id in params.recipes.of_step(step):
+            if variant_id not in known:
+                yield f"recipes.{step}.{variant_id}", f"this step makes no such variant; known: {', '.join(known)}"
+    for precision_class in get_args(PrecisionClass):
+        if precision_class not in params.thresholds:
+            yield "thresholds", f"missing key `{precision_class}`"
+    for precision_class, thresholds in params.thresholds.items():
+        for name, share in thresholds.by_name().items():
+            if share is not None and not 0 <= share <= 1:
+                where = f"thresholds.{precision_class}.{name}"
+                yield where, f"expected a share of 1 or null, found {share}"
+    yield from _missing_set(params.data, params.data.evaluation, "data.evaluation")
+    yield from _missing_set(params.data, params.data.calibration, "data.calibration")
+    for name, data_set in params.data.sets.items():
+        problem = _set_problem(f"data.sets.{name}", data_set)
+        if problem:
+            yield problem
+    benchmark = params.benchmark
+    if benchmark.preset not in benchmark.presets:
+        yield "benchmark.preset", f"no {benchmark.preset!r}; known: {', '.join(benchmark.presets)}"
+    for preset_name, preset in benchmark.presets.items():
+        where = f"benchmark.presets.{preset_name}"
+        if not (preset.batch_sizes and preset.workloads):
+            yield where, "expected batch_sizes and workloads"
+        for name, workload in preset.workloads.items():
+            yield from _missing_set(params.data, workload.set, f"{where}.workloads.{name}.set")
+    index = params.publish.index
+    if index is not None and bool(index.folder) == bool(index.repo):
+        yield "publish.index", "expected `folder` or `repo`"
 
 
-def _require_set(data: DataParams, name: str, where: str) -> None:
-    _require(name in data.sets, where, f"no set {name!r}; known: {', '.join(data.sets)}")
+def _set_problem(where: str, data_set: DataSet) -> Problem | None:
+    """The first thing wrong with a set: what follows depends on it."""
+    if bool(data_set.path) == bool(data_set.dataset):
+        return where, "expected one of `path` and `dataset`"
+    if data_set.dataset and not data_set.revision:
+        return f"{where}.revision", "expected a commit or branch of the data set"
+    if data_set.dataset and data_set.layout == "nanobeir":
+        return None if data_set.splits else (f"{where}.splits", "expected the names of NanoBEIR's splits")
+    if data_set.dataset and not data_set.split:
+        return f"{where}.split", "expected the split to read"
+    if data_set.columns is None:
+        return f"{where}.columns", "expected `query` and `passage`"
+    if data_set.columns.label and data_set.columns.classes:
+        return f"{where}.columns", "expected one of `label` and `classes`"
+    return None
 
 
-def _require(condition: bool, where: str, problem: str) -> None:
-    if not condition:
-        raise RegistryError(f"{paths.PARAMS}: {where}: {problem}.")
+def _missing_set(data: DataParams, name: str, where: str) -> Iterator[Problem]:
+    if name not in data.sets:
+        yield where, f"no set {name!r}; known: {', '.join(data.sets)}"

@@ -63,6 +63,11 @@ def spec(slug: str) -> Path:
     return model(slug) / "spec.json"
 
 
+def recipes(slug: str, name: Step) -> Path:
+    """The entry's own recipes of one step, apart from the spec so that a change re-runs that step alone."""
+    return model(slug) / "recipes" / f"{name}.json"
+
+
 def source(slug: str) -> Path:
     """The pinned files, as they came."""
     return model(slug) / "source"

@@ -1,6 +1,5 @@
 """Read YAML strictly: a key written twice is an error, and every message names its file, key path and line."""
 
-import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,10 +8,10 @@ import msgspec
 import yaml
 
 from stages.core.errors import RegistryError
+from stages.core.mistakes import mistakes
 
 T = TypeVar("T")
 MERGE_TAG = "tag:yaml.org,2002:merge"  # the key `<<`
-ANY_KEY = "[...]"  # how msgspec writes a key of a mapping
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -55,72 +54,12 @@ def parse_yaml(text: str, path: Path) -> Any:
 
 
 def convert(value: Any, kind: type[T], path: Path, key_path: str) -> T:
-    """`value` as `kind`, a msgspec Struct. Raises RegistryError with file and key path on the first thing wrong."""
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        message, inner = _parts(error)
-        where = (key_path + _with_keys(value, kind, inner)).lstrip(".")
-        message = message.replace("Object contains unknown field", "unknown key").replace(
-            "Object missing required field", "missing key"
-        )
-        place = _schema_at(kind, inner)
-        if "enum" in place:
-            choices = ", ".join(map(str, place["enum"]))
-            message = f"{message.replace('Invalid enum value', 'found')}; expected one of {choices}"
-        elif message.startswith("unknown key"):
-            message += f"; known: {', '.join(place.get('properties', ()))}"
-        raise RegistryError(": ".join(filter(None, [str(path), where, f"{message}."]))) from None
-
-
-def _parts(error: msgspec.ValidationError) -> tuple[str, str]:
-    """What is wrong, and where: "Expected `int`, got `str` - at `$.a.b`" becomes the message and ".a.b"."""
-    message, _, inner = str(error).partition(" - at `")
-    return message, inner.rpartition("$")[2].rstrip("`")
-
-
-def _with_keys(value: Any, kind: Any, inner: str) -> str:
-    """`inner` with the keys that msgspec leaves out of it: the first of each mapping that is wrong alone as well."""
-    named = inner
-    while ANY_KEY in named:
-        before, _, after = named.partition(ANY_KEY)
-        parents = before.strip(".").split(".")
-        mapping = value
-        for name in parents:
-            mapping = mapping.get(name) if isinstance(mapping, dict) else None
-        for key in mapping if isinstance(mapping, dict) else ():
-            alone = _replaced(value, parents, {key: mapping[key]})
-            try:
-                msgspec.convert(alone, kind)
-            except msgspec.ValidationError as error:
-                if _parts(error)[1] == inner:
-                    value, named = alone, f"{before}.{key}{after}"
-                    break
-        else:
-            break
-    return named
-
-
-def _schema_at(kind: Any, inner: str) -> dict[str, Any]:
-    """The JSON Schema of what may stand at a place."""
-    schema = msgspec.json.schema(kind)
-
-    def resolved(node: dict[str, Any]) -> dict[str, Any]:
-        for option in node.get("anyOf", [node]):
-            if option.get("type") != "null":
-                reference = option.get("$ref", "").rpartition("/")[2]
-                return dict(schema["$defs"][reference]) if reference else dict(option)
-        return {}
-
-    node = resolved(schema)
-    for step in re.findall(r"\.\w+|\[[^]]*\]", inner):
-        if step.startswith("."):
-            node = resolved(node.get("properties", {}).get(step[1:], {}))
-        else:
-            rest = node.get("additionalProperties") if step == ANY_KEY and "items" not in node else node.get("items")
-            node = resolved(rest) if isinstance(rest, dict) else {}
-    return node
-
-
-def _replaced(value: Any, keys: list[str], new: Any) -> Any:
-    return {**value, keys[0]: _replaced(value[keys[0]], keys[1:], new)} if keys else new
+    """`value` as `kind`, a msgspec Struct. Raises RegistryError with file and key path of everything that is wrong, a
+    line each."""
+    found = [
+        ": ".join(filter(None, [str(path), f"{key_path}{where}".lstrip("."), f"{message}."]))
+        for where, message in mistakes(value, kind)
+    ]
+    if found:
+        raise RegistryError("\n".join(found))
+    return msgspec.convert(value, kind)

@@ -1,7 +1,5 @@
 """spec.json: an entry, its lock and its checkpoint, resolved once by `fetch`. Later stages read this alone."""
 
-from typing import Any
-
 import msgspec
 from msgspec import Struct
 
@@ -11,7 +9,7 @@ from stages.core.errors import UsageError
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True):
-    """What is to be built. `variants` are ids in table order; `recipes` are the entry's overrides by variant id.
+    """What is to be built. `variants` are ids in table order.
 
     `declared_activation` and `declared_max_length` are what sentence-transformers would use, going by the files alone.
     `model_class` is the class of transformers that loads it, `export_task` what the exporters call its task.
@@ -31,7 +29,6 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
     parameters: int
     weight_dtype: str
     variants: tuple[str, ...]
-    recipes: dict[str, dict[str, Any]]
     model_class: str
     export_task: str
 

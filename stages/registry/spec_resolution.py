@@ -45,7 +45,6 @@ def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec
         parameters=found.parameters,
         weight_dtype=found.weight_dtype,
         variants=entry.selected_variants(),
-        recipes=entry.variants.recipes,
         model_class=BUILDING_TASKS[entry.task].model_class,
         export_task=BUILDING_TASKS[entry.task].export_task,
     )

@@ -180,10 +180,8 @@ def test_a_variant_that_breaks_is_recorded_and_the_others_go_on(
 def test_a_recipe_reaches_the_library(copy: Path, stages: Stages) -> None:
     """Overrides stand in the recipe that was used, and other variants keep theirs."""
     with project.edited(copy / "params.yaml") as params:
-        params["recipes"] = {
-            "onnx-O2": {"disable_gelu_fusion": True},
-            "onnx-quint8-avx2": {"per_channel": True, "weights_dtype": "QInt8"},
-        }
+        params["recipes"]["optimize"] = {"onnx-O2": {"disable_gelu_fusion": True}}
+        params["recipes"]["quantize_onnx"] = {"onnx-quint8-avx2": {"per_channel": True, "weights_dtype": "QInt8"}}
     assert stages("optimize", SLUG)[0] == 0
     assert record(copy, "optimize", "onnx-O1")["status"] == "built"
     assert record(copy, "optimize", "onnx-O2")["recipe"]["settings"]["disable_gelu_fusion"] is True
@@ -219,7 +217,7 @@ def test_a_mistaken_recipe_ends_the_stage(
 ) -> None:
     """A field that no configuration has, or a value of another kind, is the user's mistake, not a variant's outcome."""
     with project.edited(copy / "params.yaml") as params:
-        params["recipes"] = recipes
+        params["recipes"][stage] = recipes
     before = snapshot(copy / MODEL)
     code, _, err = stages(stage, SLUG)
     assert code == 3, err

@@ -79,7 +79,9 @@ def change(value: Any, key_path: str, new: Any) -> None:
             "gone",
             f"benchmark.presets.embedded.workloads.short.set: no set 'gone'; known: {SETS}.",
         ),
-        ("recipes.O2", {}, "recipes.O2: no such variant; known: onnx, onnx-O1, "),
+        ("recipes.optimize.O2", {}, "recipes.optimize.O2: this step makes no such variant; known: onnx-O1, onnx-O2, "),
+        ("recipes.optimize.onnx", {}, "recipes.optimize.onnx: this step makes no such variant; known: onnx-O1, "),
+        ("recipes.onnx-O1", {}, "recipes: unknown key `onnx-O1`; known: export_onnx, optimize, "),
         ("publish.namespace", "a/b", "publish.namespace: Expected `str` matching regex"),
         ("publish.target", "ftp", "publish.target: found 'ftp'; expected one of folder, hub."),
     ],
@@ -142,3 +144,43 @@ def test_the_repositorys_own_params_are_in_order(monkeypatch: pytest.MonkeyPatch
 def test_a_large_model_is_given_fewer_recipes(parameters: float, attempts: int) -> None:
     """Each takes minutes there; one at least."""
     assert FallbackParams(attempts=10, work=1500, rows=500).attempts_for(int(parameters)) == attempts
+
+
+def test_every_mistake_is_listed_at_once(root: Path, stages: Stages) -> None:
+    """Unknown and missing keys, wrong types and wrong words of all sections, in the order of the file's sections."""
+    with edited(root / "params.yaml") as params:
+        params["speed"] = 1
+        del params["fallback"]["work"]
+        params["parity"] |= {"rows": "many", "top": 5}
+        params["benchmark"]["presets"]["embedded"]["batch_sizes"] = [1, 0]
+        params["hub"]["retry"]["statuses"] = [408, 4]
+        params["publish"]["target"] = "ftp"
+        params["data"]["sets"]["imdb"]["columns"] = {"query": 1}
+    code, _, err = stages("check")
+    assert code == REGISTRY_ERROR
+    found = [line.removeprefix("error: ").partition("; known")[0] for line in err.splitlines()]
+    assert found[:9] == [
+        "params.yaml: unknown key `speed`",
+        "params.yaml: data.sets.imdb.columns.query: Expected `str`, got `int`.",
+        "params.yaml: data.sets.imdb.columns: missing key `passage`.",
+        "params.yaml: fallback: missing key `work`.",
+        "params.yaml: parity: unknown key `top`",
+        "params.yaml: parity.rows: Expected `int`, got `str`.",
+        "params.yaml: benchmark.presets.embedded.batch_sizes[1]: Expected `int` >= 1.",
+        "params.yaml: hub.retry.statuses[1]: Expected `int` >= 400.",
+        "params.yaml: publish.target: found 'ftp'; expected one of folder, hub.",
+    ]
+
+
+def test_contradictions_are_listed_at_once_too(root: Path, stages: Stages) -> None:
+    """What no type can say: names of nothing, and shares that are none."""
+    with edited(root / "params.yaml") as params:
+        params["data"]["evaluation"] = "gone"
+        params["benchmark"]["preset"] = "none"
+        params["thresholds"]["half"]["spearman"] = 2
+    lines = stages("check")[2].splitlines()
+    assert [line.removeprefix("error: ").split(": ")[1] for line in lines[:3]] == [
+        "thresholds.half.spearman",
+        "data.evaluation",
+        "benchmark.preset",
+    ]

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from stages import pipeline
 from stages.core import paths
 from stages.core.params import BuildParams
+from stages.core.variants import Step
 from tests.stages.project import REPOSITORY, read_yaml
 
 KEY = "${key}"
@@ -65,7 +66,7 @@ def test_dvc_yaml_can_be_read() -> None:
 
 OUTS: dict[str, Callable[[], set[Path]]] = {
     "host": lambda: {paths.HOST},
-    "fetch": lambda: {paths.source(KEY), paths.spec(KEY)},
+    "fetch": lambda: {paths.source(KEY), paths.spec(KEY), paths.recipes(KEY, "optimize").parent},
     "data": lambda: {paths.evaluation(KEY), paths.calibration(KEY), paths.workloads(KEY)},
     "reference": lambda: {paths.reference(KEY)},
     "export_onnx": lambda: {paths.step(KEY, "export_onnx")},
@@ -105,6 +106,7 @@ def test_dependencies_exist_or_are_made(name: str) -> None:
     made = {path for stage in STAGES for path in names(body(stage)["outs"])}
     made |= {f"registry/locks/{KEY}.json", "registry/data", "artifacts/packages", f"artifacts/models/{KEY}/variants"}
     made |= {f"registry/benchmarks/{KEY}", f"registry/parity/{KEY}"}
+    made |= {paths.recipes(KEY, step).as_posix() for step in get_args(Step)}
     for path in body(name).get("deps", []):
         assert path in made or (REPOSITORY / path).exists(), path
 
@@ -125,9 +127,12 @@ def test_what_the_toolchain_computes_depends_on_its_pins(name: str) -> None:
 
 @pytest.mark.parametrize("name", BUILDING)
 def test_recipes_and_tools_are_known(name: str) -> None:
-    """A building stage tracks the recipes, and its row says which tools it records and who checks the recipes."""
+    """A building stage tracks its own recipes, and its row says which tools it records and who checks the recipes."""
     row = pipeline.stage(name)
-    assert "recipes" in body(name)["params"]
+    tracked = [entry for entry in body(name)["params"] if isinstance(entry, str) and entry.startswith("recipes")]
+    assert tracked == [f"recipes.{name}"]
+    read = [path for path in body(name)["deps"] if "/recipes/" in path]
+    assert read == [paths.recipes(KEY, name).as_posix()]  # type: ignore[arg-type]
     assert row.tools
     assert row.recipe
     assert f"{row.recipe.replace('.', '/')}.py".startswith(tuple(body(name)["deps"]))

@@ -179,6 +179,19 @@ def test_a_changed_calibration_set_rebuilds_what_was_calibrated_on_it(copy: Path
     assert old.read_bytes() != new.read_bytes()
 
 
+def test_one_recipe_runs_its_own_step_again(copy: Path) -> None:
+    """For all models in params.yaml, or for one in its entry: the other steps stay as they are."""
+    with edited(copy / "params.yaml") as params:
+        params["recipes"]["optimize"] = {"onnx-O2": {"disable_gelu_fusion": True}}
+    assert changed_stages(copy) == {"optimize"}
+    assert repro(copy, "-s", f"optimize@{SLUG}") == [f"optimize@{SLUG}"]
+    with edited(copy / "registry/models.yaml") as registry:
+        registry["models"][SLUG]["variants"] = {"recipes": {"openvino-qint8": {"fast_bias_correction": False}}}
+    building = [f"{stage}@{SLUG}" for stage in STAGES[:8]]
+    assert repro(copy, *building) == [f"{stage}@{SLUG}" for stage in ("fetch", "data", "quantize_openvino")]
+    assert read_json(copy / MODEL / "recipes/optimize.json") == {}
+
+
 def test_another_model_is_built_without_the_first(copy: Path, tiny: Path) -> None:
     """Adding a model, and changing its entry, edits the registry alone and runs that model's stages alone."""
     shutil.copytree(tiny, copy / "checkpoints" / "other")
