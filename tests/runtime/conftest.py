@@ -14,7 +14,7 @@ import pytest
 
 from artificer import host
 from artificer.loading.loader import load
-from artificer.manifest import MANIFEST_FILE, Manifest
+from artificer.manifest import MANIFEST_FILE, Host, Manifest, Variant
 from artificer.tasks.text_ranking import Reranker
 from tests.sharing import locked
 
@@ -89,3 +89,28 @@ def reranker(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The plain fp32 ONNX variant, loaded once."""
     with load(published, variant="onnx", cache=tmp_path_factory.mktemp("shared-cache")) as loaded:
         yield loaded
+
+
+@pytest.fixture(scope="module")
+def here() -> Host:
+    """A two-core AVX-512 VNNI machine with both runtimes, whatever machine runs the tests."""
+    return Host(
+        name="amd-epyc-avx512_vnni-2c", architecture="x86_64", cpu_model="AMD EPYC",
+        isa=("avx2", "avx512", "avx512_bf16", "avx512_vnni", "x86-64"), isa_class="avx512_vnni", cores=2,
+        accelerators=(), runtimes={"onnxruntime": "1.32.0", "openvino": "2026.4.1"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def proven(manifest: Manifest, here: Host) -> Manifest:
+    """The fixture as if it had been built on `here`, with all that `here` can run."""
+
+    def on_here(variant: Variant) -> Variant:
+        return msgspec.structs.replace(
+            variant, parity=tuple(msgspec.structs.replace(record, isa_class="avx512_vnni") for record in variant.parity)
+        )
+
+    benchmarks = tuple(msgspec.structs.replace(each, host=here) for each in manifest.benchmarks)
+    return msgspec.structs.replace(
+        manifest, variants=tuple(on_here(each) for each in manifest.variants), benchmarks=benchmarks
+    )

@@ -1,10 +1,11 @@
 """Tiny checkpoints with random weights, written as `save_pretrained` writes trained ones."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.stages.project import DEMO
+from tests.stages.project import DEMO, SLUG
 
 # What `tiny_bert` writes for its default arguments, stored so that most tests need no torch.
 STORED = Path(__file__).with_name("tiny_bert")
@@ -175,3 +176,14 @@ def words() -> list[str]:
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     common = [word for word in demo if word.isalpha() and len(word) > 3]
     return [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), ".", ",", "?", *common[:400]]
+
+
+def assert_add_refuses(stages: Callable[..., tuple[int, str, str]], message: str, code: int = 4) -> None:
+    """`add` must fail with this message and leave the registry and its locks as they were."""
+    found, _, err = stages("add", f"checkpoints/{SLUG}", "--license", "mit")
+    assert found == code
+    assert message in err, err
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    assert Path("registry/models.yaml").read_text() == "models: {}\n"
+    assert [p.name for p in Path("registry/locks").iterdir()] == ["data-sets.json"]

@@ -69,3 +69,19 @@ def stages(capsys: pytest.CaptureFixture[str]) -> Stages:
         return code, written.out, written.err
 
     return run
+
+
+@pytest.fixture
+def folder(root: Path, tiny: Path) -> Path:
+    """A copy of the tiny checkpoint inside the project, for a test to spoil."""
+    shutil.copytree(tiny, root / "checkpoints" / project.SLUG)
+    return root / "checkpoints" / project.SLUG
+
+
+@pytest.fixture
+def pinned(root: Path, folder: Path) -> Path:
+    """`folder`, in the registry and pinned."""
+    entry = {"source": {"path": f"checkpoints/{project.SLUG}"}, "task": "text-ranking", "license": "mit"}
+    project.write_yaml(root / "registry" / "models.yaml", {"models": {project.SLUG: entry}})
+    project.pin(root, project.SLUG)
+    return folder
