@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artificer.backends.external_data import locations
 from artificer.errors import ArtificerError, IntegrityError, ManifestError
+from artificer.external_data import locations
 from artificer.loading.integrity import Verify, check_sidecars, extra_files, verify_files
 from artificer.loading.loader import load
 from artificer.loading.location import read_manifest

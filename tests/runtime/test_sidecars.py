@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artificer.backends.external_data import external_data
 from artificer.backends.onnx import OnnxBackend
 from artificer.errors import IntegrityError, ManifestError
+from artificer.external_data import external_data
 from artificer.hub.fetch import FolderSource, fetch_files
 from artificer.inference.tokenization import TextTokenizer
 from artificer.loading.integrity import check_sidecars

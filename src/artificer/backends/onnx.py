@@ -45,7 +45,7 @@ class OnnxBackend:
 
     def sidecars(self, graph: Path) -> dict[str, int]:
         """The external data that the graph names."""
-        from artificer.backends.external_data import external_data
+        from artificer.external_data import external_data
 
         return external_data(graph)
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from artificer.backends.external_data import external_data
 from artificer.errors import IntegrityError
+from artificer.external_data import external_data
 from artificer.manifest import unsafe_path_reason
 
 ALIGNMENT = 4096  # onnx's ExternalData.md: offsets at multiples of a page can be mapped into memory
