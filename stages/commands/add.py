@@ -103,5 +103,5 @@ def _front_matter(readme: Path) -> Any:
     try:
         found = re.match(r"---\n(.*?)\n---", readme.read_text(encoding="utf-8"), re.DOTALL)
         return yaml.safe_load(found.group(1)) if found else None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):  # ValueError: a date that does not exist
         return None

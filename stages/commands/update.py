@@ -110,7 +110,7 @@ def _update(slug: str, entry: ModelEntry, check: bool) -> bool:
     if not check:
         with tempfile.TemporaryDirectory() as folder:
             lock = sources.pin(source, Path(folder))
-            checkpoint.inspect(Path(folder))
+            checkpoint.inspect(Path(folder), source.location)
         files.write_file(paths.lock(slug), model_list.lock_json(lock))
         print(f"    pinned {lock.revision}")
     return True

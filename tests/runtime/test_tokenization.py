@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -46,6 +46,20 @@ def test_batches_equal_those_of_transformers(peer: Any, pairs: list[tuple[str, s
     )  # fmt: skip
     for name in INPUTS:
         np.testing.assert_array_equal(found[name], expected[name])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_end_that_is_cut_follows_the_manifest(side: Literal["left", "right"]) -> None:
+    """A checkpoint may keep the end of a text that is too long, not its beginning."""
+    info = TokenizerInfo(
+        file="t", pad_token="[PAD]", pad_token_id=0, pad_token_type_id=0, padding_side="right", truncation_side=side
+    )
+    whole = ours().encode([("a", "b c d e f")]).ids[0].tolist()
+    encoded = ours(8, info).encode([("a", "b c d e f")])
+    # Three tokens stand before the passage: [CLS], a, [SEP].
+    kept = whole[:3] + (whole[4:] if side == "left" else whole[3:-2] + whole[-1:])
+    assert encoded.ids[0].tolist() == kept
+    assert encoded.truncated.tolist() == [True]
 
 
 def test_left_padding_and_segment_padding_follow_the_manifest() -> None:

@@ -1,7 +1,8 @@
 """Tiny checkpoints with random weights, written as `save_pretrained` writes trained ones."""
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,61 @@ def _save(folder: Path, model: Any, config: Any, seed: int, **settings: Any) -> 
 
     torch.manual_seed(seed)
     model(config(**settings)).save_pretrained(folder, safe_serialization=True)
+
+
+def plain_checkpoint(
+    folder: Path,
+    *,
+    tensors: Mapping[str, tuple[int, ...]] | None = None,
+    types: bool = True,
+    **config: Any,
+) -> Path:
+    """The files of a checkpoint with weights of zeros, made without torch and transformers, to be inspected only.
+
+    `tensors` are the shapes of its weights. With `types`, the tokenizer gives the second text of a pair the type 1.
+    """
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.processors import TemplateProcessing
+
+    folder.mkdir(parents=True)
+    made = Tokenizer(WordLevel({token: i for i, token in enumerate((*SPECIAL, "a", "b"))}, unk_token="[UNK]"))
+    made.normalizer, made.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
+    pair = "[CLS] $A [SEP] $B:1 [SEP]:1" if types else "[CLS] $A [SEP] $B [SEP]"
+    made.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair=pair, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    made.save(str(folder / "tokenizer.json"))
+    settings = {
+        "architectures": ["BertForSequenceClassification"],
+        "model_type": "bert",
+        "id2label": {"0": "LABEL_0"},
+        "max_position_embeddings": 64,
+        "pad_token_id": 0,
+        "type_vocab_size": 2,
+        "vocab_size": 7,
+    }
+    write_json(folder / "config.json", {key: v for key, v in (settings | config).items() if v is not None})
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", "pad_token": "[PAD]"})
+    write_safetensors(folder / "model.safetensors", tensors or {"classifier.weight": (1, 4), "classifier.bias": (1,)})
+    return folder
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, tuple[int, ...]]) -> None:
+    """Float32 tensors of zeros with these shapes, in the format of safetensors."""
+    header, end = {}, 0
+    for name, shape in tensors.items():
+        start, end = end, end + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(end))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace the file."""
+    path.write_text(json.dumps(value), encoding="utf-8")
 
 
 def add_outliers(folder: Path, factor: float, channels: int, *, of: str = "values") -> Path:

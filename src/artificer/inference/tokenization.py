@@ -38,7 +38,7 @@ class TextTokenizer:
         if unknown := [name for name in inputs if name not in _INPUTS]:
             raise ManifestError(f"inputs: {unknown} cannot be made from texts; known are {list(_INPUTS)}.")
         tokenizer.no_padding()
-        tokenizer.enable_truncation(max_length, strategy="longest_first")
+        tokenizer.enable_truncation(max_length, strategy="longest_first", direction=info.truncation_side)
         self._tokenizer = tokenizer
         self.info = info
         self.max_length = max_length

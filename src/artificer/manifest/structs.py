@@ -50,14 +50,16 @@ class DatasetInfo(Struct, frozen=True, kw_only=True):
     sha256: Sha256
 
 
-class TokenizerInfo(Struct, frozen=True, kw_only=True):
-    """What a tokenizer.json leaves open: how pairs are padded. Truncation is `longest_first` at `max_length`."""
+class TokenizerInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a tokenizer.json leaves open: how pairs are padded, and at which end a text that is too long loses tokens.
+    Truncation is `longest_first` at `max_length`."""
 
     file: str
     pad_token: str
     pad_token_id: Count
     pad_token_type_id: Count
     padding_side: Literal["left", "right"]
+    truncation_side: Literal["left", "right"] = "right"
 
 
 class Reference(Struct, frozen=True, kw_only=True):

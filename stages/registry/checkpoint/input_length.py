@@ -1,0 +1,46 @@
+"""How many tokens a checkpoint takes: positions of the model, and the limit that its library keeps."""
+
+import math
+from pathlib import Path
+
+from stages.registry.checkpoint.json_objects import Config
+from stages.registry.checkpoint.module_list import MODULES
+
+SENTENCE_TRANSFORMERS_FILE = "sentence_bert_config.json"
+_UNKNOWN_POSITIONS = 512
+# Position ids of RoBERTa-style models start behind the padding id, so two entries of the table are not positions.
+_OFFSET_POSITIONS = (
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "camembert",
+    "roberta-prelayernorm",
+    "mpnet",
+    "longformer",
+)
+
+
+def max_length(folder: Path, config: Config, tokenizer_config: Config) -> int:
+    """The smaller of the model's positions and the declared limit. Raises SourceError when one is not a number."""
+    # GPT-2's and MPT's own names stand behind the common one.
+    positions = config.whole_number("max_position_embeddings", "n_positions", "max_seq_len") or _UNKNOWN_POSITIONS
+    if config.get("model_type") in _OFFSET_POSITIONS:
+        padding = config.whole_number("pad_token_id")
+        positions -= (1 if padding is None else padding) + 1
+    if positions < 1:
+        raise config.unexpected("max_position_embeddings", "room for a token", config.get("max_position_embeddings"))
+    return int(min(_declared(folder, tokenizer_config), positions))
+
+
+def _declared(folder: Path, tokenizer_config: Config) -> float:
+    """sentence-transformers' limit replaces the tokenizer's, but its file is read only where there are modules."""
+    settings = Config.read_optional(folder / SENTENCE_TRANSFORMERS_FILE)
+    if (folder / MODULES).exists() and (limit := settings.whole_number("max_seq_length")):
+        return limit
+    limit = tokenizer_config.get("model_max_length")
+    if limit is None or (limit == 0 and limit is not False):
+        return math.inf
+    # transformers writes 1e30 where a tokenizer knows no limit.
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 1:
+        raise tokenizer_config.unexpected("model_max_length", "a number of tokens", limit)
+    return limit

@@ -1,0 +1,66 @@
+"""The tokenizer's files: what a tokenizer.json leaves open, as transformers would read it."""
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from tokenizers import Tokenizer
+
+from artificer.manifest import TokenizerInfo
+from stages.core.errors import SourceError
+from stages.registry.checkpoint.json_objects import Config
+from stages.registry.checkpoint.known_types import check_tokenizer_class
+
+_SIDES = ("left", "right")
+Side = Literal["left", "right"]
+# What a tokenizer's class pads with where no file says it; all others have no token of their own.
+_PADDING_OF_CLASS = {
+    "[PAD]": ("Bert", "DistilBert", "Electra", "Deberta", "ConvBert", "MobileBert", "RoFormer", "SqueezeBert"),
+    "<pad>": ("Roberta", "XLMRoberta", "Camembert", "MPNet", "Bart", "MBart", "Longformer", "Albert", "T5", "BigBird"),
+}
+
+
+def read_tokenizer(folder: Path, tokenizer_config: Config) -> tuple[Tokenizer, TokenizerInfo]:
+    """The tokenizer, and how it pads and truncates. Raises SourceError when it cannot be read."""
+    check_tokenizer_class(tokenizer_config)
+    path = folder / "tokenizer.json"
+    tokenizer = _open(path)
+    pad_token = _pad_token(folder, tokenizer_config)
+    pad_token_id = tokenizer.token_to_id(pad_token)
+    if pad_token_id is None:
+        raise SourceError(f"{path}: the padding token {pad_token!r} of tokenizer_config.json is not in it.")
+    return tokenizer, TokenizerInfo(
+        file=path.name,
+        pad_token=pad_token,
+        pad_token_id=pad_token_id,
+        pad_token_type_id=tokenizer_config.whole_number("pad_token_type_id") or 0,
+        padding_side=cast("Side", tokenizer_config.choice("padding_side", _SIDES, "right")),
+        truncation_side=cast("Side", tokenizer_config.choice("truncation_side", _SIDES, "right")),
+    )
+
+
+def _open(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the Rust library raises a bare Exception, and a panic as a BaseException
+        raise SourceError(f"{path}: the tokenizer cannot be read: {error}.") from None
+
+
+def _pad_token(folder: Path, tokenizer_config: Config) -> str:
+    """The token of tokenizer_config.json, else of special_tokens_map.json, else of the tokenizer's class."""
+    for config in (tokenizer_config, Config.read_optional(folder / "special_tokens_map.json")):
+        found: Any = config.get("pad_token")
+        token = found.get("content") if isinstance(found, dict) else found
+        if isinstance(token, str) and token:
+            return token
+        if found is not None:
+            raise config.unexpected("pad_token", "a token", found)
+    name = (tokenizer_config.text("tokenizer_class") or "Bert").removesuffix("Fast").removesuffix("Tokenizer")
+    for token, classes in _PADDING_OF_CLASS.items():
+        if name in classes:
+            return token
+    raise SourceError(
+        f"{tokenizer_config.path}: pad_token: expected the token to pad with, found none. Set one that the model was "
+        "trained with (`tokenizer.pad_token = tokenizer.eos_token` is usual for decoders), and save the tokenizer."
+    )
