@@ -7,7 +7,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: repro test test-fast lint types check clean
+.PHONY: repro test test-fast test-compat lint types check clean
 
 repro: $(VENV)/.builder
 	python -m stages check
@@ -20,6 +20,11 @@ test: $(VENV)/.developer
 # The tests that need none of the build packages: under a minute.
 test-fast: $(VENV)/.developer
 	python -m pytest -n 2 --dist worksteal --no-toolchain
+
+# The runtime with other versions of what it imports, and of Python: environments below .compat/, some gigabytes.
+# `make test-compat ROWS=floors` runs one row of tools/compat/environments.toml, `ROWS=--large` all of them.
+test-compat: $(VENV)/.developer
+	python -m tools.compat $(ROWS)
 
 lint: $(VENV)/.developer
 	ruff check .

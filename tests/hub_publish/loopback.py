@@ -25,6 +25,6 @@ def hub_of_this_process(folder: Path) -> Iterator[Hub]:
         stack.enter_context(loopback_only())
         hub = stack.enter_context(running_hub(folder / "hub", multipart_threshold=1_000_000, part_size=400_000))
         stack.enter_context(default_hub(hub, folder / "home"))
-        tokens = {"HF_TOKEN": hub.tokens.write.value, "HUGGING_FACE_HUB_TOKEN": "", "NO_PROXY": "127.0.0.1"}
+        tokens = {"HF_TOKEN": hub.tokens.write.value, "HUGGING_FACE_HUB_TOKEN": "", "NO_PROXY": "127.0.0.1,localhost"}
         stack.enter_context(mock.patch.dict(os.environ, tokens))
         yield hub

@@ -334,8 +334,8 @@ def test_a_hub_client_that_is_too_new_is_named(monkeypatch: pytest.MonkeyPatch) 
     """tokenizers installs the newest, whose answers are other ones; no request is made with it."""
     import huggingface_hub
 
-    monkeypatch.setattr(huggingface_hub, "__version__", "2.4.0")
+    monkeypatch.setattr(huggingface_hub, "__version__", "3.0.0")
     with pytest.raises(
-        MissingRuntimeError, match=r"before 1, and 2\.4\.0 is installed: pip install 'huggingface_hub<1'"
+        MissingRuntimeError, match=r"before 3, and 3\.0\.0 is installed: pip install 'huggingface_hub<3'"
     ):
         load("acme/reranker")

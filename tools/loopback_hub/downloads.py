@@ -23,7 +23,10 @@ async def resolve(call: Call) -> Response:
     headers["X-Linked-Size"] = str(entry.size)
     headers["X-Linked-ETag"] = f'"{entry.lfs}"'
     address = f"/_storage/objects/{entry.lfs}"
-    headers["Location"] = f"{call.base}{address}?signature={call.site.signature(address)}"
+    # Another host than the Hub's, as on the real one: the client stops there to read the headers of this answer, and
+    # takes its token along to no other host.
+    storage = call.base.replace("//127.0.0.1", "//localhost", 1)
+    headers["Location"] = f"{storage}{address}?signature={call.site.signature(address)}"
     return Response(status_code=302, headers=headers)
 
 

@@ -41,7 +41,7 @@ class Hub:
             "HF_HUB_CACHE": str(home / "hub"),
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_IMPLICIT_TOKEN": "" if token else "1",
-            "NO_PROXY": _HOST,
+            "NO_PROXY": f"{_HOST},localhost",  # the storage has the second name
         }
         return env | ({"HF_TOKEN": token.value} if token else {})
 
