@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def load_model(folder: Path, model_class: str, dtype: torch.dtype | None = None)
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # its configuration reaches every part of the library
         raise SourceError(f"transformers cannot load the checkpoint: {first_line(error)}") from None
     missing = sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
     if missing:
@@ -43,22 +44,35 @@ def load_model(folder: Path, model_class: str, dtype: torch.dtype | None = None)
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """transformers' fast tokenizer, which shares no code with the runtime's: parity checks one against the other."""
+    """transformers' fast tokenizer, which shares no code with the runtime's: parity checks one against the other.
+
+    Raises:
+        SourceError: transformers cannot load it.
+    """
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
-        folder, use_fast=True, trust_remote_code=False
-    )
+    try:
+        return AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
+            folder, use_fast=True, trust_remote_code=False
+        )
+    except Exception as error:  # its configuration reaches every part of the library
+        raise SourceError(f"transformers cannot load the tokenizer: {first_line(error)}") from None
 
 
 def torch_logits(model: Any, tokenizer: Any, pairs: list[tuple[str, str]], max_length: int, batch_size: int) -> Any:
     """Logits as a float32 numpy array [pairs, labels], in input order; batches of similar length, at most `batch_size`
-    pairs and no more than `rows_at_once`. Computed where the model lies."""
+    pairs and no more than `rows_at_once`. Computed where the model lies. What the tokenizer returns and the model does
+    not take is dropped, as sentence-transformers does: token types for DistilBERT and MPNet.
+
+    Raises:
+        SourceError: the model cannot compute what the tokenizer returns.
+    """
     import numpy as np
     import torch
 
     order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0]) - len(pairs[i][1]))
     rows: list[Any] = [None] * len(pairs)
+    taken = inspect.signature(model.forward).parameters
     waiting = [order[start : start + batch_size] for start in range(0, len(order), batch_size)][::-1]
     with torch.inference_mode():
         while waiting:
@@ -75,7 +89,11 @@ def torch_logits(model: Any, tokenizer: Any, pairs: list[tuple[str, str]], max_l
             if len(batch) > most:
                 waiting += [batch[start : start + most] for start in range(0, len(batch), most)][::-1]
                 continue
-            logits = model(**encoded).logits.float().cpu().numpy()
+            given = {name: value for name, value in encoded.items() if name in taken}
+            try:
+                logits = model(**given).logits.float().cpu().numpy()
+            except (IndexError, RuntimeError, TypeError, ValueError) as error:
+                raise SourceError(f"torch cannot run the checkpoint: {first_line(error)}") from None
             for place, i in enumerate(batch):
                 rows[i] = logits[place]
     return np.stack(rows)

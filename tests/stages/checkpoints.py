@@ -77,6 +77,20 @@ def tiny_modernbert(folder: Path, *, seed: int = 1, positions: int = 8192) -> Pa
     return folder
 
 
+def tiny_without_segments(folder: Path, kind: str, *, seed: int = 1) -> Path:
+    """A DistilBERT or an MPNet of one layer, beside a generic tokenizer that returns token types for every model."""
+    import transformers
+
+    special = ("<s>", "<pad>", "</s>", "<unk>")
+    _word_tokenizer(folder, special, "<s> $A </s> $B:1 </s>:1", 128)
+    edit_config(folder, "tokenizer_config.json", model_input_names=["input_ids", "token_type_ids", "attention_mask"])
+    distil = {"dim": 32, "hidden_dim": 64, "n_layers": 1, "n_heads": 2}
+    more = distil if kind == "DistilBert" else {}
+    model, config = (getattr(transformers, f"{kind}{end}") for end in ("ForSequenceClassification", "Config"))
+    _save(folder, model, config, seed, **_SMALL, **more, max_position_embeddings=130, pad_token_id=1)
+    return folder
+
+
 def tiny_deberta(folder: Path, *, seed: int = 1) -> Path:
     """A DeBERTa-v2 of two layers as DeBERTa-v3's: relative positions in buckets, asked for in scripted branches."""
     from transformers import DebertaV2Config, DebertaV2ForSequenceClassification

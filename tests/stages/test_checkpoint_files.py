@@ -178,6 +178,15 @@ def test_the_limit_of_sentence_transformers_replaces_the_tokenizers(plain: Path,
     assert "sentence_bert_config.json" in checkpoint.needed_files(path.name for path in plain.iterdir())
 
 
+def test_quantised_weights_are_refused(plain: Path) -> None:
+    """Every variant is compared with float32."""
+    edit_config(plain, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    assert refusal(plain) == (
+        "acme/base/config.json: quantization_config: expected float weights, found weights that are quantised already. "
+        "Use the checkpoint that they were made from."
+    )
+
+
 def test_text_that_cannot_be_written_again_is_refused(plain: Path) -> None:
     """A lone surrogate passes JSON, and would end the writing of the manifest."""
     (plain / "config.json").write_text('{"id2label": {"0": "\\ud800"}}')

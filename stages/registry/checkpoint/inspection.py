@@ -13,7 +13,7 @@ from stages.registry.checkpoint.json_objects import Config
 from stages.registry.checkpoint.lfs_pointers import refuse_pointers
 from stages.registry.checkpoint.module_list import refuse_modules
 from stages.registry.checkpoint.needed_files import refuse_two_sets
-from stages.registry.checkpoint.tensors import read_tensors
+from stages.registry.checkpoint.tensors import read_tensors, refuse_quantised
 from stages.registry.checkpoint.tokenizer_files import read_tokenizer
 from stages.registry.checkpoint.tokenizer_fit import check_fit
 
@@ -51,6 +51,7 @@ def _inspect(folder: Path) -> Checkpoint:
     own_code.refuse(tokenizer_config)
     refuse_modules(folder)
     classifier_head.refuse_other_architecture(config)
+    refuse_quantised(config)
     refuse_two_sets(path.name for path in folder.iterdir())
     tensors = read_tensors(folder)
     architecture = classifier_head.architecture(config, tensors)

@@ -32,6 +32,15 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def refuse_quantised(config: Config) -> None:
+    """Raise SourceError when the weights are integers of some other library: the reference is computed in float32."""
+    if config.get("quantization_config"):
+        raise SourceError(
+            f"{config.path}: quantization_config: expected float weights, found weights that are quantised already. "
+            "Use the checkpoint that they were made from."
+        )
+
+
 def _of_shards(index: Path) -> dict[str, Tensor]:
     config = Config.read(index)
     weight_map = config.get("weight_map")
