@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,17 @@ def test_a_changed_header_of_the_weights_is_accepted_or_refused(whole: Path, dat
     path = data.draw(st.sampled_from(places(header)))
     text = json.dumps(changed(header, path, data.draw(VALUES), remove=data.draw(st.booleans()))).encode()
     inspect_spoiled(whole, "model.safetensors", len(text).to_bytes(8, "little") + text + found[8 + size :])
+
+
+def test_a_tokenizer_that_ends_in_a_panic_is_refused(whole: Path, tmp_path: Path) -> None:
+    """A template that names a token it does not define is read without complaint and ends in Rust at the first text."""
+    folder = shutil.copytree(whole, tmp_path / "copy")
+    value = json.loads((folder / "tokenizer.json").read_bytes())
+    value["post_processor"]["special_tokens"] = {}
+    write_json(folder / "tokenizer.json", value)
+    with pytest.raises(SourceError) as error:
+        checkpoint.inspect(folder, "acme/base")
+    assert str(error.value) == "acme/base/tokenizer.json: the tokenizer cannot be read: no entry found for key."
 
 
 @pytest.mark.parametrize("name", JSON_FILES)

@@ -236,7 +236,7 @@ def test_sides_reach_the_runtime(plain: Path) -> None:
     ("key", "value", "place"),
     [
         ("do_lower_case", False, "the normalizer's lowercase in tokenizer.json, true"),
-        ("strip_accents", True, "the normalizer's strip_accents in tokenizer.json, null"),
+        ("strip_accents", False, "the normalizer's strip_accents in tokenizer.json, null"),
         ("tokenize_chinese_chars", False, "the normalizer's handle_chinese_chars in tokenizer.json, true"),
     ],
 )
@@ -252,6 +252,14 @@ def test_a_normalizer_that_transformers_would_replace_is_refused(
     )
     edit_config(plain, "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
     assert checkpoint.inspect(plain).max_length == 64
+
+
+def test_accents_that_follow_the_case_are_no_contradiction(plain: Path) -> None:
+    """BERT's normaliser strips accents where it lowers the case, unless it is told otherwise."""
+    for value in (True, None):
+        config = json.loads((plain / "tokenizer_config.json").read_text()) | {"strip_accents": value}
+        write_json(plain / "tokenizer_config.json", config)
+        assert checkpoint.inspect(plain).max_length == 64
 
 
 def test_a_prefix_space_that_transformers_would_add_is_refused(plain: Path) -> None:

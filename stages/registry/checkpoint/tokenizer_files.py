@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 from tokenizers import Tokenizer
 
 from artificer.manifest import TokenizerInfo
-from stages.core.errors import SourceError
+from stages.core.errors import SourceError, first_line
 from stages.registry.checkpoint.json_objects import Config
 from stages.registry.checkpoint.known_types import check_tokenizer_class
 
@@ -39,12 +39,16 @@ def read_tokenizer(folder: Path, tokenizer_config: Config) -> tuple[Tokenizer, T
 
 
 def _open(path: Path) -> Tokenizer:
+    """The tokenizer, tried on a pair of texts and asked for what is read of it later."""
     try:
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.encode("a", "b")
+        tokenizer.get_vocab()
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the Rust library raises a bare Exception, and a panic as a BaseException
-        raise SourceError(f"{path}: the tokenizer cannot be read: {error}.") from None
+        raise SourceError(f"{path}: the tokenizer cannot be read: {first_line(error, with_kind=False)}.") from None
+    return tokenizer
 
 
 def _pad_token(folder: Path, tokenizer_config: Config) -> str:

@@ -102,7 +102,12 @@ def _check_one_meaning(tokenizer_config: Config, tokenizer: Tokenizer) -> None:
 
 
 def _compare(tokenizer_config: Config, key: str, state: dict[str, Any], place: str, name: str) -> None:
-    if key not in tokenizer_config.values or name not in state or tokenizer_config.get(key) == state[name]:
+    if key not in tokenizer_config.values or name not in state:
+        return
+    wanted, found = tokenizer_config.get(key), state[name]
+    if name == "strip_accents":  # null: as `lowercase`, which was compared before
+        wanted, found = (state.get("lowercase") if value is None else value for value in (wanted, found))
+    if wanted == found:
         return
     raise SourceError(
         f"{tokenizer_config.path}: {key}: {json.dumps(tokenizer_config.get(key))} contradicts {place} in "
