@@ -9,6 +9,7 @@ from stages.core.errors import ParityError
 from stages.core.params import load_params
 from stages.core.variants import PLAIN_EXPORT, row
 from stages.packaging import card, plot
+from stages.packaging.judged_on import judged_on
 from stages.packaging.manifest_document import manifest_document
 from stages.packaging.summary import metrics
 from stages.packaging.variant_entry import variant_entry
@@ -44,7 +45,9 @@ def run(slug: str) -> None:
         if plain.status != "passed":
             raise ParityError(f"{slug}: the plain ONNX export does not compute what torch computes: {plain.reason}.")
         plot.speed_against_quality([manifest], load_host().name, folder / plot.CARD_PLOT)
-        (folder / card.FILE).write_text(card.render(manifest, quality, _peer_arguments(spec)), encoding="utf-8")
+        (folder / card.FILE).write_text(
+            card.render(manifest, quality, judged_on(manifest), _peer_arguments(spec)), encoding="utf-8"
+        )
         documents = tuple(describe_file(folder, path) for path in sorted((card.FILE, plot.CARD_PLOT)))
         manifest = msgspec.structs.replace(manifest, documents=documents)
         manifest.validate()

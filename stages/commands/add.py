@@ -1,5 +1,6 @@
 """`add`: inspect a checkpoint, pin it, and append it to registry/models.yaml."""
 
+import contextlib
 import os
 import re
 import tempfile
@@ -9,18 +10,33 @@ from typing import Any
 import yaml
 
 from artificer.manifest import Activation
+from stages.commands import own_data
 from stages.core import files, paths
-from stages.core.errors import RegistryError, SourceError, UsageError
+from stages.core.errors import DataError, RegistryError, SourceError, UsageError
 from stages.core.names import is_repo_id
+from stages.core.params import load_params
 from stages.core.yaml_files import read_yaml
 from stages.hub.calls import hub_errors
 from stages.registry import checkpoint, model_list, sources
 from stages.registry.model_list import ModelEntry, SourceEntry
 from stages.registry.spec_resolution import check_max_length, check_task
+from stages.texts.column_names import parse_columns
+from stages.texts.set_use import borrowed_warning, set_uses
+from stages.texts.sets import Use
 
 
-def add(source: str, slug: str | None, revision: str, license: str | None, activation: Activation | None) -> None:
+def add(
+    source: str,
+    slug: str | None,
+    revision: str,
+    license: str | None,
+    activation: Activation | None,
+    evaluation: str | None,
+    calibration: str | None,
+    columns: str | None,
+) -> None:
     """Inspect a checkpoint, pin it, and append it to registry/models.yaml. Writes nothing when anything is wrong."""
+    given = parse_columns(columns) if columns else {}
     catalog = read_yaml(paths.CATALOG)["models"]
     if source in catalog:
         slug, raw = slug or source, dict(catalog[source])
@@ -56,20 +72,31 @@ def add(source: str, slug: str | None, revision: str, license: str | None, activ
         found.problem_activation,
     )
     raw["max_length"] = raw.get("max_length") or found.max_length
+    wanted: dict[Use, str | None] = {"evaluation": evaluation, "calibration": calibration}
+    sets = own_data.own_sets(slug, wanted, given, found.labels)
+    if sets:
+        raw["data"] = {**raw.get("data", {}), **{use: own.name for use, own in sets.items()}}
     entry = model_list.check_entry(slug, raw, paths.REGISTRY)
     check_task(slug, entry, found)
     check_max_length(slug, entry, found)
     text = paths.REGISTRY.read_text(encoding="utf-8")
     updated = model_list.append_entry(text, slug, _entry_yaml(raw))
+    for use, own in sets.items():
+        own_data.show(own, use)
+    if sets:
+        own_data.write(slug, tuple(sets.values()))
     files.write_file(paths.lock(slug), model_list.lock_json(lock))
     files.write_file(paths.REGISTRY, updated.encode())
     print(
         f"added models.{slug}: {found.architecture}, {found.parameters / 1e6:.1f} M parameters in "
         f"{found.weight_dtype}, {len(found.labels)} label(s), {raw['activation']}, {raw['max_length']} tokens, "
         f"{license}\n"
-        f"pinned {lock.location} at {lock.identity} ({len(lock.files)} files)\n"
-        f"next: make repro"
+        f"pinned {lock.location} at {lock.identity} ({len(lock.files)} files)"
     )
+    with contextlib.suppress(DataError):  # of a set that was there before: `check` says it
+        if warning := borrowed_warning(slug, *set_uses(slug, entry, load_params())):
+            print(warning)
+    print("next: make repro")
 
 
 def _entry_yaml(raw: dict[str, Any]) -> str:

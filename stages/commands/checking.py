@@ -15,6 +15,7 @@ from stages.registry import checkpoint, model_list
 from stages.registry.model_list import ModelEntry
 from stages.registry.pin_state import pin_state
 from stages.registry.spec_resolution import check_max_length, check_task, check_task_name
+from stages.texts.set_use import borrowed_warning, set_uses
 from stages.texts.sets import check_sets
 
 
@@ -51,6 +52,17 @@ def check() -> None:
     if problems.found:
         raise RegistryError("\n".join(problems.found))
     print(f"{paths.REGISTRY}, its locks and {paths.PARAMS} are in order")
+    assert params is not None  # or there was a problem
+    for slug in slugs:
+        _say_data(slug, params)
+
+
+def _say_data(slug: str, params: BuildParams) -> None:
+    """On what a model is judged and calibrated, and whether that says something about it."""
+    evaluation, calibration = set_uses(slug, model_list.load_entry(slug), params)
+    print(f"{slug}: judged on {evaluation}, calibrated on {calibration}")
+    if warning := borrowed_warning(slug, evaluation, calibration):
+        print(warning)
 
 
 def _check_model(slug: str, params: BuildParams | None, owners: dict[str, str], problems: _Problems) -> None:

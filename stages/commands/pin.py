@@ -1,15 +1,15 @@
 """`pin` and `pin-data`: lock what a source or a data set is now."""
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from stages.core import files, paths
-from stages.core.errors import RegistryError, UsageError
-from stages.core.params import load_params
+from stages.core.errors import DataError, RegistryError, UsageError
+from stages.core.params import DataSet, load_params
 from stages.hub.calls import hub_errors
 from stages.registry import checkpoint, model_list, sources
+from stages.texts.set_pins import file_pin, load_pins, write_pins
 
 
 def pin(slug: list[str]) -> None:
@@ -30,17 +30,30 @@ def pin(slug: list[str]) -> None:
 
 
 def pin_data(name: list[str]) -> None:
-    """Lock the commit of Hub data sets of params.yaml."""
-    from huggingface_hub import HfApi
-
-    sets = load_params().data.sets
-    locked: dict[str, Any] = json.loads(paths.DATA_LOCK.read_text(encoding="utf-8"))
+    """Lock data sets of params.yaml as they are now: the commit of a Hub data set, the SHA-256 of a file."""
+    sets, locked = load_params().data.sets, load_pins()
     for set_name in name:
         data_set = sets.get(set_name)
-        if data_set is None or not data_set.dataset:
-            raise UsageError(f"{paths.PARAMS}: data.sets has no Hub data set {set_name!r}.")
-        with hub_errors(data_set.dataset, data_set.revision):
-            commit = HfApi().dataset_info(data_set.dataset, revision=data_set.revision).sha
-        locked[set_name] = {"dataset": data_set.dataset, "from": data_set.revision, "commit": commit}
-        print(f"{set_name}: {data_set.dataset} at {commit}")
-    files.write_file(paths.DATA_LOCK, (json.dumps(locked, indent=2, sort_keys=True) + "\n").encode())
+        if data_set is None:
+            raise UsageError(f"{paths.PARAMS}: data.sets has no {set_name!r}; known: {', '.join(sets)}.")
+        before = locked.get(set_name, {})
+        if data_set.dataset:
+            commit = _commit(data_set)
+            locked[set_name] = {"dataset": data_set.dataset, "from": data_set.revision, "commit": commit}
+            print(f"{set_name}: {data_set.dataset} at {commit}")
+        else:
+            path = Path(data_set.path or "")
+            if not path.is_file():
+                raise DataError(f"{paths.PARAMS}: data.sets.{set_name}.path: there is no file {path}.")
+            kept: dict[str, Any] = {key: before[key] for key in ("added_by", "copied") if key in before}
+            locked[set_name] = {**file_pin(path), **kept}
+            print(f"{set_name}: {path}, sha256 {locked[set_name]['sha256']}")
+    write_pins(locked)
+
+
+def _commit(data_set: DataSet) -> str | None:
+    """The commit that the revision of a Hub data set means now."""
+    from huggingface_hub import HfApi
+
+    with hub_errors(data_set.dataset or "", data_set.revision):
+        return HfApi().dataset_info(data_set.dataset or "", revision=data_set.revision).sha

@@ -31,6 +31,9 @@ COMMANDS: tuple[Command, ...] = (
             ("--revision", {"default": "main", "help": "commit, branch or tag of a repository (default: main)"}),
             ("--activation", {"choices": ("identity", "sigmoid", "softmax"), "help": "where the source is not clear"}),
             ("--license", {"help": "SPDX id, where the source does not say"}),
+            ("--evaluation", {"metavar": "FILE", "help": "pairs that the model is judged on, with or without labels"}),
+            ("--calibration", {"metavar": "FILE", "help": "pairs of texts that static int8 is calibrated on"}),
+            ("--columns", {"help": "the columns of these files, such as query=q,passage=p,label=y (default: guessed)"}),
         ),
     ),
     Command(
@@ -42,10 +45,23 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="pin-data",
-        summary="lock the commit of a Hub data set of params.yaml",
+        summary="lock data sets of params.yaml as they are now: a commit of the Hub, or a file's hash",
         function="stages.commands.pin:pin_data",
         online=True,
         arguments=(("name", {"nargs": "+"}),),
+    ),
+    Command(
+        name="make-calibration",
+        summary="draw a calibration set from the texts in a service's log",
+        function="stages.commands.make_calibration:make_calibration",
+        arguments=(
+            ("log", {"help": "a file of lines, or - for stdin"}),
+            ("--out", {"required": True, "metavar": "FILE", "help": "such as registry/data/tickets.jsonl"}),
+            ("--query-field", {"metavar": "PATH", "help": "the query in a line of JSON, such as request.query"}),
+            ("--documents-field", {"metavar": "PATH", "help": "its document, or a list of them"}),
+            ("--rows", {"type": int, "default": 300, "help": "pairs to draw (default: 300)"}),
+            ("--seed", {"type": int, "default": 0, "help": "another number draws other pairs (default: 0)"}),
+        ),
     ),
     Command(
         name="update",

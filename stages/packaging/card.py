@@ -6,6 +6,7 @@ from string import Template
 
 from artificer.manifest import ClassifierHead, Manifest, Variant
 from stages.packaging.example_graph import example_graph
+from stages.packaging.judged_on import JudgedOn
 from stages.packaging.plot import CARD_PLOT
 from stages.packaging.summary import lines, markdown_table
 from stages.records.quality_report import QualityReport
@@ -21,7 +22,7 @@ ACTIVATION_MODULES = {
 }
 
 
-def render(manifest: Manifest, quality: QualityReport, arguments: Sequence[str]) -> str:
+def render(manifest: Manifest, quality: QualityReport, judged: JudgedOn, arguments: Sequence[str]) -> str:
     """The card. `arguments` are what sentence-transformers needs beside the pristine files to give the same scores."""
     tables = []
     for benchmark in manifest.benchmarks or (None,):
@@ -53,8 +54,10 @@ def render(manifest: Manifest, quality: QualityReport, arguments: Sequence[str])
         max_length=manifest.max_length,
         torch=manifest.reference.version,
         transformers=manifest.reference.transformers_version,
-        quality=_quality(manifest, quality),
-        calibration=manifest.calibration.name,
+        quality=_quality(quality),
+        judged=judged.evaluation,
+        calibrated=judged.calibration,
+        warning=judged.warning,
         not_shipped="; ".join(not_shipped) or "nothing: every variant passed",
         recovered="".join(f"\n| recovered | {line} |" for line in recovered),
     )
@@ -73,11 +76,10 @@ def _labels(manifest: Manifest) -> str:
     return "1 label" if count == 1 else f"{count} labels ({names})"
 
 
-def _quality(manifest: Manifest, found: QualityReport) -> str:
+def _quality(found: QualityReport) -> str:
     if found.reference is None:
         return f"not measured: {found.reason}"
-    value = f"{found.reference.main_metric} {found.reference.main_value:.4f}"
-    return f"{value} on `{manifest.evaluation.name}` ({manifest.evaluation.rows} pairs)"
+    return f"{found.reference.main_metric} {found.reference.main_value:.4f} (the reference)"
 
 
 def fallback_line(variant: Variant) -> str:

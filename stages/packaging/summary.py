@@ -12,7 +12,8 @@ from stages.records.benchmarks import BASELINE, speedup
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """A variant, or a torch row. `speedup` is the geometric mean over the rows of one host's benchmark."""
+    """A variant, or a torch row. `speedup` is the geometric mean over the rows of one host's benchmark. `is_judged`:
+    quality was measured, of some variant at least."""
 
     id: str
     status: str
@@ -20,6 +21,7 @@ class Line(Struct, frozen=True, kw_only=True):
     score_max_abs: float | None
     spearman: float | None
     quality_ratio: float | None
+    is_judged: bool
     speedup: float | None
     load_seconds: float | None
     peak_megabytes: float | None
@@ -30,6 +32,7 @@ def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
     """Torch's rows, then all variants in table order, with the speeds of one host; what was also timed on its GPU has a
     second line."""
     timed = {subject.label: subject for subject in benchmark.subjects} if benchmark else {}
+    is_judged = any(variant.quality for variant in manifest.variants)
     found = []
     devices: tuple[Device, ...] = ("cpu", "cuda") if any(s.device == "cuda" for s in timed.values()) else ("cpu",)
     named: list[tuple[str, Device]] = [(s.id, s.device) for s in timed.values() if s.id.startswith("torch-")]
@@ -46,6 +49,7 @@ def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
                 size_megabytes=size / 1e6 if size else None,
                 score_max_abs=proof.metrics.get("score_max_abs") if proof else None,
                 spearman=proof.metrics.get("spearman") if proof else None,
+                is_judged=is_judged,
                 quality_ratio=_quality_ratio(manifest, subject_id) if device == "cpu" else None,
                 speedup=speedup(subject) if subject else None,
                 load_seconds=subject.load_seconds if subject else None,
@@ -97,7 +101,7 @@ def cells(line: Line) -> list[str]:
     """The figures of a line as text, a dash where there is none."""
     return [
         _text(line.speedup, "{:.2f}x"),
-        _text(line.quality_ratio, "{:.2%}"),
+        _text(line.quality_ratio, "{:.2%}") if line.is_judged else "not measured",
         _text(line.score_max_abs, "{:.1e}"),
         _text(line.spearman, "{:.5f}"),
         _text(line.size_megabytes, "{:.1f} MB"),

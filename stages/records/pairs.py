@@ -25,26 +25,31 @@ class Pair(Struct, frozen=True, kw_only=True):
 
 
 class DataFile(Struct, frozen=True):
-    """Normalised pairs, and the name of the set in params.yaml that they came from."""
+    """Normalised pairs, and the name of the set in params.yaml that they came from. `borrowed`: it is the demo's, and
+    the model is not."""
 
     name: str
     pairs: tuple[Pair, ...]
+    borrowed: bool = False
 
     def texts(self, rows: int) -> Texts:
         """The first pairs, without labels."""
         return [(pair.query, pair.passage) for pair in self.pairs[:rows]]
 
 
-def write_pairs(path: Path, name: str, pairs: Iterable[Pair]) -> None:
+def write_pairs(path: Path, name: str, pairs: Iterable[Pair], *, borrowed: bool = False) -> None:
     """One header line with the set's name, then a pair a line."""
-    lines = [json.dumps({"set": name})] + [msgspec.json.encode(pair).decode() for pair in pairs]
+    header = {"set": name, "borrowed": True} if borrowed else {"set": name}
+    lines = [json.dumps(header)] + [msgspec.json.encode(pair).decode() for pair in pairs]
     files.write_file(path, ("\n".join(lines) + "\n").encode())
 
 
 def read_pairs(path: Path) -> DataFile:
     """What `write_pairs` wrote."""
     header, *rows = path.read_bytes().splitlines()
-    return DataFile(json.loads(header)["set"], tuple(msgspec.json.decode(row, type=Pair) for row in rows))
+    found = json.loads(header)
+    pairs = tuple(msgspec.json.decode(row, type=Pair) for row in rows)
+    return DataFile(found["set"], pairs, found.get("borrowed", False))
 
 
 def write_workloads(slug: str, workloads: dict[str, Texts]) -> None:

@@ -1,6 +1,5 @@
 """Rows of a data set of the Hugging Face Hub, at a pinned commit."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +7,7 @@ from stages.core import paths
 from stages.core.errors import DataError, first_line
 from stages.core.names import is_commit
 from stages.core.params import DataSet
+from stages.texts.set_pins import load_pins
 
 
 def pinned_revision(name: str, data_set: DataSet) -> str:
@@ -15,7 +15,7 @@ def pinned_revision(name: str, data_set: DataSet) -> str:
     revision = data_set.revision or ""
     if is_commit(revision):
         return revision
-    locked = json.loads(paths.DATA_LOCK.read_text(encoding="utf-8")).get(name, {})
+    locked = load_pins().get(name, {})
     if locked.get("dataset") != data_set.dataset or locked.get("from") != revision:
         raise DataError(
             f"{paths.PARAMS}: data.sets.{name}.revision: {revision!r} of {data_set.dataset} is not pinned in "

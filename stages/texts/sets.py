@@ -2,6 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from stages.core import paths
 from stages.core.errors import DataError
@@ -12,6 +13,10 @@ from stages.texts.columns import pairs_of
 from stages.texts.hub_sets import hub_rows, pinned_revision
 from stages.texts.local_files import local_rows
 from stages.texts.nanobeir import nanobeir_pairs
+from stages.texts.set_pins import check_file_pin
+
+Use = Literal["evaluation", "calibration"]
+FEWEST_ROWS: dict[Use, int] = {"evaluation": 2, "calibration": 8}
 
 
 def set_names(slug: str, entry: ModelEntry, params: DataParams) -> tuple[str, str]:
@@ -30,11 +35,20 @@ def load_pairs(name: str, data_set: DataSet) -> tuple[Pair, ...]:
     else:
         assert data_set.columns is not None, name  # params.py requires them for this layout
         if data_set.path:
-            rows = local_rows(name, Path(data_set.path))
+            check_file_pin(name, Path(data_set.path))
+            rows = local_rows(name, Path(data_set.path), data_set.columns)
         else:
             rows = hub_rows(data_set, pinned_revision(name, data_set), data_set.config, data_set.split)
         pairs = pairs_of(rows, data_set.columns)
     return tuple(islice(pairs, data_set.rows))
+
+
+def require_rows(name: str, count: int, use: Use) -> None:
+    """Raise DataError when a set is too small for its use."""
+    minimum = FEWEST_ROWS[use]
+    if count < minimum:
+        advice = ", and a few hundred to be of use" if use == "calibration" else ""
+        raise DataError(f"data set {name!r}: found {count} rows; {use} needs at least {minimum}{advice}.")
 
 
 def workload_texts(pairs: tuple[Pair, ...], workload: Workload) -> Texts:

@@ -9,7 +9,7 @@ import pytest
 from stages.records.pairs import Pair, read_pairs
 from stages.tasks import BUILDING_TASKS
 from tests.stages.conftest import Stages
-from tests.stages.project import SLUG, edited, write_yaml
+from tests.stages.project import SLUG, edited, read_json, write_yaml
 
 pytestmark = pytest.mark.usefixtures("root")
 DATA_ERROR = 5
@@ -239,3 +239,71 @@ def test_a_label_twice_is_refused(stages: Stages) -> None:
     use_classes()
     write_rows(PAIRS, {**GOOD, "gold": [0, 1, 0]})
     assert_refused(stages, f"{PAIRS}:1: gold: duplicate label: [0, 1, 0].")
+
+
+# ── Pins, and tables ──
+
+
+def test_a_pinned_file_that_changed_is_refused(root: Path, stages: Stages) -> None:
+    """By the stage and by `check`, with the command that accepts the change."""
+    assert stages("pin-data", "demo-pairs")[0] == 0
+    pin = read_json(root / "registry/locks/data-sets.json")["demo-pairs"]
+    assert (pin["path"], pin["size"]) == (str(PAIRS), PAIRS.stat().st_size)
+    assert stages("data", SLUG)[0] == 0
+    with PAIRS.open("a") as stream:
+        stream.write(json.dumps(GOOD) + "\n")
+    for command in (("data", SLUG), ("check",)):
+        code, _, err = stages(*command)
+        assert code in (DATA_ERROR, 3)
+        assert "data.sets.demo-pairs: registry/data/pairs.jsonl is not what was pinned: locked " in err
+        assert "run `python -m stages pin-data demo-pairs`; else restore the file." in err
+    assert stages("pin-data", "demo-pairs")[0] == 0
+    assert stages("data", SLUG)[0] == 0
+
+
+def test_a_set_of_another_file_than_the_pinned_one_is_refused(root: Path, stages: Stages) -> None:
+    """`path` in params.yaml changed, and the pin did not."""
+    assert stages("pin-data", "demo-pairs")[0] == 0
+    PAIRS.rename(root / "registry/data/moved.jsonl")
+    with edited(root / "params.yaml") as params:
+        params["data"]["sets"]["demo-pairs"]["path"] = "registry/data/moved.jsonl"
+        params["benchmark"]["presets"]["embedded"]["workloads"]["short"]["set"] = "demo-calibration"
+    assert "is not what was pinned" in stages("data", SLUG)[2]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_a_table_is_read(root: Path, stages: Stages, separator: str, suffix: str) -> None:
+    """Quotes, line breaks in a cell, a byte order mark; labels become numbers."""
+    if suffix == ".tsv":
+        separator = "\t"
+    path = PAIRS.with_suffix(suffix)
+    rows = ["query#passage#relevance", '"a, tap; ""drips"""#"two\nlines"#3', "b#c#0.5"]
+    path.write_text("\ufeff" + "\n".join(rows).replace("#", separator) + "\n", encoding="utf-8")
+    with edited(root / "params.yaml") as params:
+        params["data"]["sets"]["demo-pairs"]["path"] = str(path)
+    assert stages("data", SLUG)[0] == 0
+    found = read_pairs(Path("artifacts/models", SLUG, "evaluation.jsonl")).pairs
+    assert found == (
+        Pair(query='a, tap; "drips"', passage="two\nlines", label=3.0),
+        Pair(query="b", passage="c", label=0.5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("query,passage,relevance\na,b\n", ":2: expected 3 cells, as in the header, found 2."),
+        ("query,passage,relevance\na,b,c\n", ":2: relevance: expected a number, found 'c'."),
+        ("query,passage,relevance\na,b,\n", ":2: relevance: expected a number, found ''."),
+        ('query,passage,relevance\n"a,b,1\n', ":2: expected CSV: unexpected end of data."),
+        ("query,text,relevance\na,b,1\n", ":2: no column 'passage'; it has: query, text, relevance."),
+    ],
+)
+def test_a_malformed_table_is_refused(root: Path, stages: Stages, text: str, message: str) -> None:
+    """With the line, as for JSON."""
+    path = PAIRS.with_suffix(".csv")
+    path.write_text(text)
+    with edited(root / "params.yaml") as params:
+        params["data"]["sets"]["demo-pairs"]["path"] = str(path)
+    assert_refused(stages, f"{path}{message}")

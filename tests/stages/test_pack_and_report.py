@@ -14,9 +14,10 @@ from stages.core import paths
 from stages.packaging import plot
 from stages.packaging.manifest_document import golden_rows
 from stages.records.fallback_costs import Cost, write_costs
-from stages.records.pairs import Pair
+from stages.records.pairs import Pair, write_pairs
+from stages.records.quality_report import QualityReport, write_quality
 from tests.stages.conftest import Stages
-from tests.stages.fabricated import HOST, SLUG, Fabricated, add_host, tighten
+from tests.stages.fabricated import HOST, PAIRS, SLUG, Fabricated, add_host, tighten
 from tests.stages.project import edited, read_json, snapshot
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -338,3 +339,18 @@ def test_points_on_each_other_have_one_label() -> None:
     one, two = plot.Point("onnx-q-a", 3.0, 99.0, True), plot.Point("onnx-q-b", 3.0, 99.0, True)
     other = plot.Point("onnx", 2.0, 99.0, True)
     assert plot.together([one, other, two]) == [plot.Point("onnx-q-a, b", 3.0, 99.0, True), other]
+
+
+def test_without_labels_the_card_says_that_quality_is_not_measured(root: Path, tiny: Path, stages: Stages) -> None:
+    """In the table of figures, and where the evaluation set is named; borrowed sets are said to be the demo's."""
+    Fabricated().write(root, tiny)
+    unlabelled = [Pair(query=pair.query, passage=pair.passage) for pair in PAIRS]
+    write_pairs(paths.evaluation(SLUG), "demo-pairs", unlabelled, borrowed=True)
+    write_quality(SLUG, QualityReport(reference=None, variants={}, reason="data set demo-pairs: it has no labels"))
+    assert stages("pack", SLUG)[0] == 0
+    text = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    (row,) = [line for line in text.splitlines() if line.startswith("| onnx-O2 |")]
+    assert row.split(" | ")[3] == "not measured"
+    assert "| judged on | `demo-pairs`, 12 pairs, Artificer's demo set, without labels |" in text
+    assert "| quality | not measured: data set demo-pairs: it has no labels |" in text
+    assert "> **Not measured on data of its own.** This model was judged on `demo-pairs`: English texts" in text

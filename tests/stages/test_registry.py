@@ -331,4 +331,9 @@ def test_the_schema_refuses_what_the_code_refuses() -> None:
 def test_this_repository_checks_out(monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
     """Our own registry, locks, params.yaml and local sources are in order."""
     monkeypatch.chdir(REPOSITORY)
-    assert stages("check") == (0, "registry/models.yaml, its locks and params.yaml are in order\n", "")
+    code, out, err = stages("check")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "registry/models.yaml, its locks and params.yaml are in order",
+        "demo-reranker: judged on demo-pairs (498 rows, labelled), calibrated on demo-calibration (300 rows)",
+    ]
