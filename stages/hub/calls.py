@@ -16,6 +16,7 @@ from tenacity import wait as waits
 
 from stages.core.errors import BuildError, SourceError, first_line
 from stages.core.params import HubParams, RetryParams, load_params
+from stages.hub import http_library
 
 T = TypeVar("T")
 TOKEN_LIKE = re.compile(r"hf_[A-Za-z0-9]{6,}|(?<=[Bb]earer )\S+|(?<=[?&])\S+")
@@ -63,7 +64,6 @@ class _Wait(waits.wait_base):
 
 def may_pass(error: BaseException, params: RetryParams) -> bool:
     """Whether the same request may succeed a moment later: no answer, or a status that params.yaml lists."""
-    import requests
     from huggingface_hub import errors
 
     if isinstance(error, errors.OfflineModeIsEnabled | BuildError):
@@ -73,13 +73,12 @@ def may_pass(error: BaseException, params: RetryParams) -> bool:
     cause = _cause(error)
     if isinstance(cause, errors.OfflineModeIsEnabled):
         return False
-    if isinstance(cause, requests.exceptions.JSONDecodeError):  # an answer that was cut or damaged
+    if isinstance(cause, http_library.damaged_answer()):
         return True
     status = status_of(cause)
     if status is not None:
         return status in params.statuses
-    kinds = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-    return isinstance(cause, (*kinds, errors.FileMetadataError)) or (
+    return isinstance(cause, (*http_library.no_answer(), errors.FileMetadataError)) or (
         isinstance(cause, OSError) and "Consistency check failed" in str(cause)
     )
 
@@ -100,14 +99,13 @@ def retry_after(error: BaseException) -> float | None:
 @contextmanager
 def hub_errors(repo: str, revision: str | None, kind: type[BuildError] = SourceError) -> Iterator[None]:
     """Raise the client's errors as `kind`, each with what happened and what to do; nothing secret is in the text."""
-    import requests
     from huggingface_hub import errors
 
     try:
         yield
     except BuildError:
         raise
-    except (OSError, RuntimeError, ValueError, errors.EntryNotFoundError, requests.RequestException) as error:
+    except (OSError, RuntimeError, ValueError, errors.EntryNotFoundError, http_library.any_error()) as error:
         raise kind(explain(error, repo, revision)) from None
 
 
@@ -162,25 +160,7 @@ def redact(text: str) -> str:
 @lru_cache(maxsize=1)
 def use_timeout(seconds: float) -> None:
     """Give every request of huggingface_hub a time limit per read; several of its own have none."""
-    import requests
-    from huggingface_hub import configure_http_backend, constants
-    from requests.adapters import HTTPAdapter
-
-    if constants.HF_HUB_OFFLINE:
-        return  # the client's own adapter refuses every request
-
-    class Adapter(HTTPAdapter):
-        def send(self, request: Any, *arguments: Any, **options: Any) -> Any:
-            options["timeout"] = options.get("timeout") or seconds
-            return super().send(request, *arguments, **options)
-
-    def session() -> requests.Session:
-        made = requests.Session()
-        for scheme in ("http://", "https://"):
-            made.mount(scheme, Adapter())
-        return made
-
-    configure_http_backend(session)
+    http_library.limit_reads(seconds)
 
 
 def _is_upload(error: BaseException) -> bool:

@@ -4,15 +4,20 @@ import hashlib
 import random
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import requests
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
+from stages.hub import http_library
 from tools.loopback_hub import Hub, Store
 
+LOST = http_library.no_answer()
+"""What the client raises when a connection breaks or an answer does not come, by the HTTP library below it."""
+TRIES_AGAIN = version("huggingface_hub").split(".")[0] != "0"
+"""Since 1.0 the client itself repeats requests after 5xx, and resumes a download that was cut."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -37,15 +42,15 @@ def commit(api: HfApi, *operations: Any, **options: Any) -> Any:
     return api.create_commit(operations=operations or [add("new.txt", b"new\n")], **options)
 
 
-def response_to(error: HfHubHTTPError) -> requests.Response:
-    """Return the response behind an error."""
+def response_to(error: HfHubHTTPError) -> Any:
+    """Return the response behind an error, an object of the HTTP library that the client uses."""
     assert error.response is not None
     return error.response
 
 
 def status_of(error: HfHubHTTPError) -> int:
     """Return the HTTP status behind an error."""
-    return response_to(error).status_code
+    return int(response_to(error).status_code)
 
 
 def contents(store: Store, revision: str = "main") -> dict[str, bytes]:

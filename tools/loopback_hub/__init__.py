@@ -1,6 +1,6 @@
 """A Hub on loopback: it speaks the protocol of the Hugging Face Hub to the unmodified client, and fails on demand."""
 
-from .client import default_hub
+from .client import close_sessions, default_hub
 from .faults import Fault, FaultKind, Target
 from .guard import forbid_foreign_sockets, loopback_only
 from .log import Record, RequestLog
@@ -21,6 +21,7 @@ __all__ = [
     "Token",
     "Tokens",
     "Tree",
+    "close_sessions",
     "default_hub",
     "forbid_foreign_sockets",
     "loopback_only",

@@ -27,6 +27,7 @@ def main() -> None:
             parser.error(str(error))
         print(f"export HF_ENDPOINT={service.hub.endpoint}")
         print(f"export HF_TOKEN={tokens.write.value}")
+        print("export HF_HUB_DISABLE_XET=1")
         print(f"# {tokens.write.user} may write to: {', '.join((tokens.write.user, *tokens.write.orgs))}")
         print(f"# {tokens.read.user} may only read: HF_TOKEN={tokens.read.value}", flush=True)
         stack.enter_context(contextlib.suppress(KeyboardInterrupt))

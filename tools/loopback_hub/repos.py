@@ -40,7 +40,7 @@ async def create_repo(call: Call) -> Response:
     if not token.may_write(namespace):
         raise errors.forbidden(f'You don\'t have the rights to create a {repo_type} under the namespace "{namespace}"')
     try:
-        repo = call.store.create_repo(repo_id, repo_type=repo_type, private=bool(body.get("private", False)))
+        repo = call.store.create_repo(repo_id, repo_type=repo_type, private=_private(body) or False)
     except errors.HubError as error:
         if error.status != 409:
             raise
@@ -79,7 +79,8 @@ async def settings(call: Call) -> Response:
     with call.store.lock:
         repo = call.repo()
         call.require_write(repo)
-        repo.private = bool(body.get("private", repo.private))
+        wish = _private(body)
+        repo.private = repo.private if wish is None else wish
         repo.gated = body.get("gated", repo.gated)
         call.store.save(repo)
     return JSONResponse({"private": repo.private, "gated": repo.gated})
@@ -150,6 +151,13 @@ def _front_matter(readme: str) -> dict[str, Any]:
         return {}
     card = yaml.safe_load(readme.split("\n---", 1)[0].removeprefix("---\n"))
     return card if isinstance(card, dict) else {}
+
+
+def _private(body: dict[str, Any]) -> bool | None:
+    """What the body says about it; clients since 1.x say it by `visibility`."""
+    if "visibility" in body:
+        return bool(body["visibility"] == "private")
+    return bool(body["private"]) if "private" in body else None
 
 
 def _repo_type(name: str) -> RepoType:

@@ -40,6 +40,7 @@ class Hub:
             "HF_HOME": str(home),
             "HF_HUB_CACHE": str(home / "hub"),
             "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_IMPLICIT_TOKEN": "" if token else "1",
             "NO_PROXY": f"{_HOST},localhost",  # the storage has the second name
         }
