@@ -1,7 +1,6 @@
 """`add`: inspect a checkpoint, pin it, and append it to registry/models.yaml."""
 
 import contextlib
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -11,9 +10,9 @@ import yaml
 
 from artificer.manifest import Activation
 from stages.commands import own_data
+from stages.commands.source_name import source_of
 from stages.core import files, paths
-from stages.core.errors import DataError, RegistryError, SourceError, UsageError
-from stages.core.names import is_repo_id
+from stages.core.errors import DataError, RegistryError, SourceError
 from stages.core.params import load_params
 from stages.core.yaml_files import read_yaml
 from stages.hub.calls import hub_errors
@@ -41,18 +40,8 @@ def add(
     if source in catalog:
         slug, raw = slug or source, dict(catalog[source])
     else:
-        is_folder = Path(source).is_dir()
-        if not is_folder and not is_repo_id(source):
-            raise UsageError(
-                f"{source!r} is neither a folder nor a repository id like org/name, and it is not in the catalog "
-                f"({', '.join(catalog)})."
-            )
+        raw = {"source": source_of(source, revision, catalog)}
         slug = slug or re.sub(r"[^a-z0-9]+", "-", Path(source).resolve().name.lower()).strip("-")
-        raw = {
-            "source": {"path": Path(os.path.relpath(source)).as_posix()}
-            if is_folder
-            else {"repo": source, "revision": revision}
-        }
     if slug in model_list.slugs():
         raise RegistryError(f"{paths.REGISTRY}: models.{slug} exists already. Choose another name with --slug.")
     draft = model_list.check_entry(slug, {"task": "text-ranking", "license": "unknown", **raw}, paths.REGISTRY)
@@ -61,7 +50,9 @@ def add(
         found = checkpoint.inspect(Path(folder), draft.source.location)
     license = license or raw.get("license") or _declared_license(draft.source, lock.revision)
     if license is None:
-        raise SourceError(f"{source} declares no license. Give its SPDX id with --license, for example apache-2.0.")
+        raise SourceError(
+            f"{source} declares no license. Give its SPDX id with --license, for example apache-2.0; or proprietary."
+        )
     raw["task"] = raw.get("task") or ("text-ranking" if len(found.labels) == 1 else "text-classification")
     raw["license"] = license
     raw["activation"] = checkpoint.resolve_activation(

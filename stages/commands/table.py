@@ -30,7 +30,7 @@ COMMANDS: tuple[Command, ...] = (
             ("--slug", {"help": "the model's name in the registry (default: from the source's name)"}),
             ("--revision", {"default": "main", "help": "commit, branch or tag of a repository (default: main)"}),
             ("--activation", {"choices": ("identity", "sigmoid", "softmax"), "help": "where the source is not clear"}),
-            ("--license", {"help": "SPDX id, where the source does not say"}),
+            ("--license", {"help": "SPDX id, `proprietary` or LicenseRef-<name>, where the source does not say"}),
             ("--evaluation", {"metavar": "FILE", "help": "pairs that the model is judged on, with or without labels"}),
             ("--calibration", {"metavar": "FILE", "help": "pairs of texts that static int8 is calibrated on"}),
             ("--columns", {"help": "the columns of these files, such as query=q,passage=p,label=y (default: guessed)"}),

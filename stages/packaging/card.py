@@ -10,6 +10,7 @@ from stages.packaging.judged_on import JudgedOn
 from stages.packaging.plot import CARD_PLOT
 from stages.packaging.summary import lines, markdown_table
 from stages.records.quality_report import QualityReport
+from stages.registry.licenses import card_license
 from stages.tasks import BUILDING_TASKS
 
 FILE = "README.md"
@@ -37,6 +38,7 @@ def render(manifest: Manifest, quality: QualityReport, judged: JudgedOn, argumen
     text = Template(TEMPLATE.read_text(encoding="utf-8"))
     return text.substitute(
         name=manifest.name,
+        front_license=card_license(manifest.source.license),
         license=manifest.source.license,
         task=manifest.task,
         base_model=f"base_model: {manifest.source.location}\n" if manifest.source.kind == "hub" else "",

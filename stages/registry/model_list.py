@@ -25,6 +25,7 @@ from stages.core.names import (
 )
 from stages.core.variants import DEFAULT_VARIANT_IDS, VARIANT_IDS, row
 from stages.core.yaml_files import convert, parse_yaml, read_yaml
+from stages.registry.licenses import license_problem
 
 Slug = Annotated[str, Meta(pattern=SLUG_PATTERN)]
 RepoId = Annotated[str, Meta(pattern=REPO_PATTERN)]
@@ -138,6 +139,8 @@ def check_entry(slug: str, raw: Any, path: Path) -> ModelEntry:
     if not is_slug(slug):
         raise RegistryError(f"{path}: {where}: a slug is lower-case letters, digits and dashes ({SLUG_PATTERN}).")
     entry = convert(raw, ModelEntry, path, where)
+    if problem := license_problem(entry.license):
+        raise RegistryError(f"{path}: {where}.license: {problem}.")
     source = entry.source
     if bool(source.repo) == bool(source.path):
         raise RegistryError(f"{path}: {where}.source: expected one of `repo` and `path`.")

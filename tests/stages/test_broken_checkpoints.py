@@ -216,4 +216,7 @@ def test_a_model_card_that_cannot_be_read_declares_no_license(root: Path, stages
     (folder / "README.md").write_bytes(f"---\nlicense: {license}\n---\n".encode("utf-8", "surrogatepass"))
     code, _, err = stages("add", "plain")
     assert code == 4, err
-    assert err == "error: plain declares no license. Give its SPDX id with --license, for example apache-2.0.\n"
+    assert (
+        err == "error: plain declares no license. Give its SPDX id with --license, "
+        "for example apache-2.0; or proprietary.\n"
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.registry.licenses import card_license
 from tests.stages import project
 from tests.stages.checkpoints import edit_config, tiny_bert
 from tests.stages.conftest import Stages
@@ -93,7 +94,8 @@ def test_a_checkpoint_without_a_license_is_refused(folder: Path, root: Path, sta
     code, _, err = stages("add", FOLDER)
     assert (code, err) == (
         4,
-        f"error: {FOLDER} declares no license. Give its SPDX id with --license, for example apache-2.0.\n",
+        f"error: {FOLDER} declares no license. Give its SPDX id with --license, "
+        "for example apache-2.0; or proprietary.\n",
     )
     assert project.snapshot(root / "registry") == before
     (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# A model\n")
@@ -127,6 +129,72 @@ def test_a_source_of_no_kind_is_refused(stages: Stages) -> None:
         "error: 'no-such-thing' is neither a folder nor a repository id like org/name, and it is not in the catalog ("
     )
     assert "bge-reranker-base" in err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "license", ["proprietary", "LicenseRef-Acme-1.0", "Apache-2.0", "EUPL-1.2", "llama3.1", "0BSD"]
+)
+def test_every_license_has_a_name(stages: Stages, license: str) -> None:
+    """A public one by its id of SPDX or of the Hub, one of one's own, and none at all."""
+    assert stages("add", FOLDER, "--license", license)[0] == 0
+    assert read_yaml(REGISTRY)["models"]["tiny"]["license"] == license
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("license", "close"),
+    [
+        ("apache2", " Did you mean apache-2.0 "),
+        ("MITT", " Did you mean mit"),
+        ("cc-by-5.0", " Did you mean cc-by-"),
+        ("private", ""),
+        ("LicenseRef-a_b", ""),
+    ],
+)
+def test_an_unknown_license_is_refused(root: Path, stages: Stages, license: str, close: str) -> None:
+    """With the ids that look like it, and what to write for a model that is not public."""
+    before = project.snapshot(root)
+    code, _, err = stages("add", FOLDER, "--license", license)
+    assert code == 3
+    assert f"models.tiny.license: {license!r} is not an id of SPDX or of the Hub.{close}" in err
+    assert err.endswith(" write proprietary, or LicenseRef-<name> for a license of your own.\n")
+    assert project.snapshot(root) == before
+
+
+@pytest.mark.parametrize(
+    ("license", "lines"),
+    [
+        ("Apache-2.0", "license: apache-2.0"),
+        ("llama3", "license: llama3"),
+        ("proprietary", "license: other\nlicense_name: proprietary"),
+        ("LicenseRef-Acme", "license: other\nlicense_name: licenseref-acme"),
+        ("0BSD", "license: other\nlicense_name: 0bsd"),
+    ],
+)
+def test_a_card_names_the_license_as_the_hub_wants_it(license: str, lines: str) -> None:
+    """The Hub refuses a card with another id than its own."""
+    assert card_license(license) == lines
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("./tiny", "there is no folder ./tiny.\n"),
+        ("checkpoints/tinny", "there is no folder checkpoints/tinny. Did you mean checkpoints/tiny? For the Hub's "
+         "repository of that name, write https://huggingface.co/checkpoints/tinny.\n"),
+        ("/nowhere/tiny", "there is no folder /nowhere/tiny.\n"),
+        ("models/a/b", "there is no folder models/a/b.\n"),
+        ("acme/tiny/", "there is no folder acme/tiny/.\n"),
+        ("~/tiny", "there is no folder ~/tiny.\n"),
+        ("checkpoints/tiny/config.json", "checkpoints/tiny/config.json is a file. Expected the folder of a checkpoint, "
+         "saved with save_pretrained.\n"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_folder_is_no_repository(stages: Stages, source: str, message: str) -> None:
+    """What is written as a path, or starts with a folder that is here, is not looked for on the Hub."""
+    assert stages("add", source, "--license", "mit")[::2] == (2, f"error: {message}")
 
 
 def test_an_entry_that_cannot_be_built_is_not_added(folder: Path, root: Path, stages: Stages) -> None:

@@ -58,6 +58,15 @@ def test_add_takes_an_entry_of_the_catalog(root: Path, hub: Hub, stages: Stages)
 
 
 @pytest.mark.usefixtures("root")
+def test_add_takes_the_address_of_a_repo(tiny: Path, hub: Hub, stages: Stages) -> None:
+    """As a browser shows it; it is the way to a repository whose owner is also a folder here."""
+    upload(hub, "registry/reranker", tiny)
+    assert "there is no folder registry/reranker" in stages("add", "registry/reranker", "--license", "mit")[2]
+    assert stages("add", "https://huggingface.co/registry/reranker", "--license", "mit")[0] == 0
+    assert read_yaml(REGISTRY)["models"]["reranker"]["source"] == {"repo": "registry/reranker", "revision": "main"}
+
+
+@pytest.mark.usefixtures("root")
 def test_add_of_a_repo_reads_the_license_of_its_card(tiny: Path, hub: Hub, stages: Stages) -> None:
     """A repo id is enough; a moved branch does not move the pin."""
     commit = upload(hub, "acme/reranker", tiny, README__md=b"---\nlicense: bsd-3-clause\n---\n# Reranker\n")
