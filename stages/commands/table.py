@@ -37,6 +37,12 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="remove",
+        summary="undo `add`: the entry, its lock, its own data sets, and what was built; not what was published",
+        function="stages.commands.remove:remove",
+        arguments=(SLUG, ("--dry-run", {"action": "store_true", "help": "print what would be removed"})),
+    ),
+    Command(
         name="pin",
         summary="lock the files of registry entries as they are now",
         function="stages.commands.pin:pin",
@@ -75,7 +81,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="list",
-        summary="a table of the registry and what is built of it",
+        summary="the registry, what is built and published of it, and on which data",
         function="stages.commands.listing:list_models",
     ),
     Command(

@@ -233,26 +233,41 @@ def test_check_finds_a_changed_local_file(folder: Path, stages: Stages) -> None:
     assert "lacks config.json" in stages("check")[2]
 
 
-def test_list_prints_a_table(root: Path, tiny: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line a model: source, pin, what passed, the fastest, where it is published; also of what is not built."""
-    monkeypatch.setenv("COLUMNS", "160")
+def test_list_prints_what_there_is_of_each_model(
+    root: Path, tiny: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source, pin, data, what passed, the fastest, where it is published; also of what is not built."""
+    monkeypatch.setenv("COLUMNS", "80")
     Fabricated(statuses={"onnx-O2": ("failed", "x")}, speedups={"onnx-O3": 9.0}).write(root, tiny)
     stages("pack", SLUG)
     stages("publish", SLUG)
     with project.edited(root / REGISTRY) as registry:
         registry["models"]["other"] = {"source": {"path": "gone"}, "task": "text-classification", "license": "mit"}
+        registry["models"]["other"]["data"] = {"evaluation": "imdb", "calibration": "none"}
     code, out, err = stages("list")
     assert (code, err) == (0, "")
-    lines = {cells[1]: cells for line in out.splitlines() if len(cells := [c.strip() for c in line.split("│")]) > 3}
-    assert lines["tiny"][2:8] == [
-        FOLDER,
-        "yes",
-        "text-ranking",
-        "10/11",
-        "onnx-O3, 9.00x torch on amd-test-avx2-2c",
-        "artificer/tiny",
+    assert out.splitlines() == [
+        "registry/models.yaml: 2 models",
+        "",
+        "tiny",
+        "  source     checkpoints/tiny, pinned",
+        "  task       text-ranking, license mit",
+        "  data       judged on demo-pairs (48 rows, labelled), calibrated on",
+        "             demo-calibration (16 rows)",
+        "  variants   10 of 11 passed; fastest: onnx-O3, 9.00x torch on amd-test-avx2-2c",
+        "  published  artificer/tiny",
+        "",
+        "other",
+        "  source     gone, is not pinned",
+        "  task       text-classification, license mit",
+        "  data       cannot be read: registry/models.yaml:",
+        "             models.other.data.calibration: no set 'none' in params.yaml.",
+        "  variants   not built",
+        "  published  -",
     ]
-    assert lines["other"][2:8] == ["gone", "is not pinned", "text-classification", "-", "-", "-"]
+    with project.edited(root / REGISTRY) as registry:
+        registry["models"]["other"]["data"] = {"evaluation": "imdb"}
+    assert "judged on imdb (of the Hub), calibrated on" in stages("list")[1]
 
 
 def test_list_says_when_what_is_published_is_not_what_is_packed(
@@ -332,10 +347,9 @@ def test_a_stage_of_a_misspelt_model_says_which_there_are(stages: Stages, stage:
 
 @pytest.mark.usefixtures("root")
 def test_list_of_nothing(stages: Stages) -> None:
-    """An empty registry is an empty table, and nothing that could be built."""
+    """An empty registry is an empty list, and nothing that could be built."""
     code, out, _ = stages("list")
-    assert code == 0
-    assert "slug" in out
+    assert (code, out) == (0, "registry/models.yaml: 0 models\n")
     code, _, err = stages("check")
     assert code == 3
     assert err == (
