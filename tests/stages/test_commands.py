@@ -325,6 +325,42 @@ def test_check_knows_the_fields_of_every_recipe(root: Path, stages: Stages, vari
     assert f"recipes.{variant_id}.{field}: no such field; known: " in err
 
 
+@pytest.mark.toolchain
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("variant_id", "recipe", "message"),
+    [
+        ("onnx", {"do_constant_folding": 1}, "onnx.do_constant_folding: expected a bool, found 1"),
+        ("onnx-O3", {"disable_gelu_fusion": "yes"}, "onnx-O3.disable_gelu_fusion: expected a bool, found 'yes'"),
+        ("onnx-qint8-avx512", {"weights_dtype": "QInt9"}, "weights_dtype: expected one of QInt8, QUInt8, "),
+        ("onnx-qint8-avx512", {"nodes_to_exclude": [1]}, "nodes_to_exclude: Expected `str`, got `int` - at `$[0]`"),
+        ("onnx-qint8-avx512", {"operators_to_quantize": ["MatMull"]}, "operators_to_quantize: expected one of "),
+        ("openvino-qint8", {"bits": 5}, "recipes.openvino-qint8: Only support 8-bit for static quantization"),
+        ("openvino-qint8", {"overflow_fix": "no"}, "overflow_fix: expected one of enable, first_layer_only, disable"),
+        ("openvino-qint8", {"smooth_quant_alpha": "x"}, "smooth_quant_alpha: Expected `float | null`, got `str`"),
+        ("openvino-qint8", {"smooth_quant_alpha": 3}, "SmoothQuant alpha parameter can equal -1 or be in range [0, 1]"),
+        ("openvino-qint8", {"ignored_scope": {"name": ["x"]}}, "Can't create an `IgnoredScope` object"),
+        (
+            "openvino-int8-weights",
+            {"bits": 5},
+            "recipes.openvino-int8-weights: Only support quantization to [4,8] bits",
+        ),
+        ("openvino-int8-weights", {"dtype": "int9"}, "data type must be one of the following"),
+    ],
+)
+def test_check_knows_the_values_of_every_recipe(
+    root: Path, stages: Stages, variant_id: str, recipe: dict[str, object], message: str
+) -> None:
+    """By the library's own types and checks, without a build."""
+    stages("add", FOLDER, "--license", "mit")
+    with project.edited(root / REGISTRY) as registry:
+        registry["models"]["tiny"]["variants"] = {"recipes": {variant_id: recipe}}
+    code, _, err = stages("check")
+    assert code == 3
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
 @pytest.mark.usefixtures("folder")
 def test_check_finds_more_tokens_than_the_checkpoint_takes(root: Path, stages: Stages) -> None:
     """Written by hand after the model was added."""

@@ -1,10 +1,9 @@
 """optimum's QuantizationConfig of each int8 variant, with the fields that a recipe overrides."""
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
 
-from stages.building.recipes import check_recipe
-from stages.core.errors import RegistryError
+from stages.building.recipes import check_kinds, check_recipe, check_words
 from stages.core.variants import VariantRow
 
 
@@ -25,6 +24,7 @@ def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
 def _apply(settings: Any, overrides: dict[str, Any], variant_id: str) -> None:
     """Set fields of a QuantizationConfig; types are written by name (`weights_dtype: QInt8`)."""
     from onnxruntime.quantization import QuantFormat, QuantizationMode, QuantType
+    from onnxruntime.quantization.registry import IntegerOpsRegistry
 
     enumerations: dict[str, Any] = {
         "activations_dtype": QuantType,
@@ -34,8 +34,10 @@ def _apply(settings: Any, overrides: dict[str, Any], variant_id: str) -> None:
     }
     defaults = {field.name: getattr(settings, field.name) for field in fields(settings)}
     check_recipe(variant_id, overrides, {name: "" if name in enumerations else v for name, v in defaults.items()})
+    kinds = get_type_hints(type(settings))
+    check_kinds(variant_id, overrides, {name: kind for name, kind in kinds.items() if name not in enumerations})
+    words = {name: list(kind.__members__) for name, kind in enumerations.items()}
+    check_words(variant_id, overrides, words | {"operators_to_quantize": sorted(IntegerOpsRegistry)})
     for name, value in overrides.items():
         kind = enumerations.get(name)
-        if kind is not None and value not in kind.__members__:
-            raise RegistryError(f"recipes.{variant_id}.{name}: expected one of {', '.join(kind.__members__)}.")
         setattr(settings, name, kind[value] if kind is not None else value)

@@ -9,7 +9,8 @@ from typing import Any
 from msgspec import Struct
 
 from stages.building.build_step import Built, keep_only
-from stages.building.recipes import check_recipe, plain
+from stages.building.recipes import check_kinds, check_recipe, check_words, plain, refused
+from stages.core.errors import first_line
 from stages.core.variants import VariantRow
 from stages.toolchain.openvino.export import input_names
 
@@ -67,15 +68,45 @@ def quantise(job: Job, target: Path, overrides: dict[str, Any], changes: dict[st
 
 
 def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
-    """Raise RegistryError for what is not a field of optimum-intel's configuration; half precision has none."""
-    known = {} if row.preset in ("fp16", "bf16") else fields(weights_only=row.preset != "static")
-    check_recipe(row.id, overrides, known)
+    """Raise RegistryError for what is not a field of optimum-intel's configuration, or a value that it does not take;
+    half precision has none."""
+    if row.preset in ("fp16", "bf16"):
+        check_recipe(row.id, overrides, {})
+        return
+    weights_only = row.preset != "static"
+    check_recipe(row.id, overrides, fields(weights_only=weights_only))
+    if not overrides:
+        return
+    check_kinds(row.id, overrides, _kinds(weights_only=weights_only))
+    check_words(row.id, overrides, {} if weights_only else _words())
+    try:
+        _configuration(weights_only=weights_only)(**overrides)
+    except (TypeError, ValueError) as error:  # what the library itself checks
+        raise refused(row.id, "", first_line(error, with_kind=False).rstrip(".")) from None
 
 
 def fields(*, weights_only: bool) -> dict[str, Any]:
     """What a recipe may set, with its defaults."""
     parameters = signature(_configuration(weights_only=weights_only)).parameters
     return {name: parameter.default for name, parameter in parameters.items() if name not in NOT_IN_RECIPES}
+
+
+def _kinds(*, weights_only: bool) -> dict[str, Any]:
+    """The annotated types of fields whose default says nothing."""
+    parameters = signature(_configuration(weights_only=weights_only)).parameters
+    return {name: parameter.annotation for name, parameter in parameters.items() if parameter.default is None}
+
+
+def _words() -> dict[str, list[str]]:
+    """The fields of static int8 that take one of a few words, which the library passes on unread."""
+    from nncf import ModelType
+    from nncf.quantization.advanced_parameters import OverflowFix
+
+    return {
+        "overflow_fix": [each.value for each in OverflowFix],
+        "model_type": [each.value for each in ModelType],
+        "dtype": ["int8"],  # the float8 types are another variant's arithmetic
+    }
 
 
 def _configuration(*, weights_only: bool) -> Any:
