@@ -11,6 +11,8 @@ import psutil
 
 from artificer.manifest import Benchmark
 from stages.benchmarking.groups import RESIDENT_BYTES, fitting_groups
+from stages.benchmarking.other_load import OtherLoad
+from stages.benchmarking.quieter_figures import BUSY_PERCENT, figures_to_keep, workloads_digest
 from stages.benchmarking.rounds import Batches, Budget, time_group
 from stages.benchmarking.subject_figures import benchmark_subject
 from stages.benchmarking.subjects import timed_subjects
@@ -20,8 +22,6 @@ from stages.records.benchmarks import BASELINE, speedup, write_benchmark
 from stages.records.host_record import current_host
 from stages.records.model_spec import load_spec
 from stages.records.pairs import Texts, load_workloads
-
-BUSY_PERCENT = 20.0  # of all CPUs, before the benchmark starts
 
 
 def run(slug: str) -> None:
@@ -35,20 +35,21 @@ def run(slug: str) -> None:
     if len(groups) > 1:
         print(f"{len(timed)} subjects do not fit into memory together: {len(groups)} groups", flush=True)
     _warn_if_busy(slug)
+    others = OtherLoad()
     budget = Budget(params.chosen.rounds, params.max_minutes * 60 / len(groups))
     measured = [time_group(group, spec, threads, batches, budget) for group in groups]
     found = [figures for subject in subjects if (figures := benchmark_subject(subject, measured, batches))]
-    write_benchmark(
-        slug,
-        Benchmark(
-            host=host,
-            preset=params.preset,
-            threads=threads,
-            rounds=min(len(next(iter(timings.seconds[BASELINE].values()))) for timings in measured),
-            subjects=tuple(found),
-        ),
+    benchmark = Benchmark(
+        host=host,
+        preset=params.preset,
+        threads=threads,
+        rounds=min(len(next(iter(timings.seconds[BASELINE].values()))) for timings in measured),
+        subjects=tuple(found),
+        busy_percent=others.percent(),
+        workloads_sha256=workloads_digest(slug),
     )
-    print(f"{host.name}, {threads} threads each, ratios to {BASELINE}")
+    write_benchmark(slug, figures_to_keep(slug, benchmark))
+    print(f"{host.name}, {threads} threads each, other programs {benchmark.busy_percent} %, ratios to {BASELINE}")
     for figures in found:
         times, memory = speedup(figures), figures.peak_memory_bytes / 1e6
         print(f"{figures.label:24} {times:6.2f}x  load {figures.load_seconds:5.2f} s  peak {memory:7.0f} MB")

@@ -270,14 +270,18 @@ class BenchmarkSubject(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return on_device(self.id, self.device)
 
 
-class Benchmark(Struct, frozen=True, kw_only=True):
-    """One run of all candidates, interleaved, on one host, every side with the same number of threads."""
+class Benchmark(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One run of all candidates, interleaved, on one host, every side with the same number of threads. `busy_percent`
+    is the share of the CPUs that other programs used meanwhile, `workloads_sha256` tells the texts; null where they
+    were not recorded."""
 
     host: Host
     preset: str
     threads: Annotated[int, Meta(ge=1)]
     rounds: Annotated[int, Meta(ge=1)]
     subjects: tuple[BenchmarkSubject, ...]
+    busy_percent: Annotated[float, Meta(ge=0, le=100)] | None = None
+    workloads_sha256: Sha256 | None = None
 
 
 def on_device(name: str, device: Device) -> str:
