@@ -18,12 +18,19 @@ def run(slug: str) -> None:
     params = load_params()
     entry = load_entry(slug)
     names = set_names(slug, entry, params.data)
-    evaluation, calibration = (load_pairs(name, params.data.sets[name]) for name in names)
+    evaluation_set, calibration_set = (params.data.sets[name] for name in names)
+    evaluation, calibration = load_pairs(names[0], evaluation_set), load_pairs(names[1], calibration_set)
     require_rows(names[0], len(evaluation), "evaluation")
     require_rows(names[1], len(calibration), "calibration")
     write_workloads(slug, _workloads(params))
-    write_pairs(paths.evaluation(slug), names[0], evaluation, borrowed=is_borrowed(entry, params.data.sets[names[0]]))
-    write_pairs(paths.calibration(slug), names[1], calibration, borrowed=is_borrowed(entry, params.data.sets[names[1]]))
+    write_pairs(
+        paths.evaluation(slug),
+        names[0],
+        evaluation,
+        borrowed=is_borrowed(entry, evaluation_set),
+        relevant_from=evaluation_set.relevant_from,
+    )
+    write_pairs(paths.calibration(slug), names[1], calibration, borrowed=is_borrowed(entry, calibration_set))
     print(f"{len(evaluation)} evaluation pairs of {names[0]}, {len(calibration)} calibration pairs of {names[1]}")
 
 

@@ -24,7 +24,7 @@ def run(slug: str) -> None:
         write_quality(slug, QualityReport(reference=None, variants={}, reason=reason))
         print(f"quality is not measured: {reason}")
         return
-    judge = task.quality(spec.labels, pairs, params.data.relevant_from)
+    judge = task.quality(spec.labels, pairs, data.relevance(params.data.relevant_from))
     expected = np.asarray(load_reference(slug).logits, dtype=np.float32)
     reference = judge(expected, None)
     variants = {

@@ -27,12 +27,15 @@ SHOWN_CHARACTERS = 60
 
 
 class OwnSet(Struct, frozen=True, kw_only=True):
-    """One file as a set. `source` is where it is now, `path` where it will be; `is_new`: params.yaml lacks it."""
+    """One file as a set. `source` is where it is now, `path` where it will be; `is_new`: params.yaml lacks it.
+    `header` are all columns; `relevant_from` is for labels of 0 and 1, where the default of params.yaml is higher."""
 
     name: str
     source: Path
     path: Path
+    header: tuple[str, ...]
     columns: Columns
+    relevant_from: float | None
     pairs: tuple[Pair, ...]
     is_new: bool
 
@@ -78,15 +81,28 @@ def own_set(slug: str, use: Use, file: str, given: dict[Role, str], labels: Sequ
     gold: Literal["label", "classes"] | None = None
     if use == "evaluation":
         gold = "label" if len(labels) == 1 else "classes"
-    columns = guess_columns(str(source), [str(name) for name in first], given, gold)
+    header = tuple(str(name) for name in first)
+    columns = guess_columns(str(source), header, given, gold)
     pairs = tuple(pairs_of(rows_of_text(source, text, columns), columns))
     require_rows(str(source), len(pairs), use)
     if columns.classes:
         for pair in pairs:
             gold_classes(pair, labels)
     path = _place(source)
-    name, is_new = _name(slug, path, columns)
-    return OwnSet(name=name, source=source, path=path, columns=columns, pairs=pairs, is_new=is_new)
+    data = load_params().data
+    relevant_from = _relevant_from(pairs, data.relevant_from)
+    wanted = DataSet(path=path.as_posix(), columns=columns, relevant_from=relevant_from)
+    name, is_new = _name(slug, path, wanted, data.sets)
+    return OwnSet(
+        name=name,
+        source=source,
+        path=path,
+        header=header,
+        columns=columns,
+        relevant_from=relevant_from,
+        pairs=pairs,
+        is_new=is_new,
+    )
 
 
 def show(found: OwnSet, use: Use) -> None:
@@ -103,7 +119,9 @@ def show(found: OwnSet, use: Use) -> None:
         print(f"  copied to {found.path}: git then holds the file, and DVC sees its changes")
     else:
         print("  used where it is: DVC sees its changes there")
-    print("  other columns: --columns query=…,passage=…,label=…")
+    unused = [column for column in found.header if column not in dict(named).values()]
+    rest = f" ({', '.join(unused)})" if unused else ""
+    print(f"  other columns{rest}: --columns query=…,passage=…,label=…")
 
 
 def write(slug: str, sets: Sequence[OwnSet]) -> None:
@@ -134,10 +152,14 @@ def _place(source: Path) -> Path:
     return target
 
 
-def _name(slug: str, path: Path, columns: Columns) -> tuple[str, bool]:
+def _relevant_from(pairs: Sequence[Pair], default: float) -> float | None:
+    """1 for labels of 0 and 1, if by default none of them were relevant; else the default applies."""
+    labels = {pair.label for pair in pairs}
+    return 1.0 if default > 1 and labels == {0.0, 1.0} else None
+
+
+def _name(slug: str, path: Path, wanted: DataSet, sets: dict[str, DataSet]) -> tuple[str, bool]:
     """A name in `data.sets`, and whether it is new: an equal set is used again."""
-    sets = load_params().data.sets
-    wanted = DataSet(path=path.as_posix(), columns=columns)
     for name, data_set in sets.items():
         if data_set == wanted:
             return name, False
@@ -162,10 +184,13 @@ def _gold(found: OwnSet) -> str:
         values: set[Any] = {one for pair in found.pairs if isinstance(pair.label, tuple) for one in pair.label}
         return f"labels: {len(values)} different classes"
     numbers = [pair.label for pair in found.pairs if isinstance(pair.label, float)]
-    return f"labels: numbers from {min(numbers):g} to {max(numbers):g}"
+    relevant = "" if found.relevant_from is None else f"; relevant from {found.relevant_from:g} (relevant_from)"
+    return f"labels: numbers from {min(numbers):g} to {max(numbers):g}{relevant}"
 
 
 def _set_yaml(found: OwnSet) -> str:
     columns = {role: column for role, column in msgspec.to_builtins(found.columns).items() if column}
-    raw = {"path": found.path.as_posix(), "columns": columns}
+    raw: dict[str, Any] = {"path": found.path.as_posix(), "columns": columns}
+    if found.relevant_from is not None:
+        raw["relevant_from"] = found.relevant_from
     return yaml.safe_dump(raw, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000).strip()

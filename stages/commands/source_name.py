@@ -24,7 +24,7 @@ def source_of(source: str, revision: str, catalog: dict[str, Any]) -> dict[str, 
     if not is_repo_id(repo):
         raise UsageError(
             f"{source!r} is neither a folder nor a repository id like org/name, and it is not in the catalog "
-            f"({', '.join(catalog)})."
+            f"({', '.join(catalog)}).{_nearest_folder(source)}"
         )
     return {"repo": repo, "revision": revision}
 

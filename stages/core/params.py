@@ -30,7 +30,8 @@ class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class DataSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A local file (`path`) or a data set of the Hub (`dataset` and what follows)."""
+    """A local file (`path`) or a data set of the Hub (`dataset` and what follows). `relevant_from` is for its own
+    labels, where they are not on the scale of `data.relevant_from`."""
 
     path: str | None = None
     dataset: str | None = None
@@ -41,6 +42,7 @@ class DataSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     layout: Literal["pairs", "nanobeir"] = "pairs"
     columns: Columns | None = None
     rows: Positive | None = None
+    relevant_from: float | None = None
 
 
 class DataParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -118,7 +118,8 @@ def open_acceptance(slug: str) -> Acceptance | None:
         return None
     spec = load_spec(slug)
     rows = min(params.fallback.rows, params.parity.rows)
-    pairs = read_pairs(paths.evaluation(slug)).pairs[:rows]
+    data = read_pairs(paths.evaluation(slug))
+    pairs = data.pairs[:rows]
     task = BUILDING_TASKS[spec.task]
     fits = task.unfit(spec.labels, pairs) is None
     return Acceptance(
@@ -127,7 +128,7 @@ def open_acceptance(slug: str) -> Acceptance | None:
         host=hosts.detect(),
         expected=load_expected(spec, params.parity, rows),
         most=params.fallback.attempts_for(spec.parameters),
-        judge=task.quality(spec.labels, pairs, params.data.relevant_from) if fits else None,
+        judge=task.quality(spec.labels, pairs, data.relevance(params.data.relevant_from)) if fits else None,
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -26,20 +27,31 @@ class Pair(Struct, frozen=True, kw_only=True):
 
 class DataFile(Struct, frozen=True):
     """Normalised pairs, and the name of the set in params.yaml that they came from. `borrowed`: it is the demo's, and
-    the model is not."""
+    the model is not. `relevant_from` is the set's own, if it has one."""
 
     name: str
     pairs: tuple[Pair, ...]
     borrowed: bool = False
+    relevant_from: float | None = None
+
+    def relevance(self, default: float) -> float:
+        """The label from which a pair counts as relevant."""
+        return default if self.relevant_from is None else self.relevant_from
 
     def texts(self, rows: int) -> Texts:
         """The first pairs, without labels."""
         return [(pair.query, pair.passage) for pair in self.pairs[:rows]]
 
 
-def write_pairs(path: Path, name: str, pairs: Iterable[Pair], *, borrowed: bool = False) -> None:
-    """One header line with the set's name, then a pair a line."""
-    header = {"set": name, "borrowed": True} if borrowed else {"set": name}
+def write_pairs(
+    path: Path, name: str, pairs: Iterable[Pair], *, borrowed: bool = False, relevant_from: float | None = None
+) -> None:
+    """One header line with the set's name and what is known of it, then a pair a line."""
+    header: dict[str, Any] = {"set": name}
+    if borrowed:
+        header["borrowed"] = True
+    if relevant_from is not None:
+        header["relevant_from"] = relevant_from
     lines = [json.dumps(header)] + [msgspec.json.encode(pair).decode() for pair in pairs]
     files.write_file(path, ("\n".join(lines) + "\n").encode())
 
@@ -49,7 +61,7 @@ def read_pairs(path: Path) -> DataFile:
     header, *rows = path.read_bytes().splitlines()
     found = json.loads(header)
     pairs = tuple(msgspec.json.decode(row, type=Pair) for row in rows)
-    return DataFile(found["set"], pairs, found.get("borrowed", False))
+    return DataFile(found["set"], pairs, found.get("borrowed", False), found.get("relevant_from"))
 
 
 def write_workloads(slug: str, workloads: dict[str, Texts]) -> None:

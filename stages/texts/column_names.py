@@ -21,7 +21,7 @@ NAMES: dict[Role, tuple[str, ...]] = {
     ),
     "label": (
         *("label", "relevance", "score", "relevancescore", "relevancelabel", "rel", "similarity", "similarityscore"),
-        *("grade", "rating", "gold", "goldlabel", "target", "y"),
+        *("relevant", "isrelevant", "grade", "rating", "gold", "goldlabel", "target", "y"),
     ),
     "classes": (
         *("classes", "labels", "label", "class", "category", "categories", "intent", "goldlabel", "labeltext"),

@@ -182,6 +182,7 @@ def test_a_card_names_the_license_as_the_hub_wants_it(license: str, lines: str) 
     ("source", "message"),
     [
         ("./tiny", "there is no folder ./tiny.\n"),
+        ("./checkpoint", "there is no folder ./checkpoint. Did you mean checkpoints?\n"),
         ("checkpoints/tinny", "there is no folder checkpoints/tinny. Did you mean checkpoints/tiny? For the Hub's "
          "repository of that name, write https://huggingface.co/checkpoints/tinny.\n"),
         ("/nowhere/tiny", "there is no folder /nowhere/tiny.\n"),

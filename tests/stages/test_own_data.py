@@ -9,9 +9,11 @@ import pytest
 
 from stages.core.errors import DataError, UsageError
 from stages.core.params import Columns
+from stages.records.pairs import read_pairs, write_pairs
 from stages.texts.column_names import guess_columns, parse_columns
 from tests.stages import project
 from tests.stages.conftest import Stages
+from tests.stages.fabricated import PAIRS, Fabricated
 from tests.stages.project import SLUG, read_json, read_yaml
 
 REGISTRY = Path("registry/models.yaml")
@@ -56,7 +58,7 @@ def test_files_become_sets_of_the_model(root: Path, tmp_path: Path, stages: Stag
     assert lines[0] == f"evaluation: {evaluation}, 12 rows; query = question, passage = answer, label = relevance"
     assert "  labels: numbers from 0 to 2" in lines
     assert "  copied to registry/data/texts.jsonl: git then holds the file, and DVC sees its changes" in lines
-    assert lines.index("  other columns: --columns query=…,passage=…,label=…") < len(lines) - 3
+    assert lines.index("  other columns: --columns query=…,passage=…,label=…") < len(lines) - 3  # before it is written
     assert "warning" not in out
     assert stages("data", SLUG)[1].startswith("12 evaluation pairs of ticket-pairs, 12 calibration pairs of texts\n")
     assert f"{SLUG}: judged on ticket-pairs (12 rows, labelled), calibrated on texts (12 rows)" in stages("check")[1]
@@ -100,6 +102,21 @@ def test_without_labels_quality_is_not_measured(tmp_path: Path, stages: Stages) 
     out = stages(*ADD, "--evaluation", str(path))[1]
     assert "  no labels: variants are compared with the reference, quality is not measured" in out
     assert "judged on plain (12 rows, without labels)" in stages("check")[1]
+
+
+def test_labels_of_0_and_1_are_relevant_from_1(root: Path, tmp_path: Path, stages: Stages) -> None:
+    """The default of params.yaml, 2, is for graded labels: with it nothing would be relevant."""
+    path = tmp_path / "clicks.csv"
+    path.write_text("Query;Document;Relevant;id\n" + "".join(f"q{i // 2};d{i};{i % 2};{i}\n" for i in range(10)))
+    out = stages(*ADD, "--evaluation", str(path))[1].splitlines()
+    assert "  labels: numbers from 0 to 1; relevant from 1 (relevant_from)" in out
+    assert "  other columns (id): --columns query=…,passage=…,label=…" in out
+    assert read_yaml(root / "params.yaml")["data"]["sets"]["clicks"]["relevant_from"] == 1
+    assert stages("data", SLUG)[0] == 0
+    found = read_pairs(root / "artifacts/models" / SLUG / "evaluation.jsonl")
+    assert (found.relevance(2.0), found.borrowed) == (1.0, False)
+    assert stages(*ADD, "--slug", "two", "--evaluation", str(path))[0] == 0
+    assert read_yaml(REGISTRY)["models"]["two"]["data"] == {"evaluation": "clicks"}
 
 
 @pytest.mark.parametrize(
@@ -203,3 +220,16 @@ def test_columns_that_say_nothing_are_a_usage_error(text: str) -> None:
     """With an example."""
     with pytest.raises(UsageError, match="expected"):
         parse_columns(text)
+
+
+@pytest.mark.parametrize(("relevant_from", "measured"), [(None, False), (1.0, True)])
+def test_a_sets_own_relevance_is_what_quality_is_measured_by(
+    root: Path, tiny: Path, stages: Stages, relevant_from: float | None, measured: bool
+) -> None:
+    """MAP of labels of 0 and 1: nothing is relevant by the default."""
+    Fabricated().write(root, tiny)
+    write_pairs(root / "artifacts/models" / SLUG / "evaluation.jsonl", "clicks", PAIRS, relevant_from=relevant_from)
+    assert stages("evaluate", SLUG)[0] == 0
+    metrics = read_json(root / "artifacts/models" / SLUG / "quality.json")["reference"]["metrics"]
+    assert (metrics["map"] is not None) == measured
+    assert metrics["ndcg_at_10"] is not None
