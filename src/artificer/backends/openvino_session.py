@@ -17,9 +17,11 @@ from artificer.backends.compiled_cache import CompiledModelCache
 from artificer.backends.openvino import OpenVinoBackend
 from artificer.backends.session import Inputs, Output, SessionOptions
 from artificer.backends.stream_pool import PooledSession, Run, StreamPool, files_of, pays
+from artificer.errors import MissingRuntimeError
 from artificer.manifest import ExecutionPrecision, Runtime
 
 logger = logging.getLogger("artificer")
+_TOPOLOGY = ("proc/cpuinfo", "sys/devices/system/cpu")
 _CONVERTER = "openvino.tools.ovc"
 
 
@@ -153,8 +155,21 @@ def _compile(
     return _Compiled(None, model)
 
 
+def check_topology(root: Path = Path("/")) -> None:
+    """Raise MissingRuntimeError where OpenVINO (2026.4) would compile for ever: it finds CPUs in neither folder."""
+    if sys.platform == "linux" and not any((root / name).exists() for name in _TOPOLOGY):
+        raise MissingRuntimeError(
+            "OpenVINO cannot see the CPUs: neither /proc nor /sys is there. Mount one of them, or use the backend onnx."
+        )
+
+
 def open_openvino(graph: Path, options: SessionOptions) -> OpenVinoSession:
-    """See `Backend.open`."""
+    """See `Backend.open`.
+
+    Raises:
+        MissingRuntimeError: this system shows nothing of its CPUs.
+    """
+    check_topology()
     threads, precision = options.threads, options.execution_precision
 
     def opened() -> Run:

@@ -83,7 +83,14 @@ class HubSource:
                 " Load the model once online."
             )
         hub = client()
-        with tempfile.TemporaryDirectory(prefix="artificer-") as scratch:
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="artificer-")
+        except OSError as error:
+            raise FetchError(
+                f"{self._repo}: {path}: there is no place for temporary files ({error.strerror}): set TMPDIR to a"
+                " folder that can be written."
+            ) from None
+        with folder as scratch:
             try:
                 local = hub.hf_hub_download(self._repo, path, revision=self._commit, local_dir=scratch)
             except Exception as error:  # the client's errors, its HTTP library's and OSErrors alike
@@ -108,8 +115,6 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
             commit = client().HfApi().repo_info(repo, revision=revision).sha
             if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
                 raise FetchError(f"{repo}: the Hub answered with the commit {commit!r}.")
-            write_whole(reference, commit.encode())
-            return commit
         except (FetchError, MissingRuntimeError):
             raise
         except Exception as error:
@@ -121,6 +126,9 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
                 revision,
                 _plain(error),
             )
+        else:
+            _remember(reference, commit)
+            return commit
     try:
         commit = reference.read_text()
     except OSError:
@@ -130,6 +138,14 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
             f"{repo}@{revision}: its commit is not in the cache, and the network is off. Load the model once online."
         )
     return commit
+
+
+def _remember(reference: Path, commit: str) -> None:
+    """Best effort: without a place to write, the next start needs the Hub."""
+    try:
+        write_whole(reference, commit.encode())
+    except OSError as error:
+        logger.warning("%s cannot be written: %s", reference, error.strerror)
 
 
 def is_refusal(error: Exception) -> bool:

@@ -17,6 +17,7 @@ from typing import IO, Protocol
 from artificer.errors import FetchError, IntegrityError
 from artificer.loading.integrity import verify_files
 from artificer.manifest import FileEntry, unsafe_path_reason
+from artificer.storage.cache_folder import CACHE_VARIABLE
 
 _CHUNK = 1 << 20
 _SCRATCH = ".incoming"
@@ -56,12 +57,16 @@ def fetch_files(
         IntegrityError: the source's file is not what the manifest says; the copy is deleted, and named.
         FetchError: the source failed, or the disk did.
     """
+    wanted = list(entries)
+    for entry in wanted:
+        if (reason := unsafe_path_reason(entry.path)) is not None:
+            raise IntegrityError(f"{entry.path!r}: refused: {reason}.")
+    if not is_writable(root) and all(_is_right(root, entry, manifest_sha256, verification_cache) for entry in wanted):
+        return []
     with locked(root):
         shutil.rmtree(root / _SCRATCH, ignore_errors=True)
         fetched: list[str] = []
-        for entry in entries:
-            if (reason := unsafe_path_reason(entry.path)) is not None:
-                raise IntegrityError(f"{entry.path!r}: refused: {reason}.")
+        for entry in wanted:
             if not _is_right(root, entry, manifest_sha256, verification_cache):
                 _fetch_one(source, root, entry)
                 fetched.append(entry.path)
@@ -69,11 +74,27 @@ def fetch_files(
         return fetched
 
 
+def is_writable(root: Path) -> bool:
+    """Whether files can be added to a folder, or it can be made."""
+    return os.access(root, os.W_OK | os.X_OK) or not root.is_dir()
+
+
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold `root`'s lock, waiting for it; other processes and threads wait meanwhile."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / _LOCK).open("ab") as stream:
+    """Hold `root`'s lock, waiting for it; other processes and threads wait meanwhile.
+
+    Raises:
+        FetchError: there is no place to write.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / _LOCK).open("ab")
+    except OSError as error:
+        raise FetchError(
+            f"{root} cannot be written: {error.strerror}. Name a folder that can, by {CACHE_VARIABLE} or load(cache=…);"
+            " or fill the cache before it becomes read-only."
+        ) from None
+    with lock as stream:
         if sys.platform == "win32":
             import msvcrt
 

@@ -1,12 +1,15 @@
 """What callers hand in, checked and brought into one form. The rules are those of CrossEncoder.predict."""
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from artificer.errors import InputError
 from artificer.inference.tokenization import Pair
+
+EncodingErrors = Literal["strict", "replace"]
+"""What becomes of a lone surrogate, which UTF-8 cannot carry: refused, or U+FFFD in its place."""
 
 
 def is_single_pair(inputs: Any) -> bool:
@@ -27,7 +30,7 @@ def is_single_pair(inputs: Any) -> bool:
     return len(inputs) > 0 and not isinstance(inputs[0], list | tuple | np.ndarray)
 
 
-def check_pairs(inputs: Any) -> tuple[list[Pair], bool]:
+def check_pairs(inputs: Any, errors: EncodingErrors = "strict") -> tuple[list[Pair], bool]:
     """The pairs as a list of two-tuples of encodable strings, and whether a single pair was passed.
 
     Raises:
@@ -39,7 +42,8 @@ def check_pairs(inputs: Any) -> tuple[list[Pair], bool]:
     for i, row in enumerate(rows):
         if isinstance(row, str) or not isinstance(row, Sequence | np.ndarray) or len(row) != 2:
             raise InputError(f"Pair {i}: expected two texts (query, passage), found {_shown(row)}.")
-        pairs.append((check_text(row[0], f"Pair {i}, query"), check_text(row[1], f"Pair {i}, passage")))
+        query, passage = row
+        pairs.append((check_text(query, f"Pair {i}, query", errors), check_text(passage, f"Pair {i}, passage", errors)))
     return pairs, single
 
 
@@ -50,17 +54,24 @@ def check_choice(name: str, found: object, choices: Any) -> None:
         raise InputError(f"{name}: expected one of {', '.join(map(repr, known))}, found {found!r}.")
 
 
-def check_text(text: Any, where: str) -> str:
-    """`text` itself, if it is a string that UTF-8 can carry. Raises InputError that begins with `where`."""
+def check_text(text: Any, where: str, errors: EncodingErrors = "strict") -> str:
+    """`text` itself, if it is a string that UTF-8 can carry; else, with `replace`, a copy that it can.
+
+    Raises:
+        InputError: beginning with `where`.
+    """
     if not isinstance(text, str):
         raise InputError(f"{where}: expected a string, found {_shown(text)}.")
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError as error:
+            if errors == "replace":
+                # By way of UTF-16, which joins two surrogates that belong together.
+                return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
             raise InputError(
                 f"{where}: lone surrogate {text[error.start]!a} at position {error.start}: the text was decoded"
-                " wrongly; decode it with errors='replace'."
+                " wrongly; decode it with errors='replace', or pass errors='replace' to score it with U+FFFD instead."
             ) from None
     return text
 

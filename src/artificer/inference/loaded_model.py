@@ -15,7 +15,7 @@ from artificer.backends.session import Inputs, Session
 from artificer.errors import ClosedError, InputError
 from artificer.inference.batching import full_batches, single_buckets
 from artificer.inference.call_queue import CallQueue
-from artificer.inference.input_checks import check_choice
+from artificer.inference.input_checks import EncodingErrors, check_choice
 from artificer.inference.scoring import Collect, Limits, score_encoded
 from artificer.inference.tokenization import Encoded, Text, TextTokenizer
 from artificer.manifest import Manifest
@@ -38,6 +38,7 @@ class LoadedModel:
         explanation: what `explain` returns (`loading.explain.Explanation`).
         on_truncate: what a call does about texts that are cut, unless it says otherwise.
         max_pending: how many asynchronous calls may wait.
+        errors: what a call does about lone surrogates, unless it says otherwise.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class LoadedModel:
         explanation: Any,
         on_truncate: OnTruncate = "ok",
         max_pending: int = 64,
+        errors: EncodingErrors = "strict",
     ):
         self.manifest = manifest
         self._session: Session | None = session
         self._tokenizer = tokenizer
         self._explanation = explanation
         self._on_truncate: OnTruncate = on_truncate
+        self._errors: EncodingErrors = errors
         self._queue = CallQueue(max_pending)
         self._owner = os.getpid()
         self._lock = threading.Lock()
@@ -151,6 +154,13 @@ class LoadedModel:
             limits=limits,
             progress=_print_progress if show_progress_bar else None,
         )
+
+    def _encoding_errors(self, wish: EncodingErrors | None) -> EncodingErrors:
+        """What a call asks for, else what was given to `load`. Raises InputError for a word that is neither."""
+        if wish is None:
+            return self._errors
+        check_choice("errors", wish, EncodingErrors)
+        return wish
 
     def _report_truncated(self, encoded: Encoded, action: OnTruncate) -> None:
         check_choice("on_truncate", action, OnTruncate)

@@ -148,7 +148,8 @@ def open_plain(root: Path, path: str) -> int:
         for part in PurePosixPath(path).parts:
             place = place / part
             if place.is_symlink():
-                raise IntegrityError(f"{path}: {place.relative_to(root).as_posix()} is a link; expected plain files")
+                linked = place.relative_to(root).as_posix()
+                raise IntegrityError(f"{path}: {linked} is a link; expected plain files{dvc_remedy(place)}")
         descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise IntegrityError(f"{path}: missing") from None
@@ -158,6 +159,13 @@ def open_plain(root: Path, path: str) -> int:
         os.close(descriptor)
         raise IntegrityError(f"{path}: not a regular file")
     return descriptor
+
+
+def dvc_remedy(link: Path) -> str:
+    """What to do about a link into a cache of DVC; empty for another link."""
+    if "/files/md5/" not in Path(os.readlink(link)).as_posix():  # noqa: PTH115  # Path.readlink on Windows adds a prefix
+        return ""
+    return ": DVC made it: `dvc config cache.type reflink,copy`, then `dvc checkout --relink`"
 
 
 def _check(root: Path, entry: FileEntry, known: Identity | None) -> tuple[Identity | None, bool]:

@@ -7,6 +7,7 @@ from typing import Any
 from artificer import host as hosts
 from artificer.errors import FetchError, SelfTestError
 from artificer.hub.index import Channel
+from artificer.inference.input_checks import EncodingErrors
 from artificer.inference.loaded_model import LoadedModel, OnTruncate
 from artificer.loading.explain import explain
 from artificer.loading.integrity import Verify
@@ -40,6 +41,7 @@ def load(
     autotune: bool = False,
     warm: bool = False,
     max_pending: int = 64,
+    errors: EncodingErrors = "strict",
     offline: bool | None = None,
     cache: str | Path | None = None,
     index: str | Path | None = None,
@@ -64,6 +66,8 @@ def load(
         autotune: measure the admissible variants here, once; later loads use the stored result.
         warm: compile the shapes of single requests now instead of at their first use (see `LoadedModel.warm`).
         max_pending: calls of the asynchronous methods that may wait before `OverloadedError`.
+        errors: what to do about a lone surrogate, which UTF-8 cannot carry: `strict` refuses the call, `replace` scores
+            the text with U+FFFD in its place.
         offline: open no socket; None reads `HF_HUB_OFFLINE`.
         cache: the folder for fetched models, compiled models, verifications and timings; None for `cache_folder()`.
         index: a folder or Hub repo with an index to look `source` up in; None reads `ARTIFICER_INDEX` for a bare
@@ -98,6 +102,7 @@ def load(
         autotune=autotune,
         warm=warm,
         max_pending=max_pending,
+        errors=errors,
         cache=Path(cache) if cache is not None else cache_folder(),
         revision=revision,
         manifest_sha256=manifest_sha256,
@@ -155,6 +160,7 @@ def _load(address: Address, options: LoadOptions) -> LoadedModel:
         explanation=explanation,
         on_truncate=options.on_truncate,
         max_pending=options.max_pending,
+        errors=options.errors,
     )
     if options.warm:
         model.warm()

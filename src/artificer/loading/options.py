@@ -6,7 +6,7 @@ from pathlib import Path
 from artificer.backends import BACKENDS
 from artificer.errors import InputError, ModelIndexError, SelectionError
 from artificer.hub.index import Channel
-from artificer.inference.input_checks import check_choice
+from artificer.inference.input_checks import EncodingErrors, check_choice
 from artificer.inference.loaded_model import OnTruncate
 from artificer.loading.integrity import Verify
 from artificer.loading.select import Objective, Policy
@@ -30,6 +30,7 @@ class LoadOptions:
     autotune: bool = False
     warm: bool = False
     max_pending: int = 64
+    errors: EncodingErrors = "strict"
     revision: str | None = None
     manifest_sha256: str | None = None
     offline: bool | None = None
@@ -45,6 +46,7 @@ class LoadOptions:
         """
         check_choice("objective", self.policy.objective, Objective)
         check_choice("on_truncate", self.on_truncate, OnTruncate)
+        check_choice("errors", self.errors, EncodingErrors)
         check_choice("verify", self.verify, Verify)
         check_choice("channel", self.channel, Channel)
         if self.policy.runtime is not None:

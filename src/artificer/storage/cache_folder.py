@@ -1,20 +1,61 @@
-"""Where this package keeps what it can make again: fetched models, compiled ones, verification_cache, timings."""
+"""Where this package keeps what it can make again: fetched models, compiled ones, verifications, timings."""
 
 import os
+import stat
 import sys
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 CACHE_VARIABLE = "ARTIFICER_CACHE"
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """`ARTIFICER_CACHE`, else the platform's own place for caches, with `artificer` below. Not created here."""
+    """`ARTIFICER_CACHE`, else the platform's own place for caches, with `artificer` below. Not created here.
+
+    A process without a home, such as one of a user that the container does not know, gets a folder of its user below
+    the folder for temporary files.
+    """
     if own := environment.get(CACHE_VARIABLE):
         return Path(own)
-    home = Path(environment.get("HOME") or environment.get("USERPROFILE") or Path.home())
+    if platform not in ("darwin", "win32") and (caches := environment.get("XDG_CACHE_HOME")):
+        return Path(caches) / "artificer"
+    if platform == "win32" and (local := environment.get("LOCALAPPDATA")):
+        return Path(local) / "artificer" / "cache"
+    home = _home(environment)
+    if home is None:
+        return _temporary()
     if platform == "darwin":
         return home / "Library" / "Caches" / "artificer"
     if platform == "win32":
-        return Path(environment.get("LOCALAPPDATA") or home / "AppData" / "Local") / "artificer" / "cache"
-    return Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "artificer"
+        return home / "AppData" / "Local" / "artificer" / "cache"
+    return home / ".cache" / "artificer"
+
+
+def _home(environment: Mapping[str, str]) -> Path | None:
+    if named := environment.get("HOME") or environment.get("USERPROFILE"):
+        return Path(named)
+    try:
+        return Path.home()
+    except RuntimeError:  # nobody knows this user
+        return None
+
+
+@lru_cache(maxsize=1)
+def _temporary() -> Path:
+    """A folder that nobody else may write to: what is in it is opened without being hashed again."""
+    try:
+        parent = Path(tempfile.gettempdir())
+        if not hasattr(os, "getuid"):
+            return parent / "artificer"
+        folder = parent / f"artificer-{os.getuid()}"
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        status = folder.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022:
+            return folder
+        return Path(tempfile.mkdtemp(prefix="artificer-"))
+    except OSError:  # there is no place to write
+        return Path(os.devnull) / "artificer"

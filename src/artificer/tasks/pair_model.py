@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from artificer.backends.session import Inputs
 from artificer.errors import InputError
 from artificer.inference.activations import Activator, activate, activator
-from artificer.inference.input_checks import check_pairs, check_text
+from artificer.inference.input_checks import EncodingErrors, check_pairs, check_text
 from artificer.inference.loaded_model import DEFAULT_ROWS, LoadedModel, OnTruncate, check_batch_size
 from artificer.inference.scoring import Limits, logits_as_they_are
 from artificer.inference.tokenization import Pair, Text
@@ -21,8 +21,9 @@ class PairModel(LoadedModel):
     """A loaded cross-encoder.
 
     `predict` takes CrossEncoder's arguments, in its order, and returns what it returns; what needs torch is refused
-    with a word on what to do instead. Beside those, each call takes `on_truncate` (`ok`, `warn` or `error`; default as
-    given to `load`), `timeout` in seconds, and `cancelled`, a function that is asked between two batches.
+    with a word on what to do instead. Beside those, each call takes `on_truncate` (`ok`, `warn` or `error`) and
+    `errors` (`strict` or `replace`), both by default as given to `load`; `timeout` in seconds; and `cancelled`, a
+    function that is asked between two batches.
     """
 
     @property
@@ -51,6 +52,7 @@ class PairModel(LoadedModel):
         chunk_size: None = None,
         *,
         on_truncate: OnTruncate | None = None,
+        errors: EncodingErrors | None = None,
         timeout: float | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Any:
@@ -70,7 +72,9 @@ class PairModel(LoadedModel):
         self._check_device(device)
         refuse_tensors(convert_to_numpy, convert_to_tensor)
         limits = Limits.after(timeout, cancelled)
-        pairs, single = check_pairs(inputs)
+        encoding_errors = self._encoding_errors(errors)
+        pairs, single = check_pairs(inputs, encoding_errors)
+        prompt = check_text(prompt, "prompt", encoding_errors) if prompt else None
         apply = activator(activation_fn, classifier_head(self.manifest.head).activation, bool(apply_softmax))
         logits = self._logits(pairs, prompt, batch_size, show_progress_bar, on_truncate, limits)
         if not pairs:
@@ -89,7 +93,7 @@ class PairModel(LoadedModel):
 
     def truncated(self, inputs: Any) -> NDArray[np.bool_]:
         """Which pairs are longer than `max_length`, `[n]`: what `on_truncate` would report."""
-        pairs, _ = check_pairs(inputs)
+        pairs, _ = check_pairs(inputs, self._errors)
         return self._tokenizer.encode(pairs).truncated if pairs else np.zeros(0, dtype=np.bool_)
 
     def _logits(
@@ -106,7 +110,6 @@ class PairModel(LoadedModel):
             self._open_session()
             return np.empty((0, self.num_labels), dtype=np.float32)
         if prompt:
-            check_text(prompt, "prompt")
             pairs = [(prompt + query, passage) for query, passage in pairs]
         return self._rows(
             pairs,

@@ -7,7 +7,7 @@ import numpy as np
 
 from artificer.errors import InputError
 from artificer.inference.activations import Activator, activator
-from artificer.inference.input_checks import check_text
+from artificer.inference.input_checks import EncodingErrors, check_text
 from artificer.inference.loaded_model import DEFAULT_ROWS, OnTruncate
 from artificer.inference.scoring import Limits
 from artificer.tasks.pair_model import PairModel, PairTask, classifier_head, refuse, refuse_tensors
@@ -37,6 +37,7 @@ class Reranker(PairModel):
         chunk_size: None = None,
         *,
         on_truncate: OnTruncate | None = None,
+        errors: EncodingErrors | None = None,
         timeout: float | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Ranking:
@@ -52,11 +53,13 @@ class Reranker(PairModel):
         self._check_device(device)
         refuse_tensors(convert_to_numpy, convert_to_tensor)
         limits = Limits.after(timeout, cancelled)
-        check_text(query, "Query")
+        encoding_errors = self._encoding_errors(errors)
+        query = check_text(query, "Query", encoding_errors)
+        prompt = check_text(prompt, "prompt", encoding_errors) if prompt else None
         if isinstance(documents, str | bytes):
             raise InputError("documents: expected a list of texts, found a single one.")
         texts = list(documents)
-        pairs = [(query, check_text(text, f"Document {i}")) for i, text in enumerate(texts)]
+        pairs = [(query, check_text(text, f"Document {i}", encoding_errors)) for i, text in enumerate(texts)]
         apply = activator(activation_fn, classifier_head(self.manifest.head).activation, bool(apply_softmax))
         if not pairs:
             return []

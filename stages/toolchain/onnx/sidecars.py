@@ -202,13 +202,17 @@ def _size_of(folder: Path, file_name: str, location: str) -> int:
         raise SidecarError(f"{file_name} refers to external data at {location!r}, refused: {reason}")
     path = folder / location
     if any(part.is_symlink() for part in (path, *path.parents) if folder in part.parents):
-        raise SidecarError(f"{file_name}: {location} is a symbolic link, which onnx refuses to open")
+        raise SidecarError(
+            f"{file_name}: {location} is a symbolic link, which onnx refuses to open. If DVC made it:"
+            " `dvc config cache.type reflink,copy`, then `dvc checkout --relink`"
+        )
     if not path.is_file():
         raise SidecarError(f"{file_name}: its sidecar {location} is missing")
     status = path.stat()
     if status.st_nlink > 1:
         raise SidecarError(
-            f"{file_name}: {location} is a hard link, which onnx refuses to open: `dvc config cache.type reflink,copy`"
+            f"{file_name}: {location} is a hard link, which onnx refuses to open. If DVC made it:"
+            " `dvc config cache.type reflink,copy`, then `dvc checkout --relink`"
         )
     return status.st_size
 
