@@ -43,4 +43,4 @@ def make_calibration(
         "them: they are what your users wrote."
     )
     if any(target.resolve().is_relative_to(folder.resolve()) for folder in paths.DATA_FOLDERS):
-        print(f"next: python -m stages add SOURCE --calibration {target}")
+        print(f"next: python -m stages use-data SLUG --calibration {target} (or `add SOURCE` with this option)")

@@ -6,6 +6,11 @@ from typing import Any
 Argument = tuple[str, dict[str, Any]]  # a name and the options of argparse's add_argument
 
 SLUG: Argument = ("slug", {})
+DATA: tuple[Argument, ...] = (
+    ("--evaluation", {"metavar": "FILE", "help": "pairs that the model is judged on, with or without labels"}),
+    ("--calibration", {"metavar": "FILE", "help": "pairs of texts that static int8 is calibrated on"}),
+    ("--columns", {"help": "the columns of these files, such as query=q,passage=p,label=y (default: guessed)"}),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +36,7 @@ COMMANDS: tuple[Command, ...] = (
             ("--revision", {"default": "main", "help": "commit, branch or tag of a repository (default: main)"}),
             ("--activation", {"choices": ("identity", "sigmoid", "softmax"), "help": "where the source is not clear"}),
             ("--license", {"help": "SPDX id, `proprietary` or LicenseRef-<name>, where the source does not say"}),
-            ("--evaluation", {"metavar": "FILE", "help": "pairs that the model is judged on, with or without labels"}),
-            ("--calibration", {"metavar": "FILE", "help": "pairs of texts that static int8 is calibrated on"}),
-            ("--columns", {"help": "the columns of these files, such as query=q,passage=p,label=y (default: guessed)"}),
+            *DATA,
         ),
     ),
     Command(
@@ -55,6 +58,12 @@ COMMANDS: tuple[Command, ...] = (
         function="stages.commands.pin:pin_data",
         online=True,
         arguments=(("name", {"nargs": "+"}),),
+    ),
+    Command(
+        name="use-data",
+        summary="judge and calibrate a model of the registry on your own files",
+        function="stages.commands.use_data:use_data",
+        arguments=(SLUG, *DATA),
     ),
     Command(
         name="make-calibration",

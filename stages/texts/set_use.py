@@ -53,7 +53,7 @@ def borrowed_warning(slug: str, evaluation: SetUse, calibration: SetUse) -> str 
         return None
     return (
         f"warning: models.{slug} is {' and '.join(said)}: the demo's English texts, whatever the model's language and "
-        "domain. docs/data.md says how to give it data of its own."
+        f"domain. `python -m stages use-data {slug}` gives it data of its own (docs/data.md)."
     )
 
 

@@ -36,7 +36,7 @@ def test_pairs_of_json_lines(tmp_path: Path, stages: Stages) -> None:
         f"{log}: 14 lines, 3 of them without a pair; 22 pairs",
         f"{OUT}: 20 different pairs, drawn with seed 0. Look through them before you commit them: they are what your "
         "users wrote.",
-        f"next: python -m stages add SOURCE --calibration {OUT}",
+        f"next: python -m stages use-data SLUG --calibration {OUT} (or `add SOURCE` with this option)",
     ]
     assert {(row["query"], row["passage"]) for row in pairs()} == {
         (f"query {i}", f"{word} {i}") for i in range(10) for word in ("text", "more")

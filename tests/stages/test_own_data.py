@@ -173,8 +173,8 @@ def test_the_demos_sets_are_said_to_be_the_demos(root: Path, stages: Stages) -> 
             params["data"]["sets"][set_name]["path"] = f"registry/demo/{name}.jsonl"
     warning = (
         "warning: models.tiny is judged on demo-pairs (48 rows, labelled) and calibrated on demo-calibration (16 "
-        "rows): the demo's English texts, whatever the model's language and domain. docs/data.md says how to give it "
-        "data of its own."
+        "rows): the demo's English texts, whatever the model's language and domain. `python -m stages use-data tiny` "
+        "gives it data of its own (docs/data.md)."
     )
     assert warning in stages(*ADD)[1].splitlines()
     assert warning in stages("check")[1].splitlines()
@@ -233,3 +233,50 @@ def test_a_sets_own_relevance_is_what_quality_is_measured_by(
     metrics = read_json(root / "artifacts/models" / SLUG / "quality.json")["reference"]["metrics"]
     assert (metrics["map"] is not None) == measured
     assert metrics["ndcg_at_10"] is not None
+
+
+# ── A model that was added before ──
+
+
+def test_use_data_changes_the_entry_alone(tmp_path: Path, stages: Stages) -> None:
+    """The sets are declared as by `add`; what is not given stays as it is."""
+    REGISTRY.write_text(
+        f"# ours\nmodels:\n  {SLUG}:\n    source: {{path: {FOLDER}}}  # here\n    task: text-ranking\n"
+        "    license: mit\n\n  # another\n  other: {source: {path: x}, task: text-ranking, license: mit}\n"
+    )
+    before = REGISTRY.read_text()
+    evaluation = rows(tmp_path / "mine.jsonl", "query", "passage", "label")
+    code, out, err = stages("use-data", SLUG, "--evaluation", str(evaluation))
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-2:] == ["models.tiny.data: {evaluation: mine}", "next: make repro"]
+    assert REGISTRY.read_text() == before.replace("license: mit\n\n", "license: mit\n    data: {evaluation: mine}\n\n")
+    calibration = rows(tmp_path / "texts.jsonl", "query", "passage")
+    assert stages("use-data", SLUG, "--calibration", str(calibration))[0] == 0
+    assert read_yaml(REGISTRY)["models"][SLUG]["data"] == {"evaluation": "mine", "calibration": "texts"}
+    assert stages("data", SLUG)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "arguments", "code", "message"),
+    [
+        ({}, (), 2, "expected --evaluation FILE, --calibration FILE, or both."),
+        ({}, ("--evaluation", "gone.csv"), 5, "gone.csv: cannot be read"),
+        (
+            {"source": {"repo": "a/b", "revision": "main"}, "task": "text-classification"},
+            ("--evaluation", "gone.csv"),
+            2,
+            "the labels of tiny are not known yet: run `dvc repro fetch@tiny` first.",
+        ),
+    ],
+)
+def test_use_data_without_use_changes_nothing(
+    root: Path, stages: Stages, entry: dict[str, Any], arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    """And says what is missing."""
+    raw = {"source": {"path": FOLDER}, "task": "text-ranking", "license": "mit"} | entry
+    project.write_yaml(REGISTRY, {"models": {SLUG: raw}})
+    before = project.snapshot(root)
+    found, _, err = stages("use-data", SLUG, *arguments)
+    assert found == code
+    assert message in err
+    assert project.snapshot(root) == before
