@@ -221,3 +221,15 @@ def test_revision_beside_a_registry() -> None:
     """The registry says which revision; another one beside it is a contradiction."""
     with pytest.raises(ModelIndexError, match="the index says which revision"):
         artificer.load(tiny.SLUG, index=REGISTRY, revision="main")
+
+
+@pytest.mark.usefixtures("published", "cache")
+def test_a_hub_that_does_not_answer_is_unreachable(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that stays silent ends after some seconds, and the last known commit is used."""
+    assert golden(artificer.load(tiny.REPO)) == 2
+    monkeypatch.setattr("artificer.hub.client._TIMEOUT", 0.05)
+    hub.faults.add(Fault("slow", "info", delay=1.0, times=None))
+    assert golden(artificer.load(tiny.REPO)) == 2
+    assert "the Hub cannot be reached" in caplog.text

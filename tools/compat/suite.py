@@ -9,6 +9,8 @@ folder, whose manifest holds the scores to compare with.
 import logging
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import artificer
@@ -23,7 +25,12 @@ _logged: list[str] = []
 
 
 def folder(published: Path) -> None:
-    """Each variant of a local folder gives the stored scores; so does the one that is chosen without a wish."""
+    """Each variant of a local folder gives the stored scores; so does the one that is chosen without a wish.
+
+    In one process with sentence-transformers, where that is installed.
+    """
+    if find_spec("sentence_transformers"):
+        import_module("sentence_transformers").CrossEncoder  # noqa: B018  # imports torch and transformers
     for variant in (None, "onnx", "openvino"):
         compare(artificer.load(published, variant=variant), published)
 

@@ -25,6 +25,7 @@ logger = logging.getLogger("artificer")
 
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_TIMEOUT = 10.0  # seconds without a byte; by default the client waits for ever
 _UNKNOWN_MAJOR = 3  # of huggingface_hub; `make test-compat` runs with the ones before it
 
 
@@ -112,7 +113,7 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
     reference = base / "refs" / hashlib.sha256(revision.encode()).hexdigest()[:32]
     if not offline:
         try:
-            commit = client().HfApi().repo_info(repo, revision=revision).sha
+            commit = client().HfApi().repo_info(repo, revision=revision, timeout=_TIMEOUT).sha
             if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
                 raise FetchError(f"{repo}: the Hub answered with the commit {commit!r}.")
         except (FetchError, MissingRuntimeError):
