@@ -84,7 +84,7 @@ def add(
         f"{license}\n"
         f"pinned {lock.location} at {lock.identity} ({len(lock.files)} files)"
     )
-    with contextlib.suppress(DataError):  # of a set that was there before: `check` says it
+    with contextlib.suppress(DataError, OSError):  # of a set that was there before: `check` says it
         if warning := borrowed_warning(slug, *set_uses(slug, entry, load_params())):
             print(warning)
     print("next: make repro")

@@ -11,7 +11,7 @@ import yaml
 from msgspec import Struct
 
 from stages.core import files, paths
-from stages.core.errors import DataError
+from stages.core.errors import DataError, UsageError
 from stages.core.params import Columns, DataSet, load_params
 from stages.core.yaml_edit import add_item
 from stages.records.pairs import Pair
@@ -49,6 +49,8 @@ def own_sets(
     slug: str, wanted: dict[Use, str | None], given: dict[Role, str], labels: Sequence[str]
 ) -> dict[Use, OwnSet]:
     """The set for each use that a file is given for. One file for both uses is one set."""
+    if given and not any(wanted.values()):
+        raise UsageError("--columns names the columns of a file: give --evaluation FILE or --calibration FILE too.")
     found: dict[Use, OwnSet] = {}
     for use, file in wanted.items():
         if file is None:

@@ -156,6 +156,13 @@ def test_a_file_of_no_use_is_one_line(root: Path, stages: Stages, name: str) -> 
     assert name in err
 
 
+def test_columns_without_a_file_are_a_usage_error(stages: Stages) -> None:
+    """They would be ignored."""
+    code, _, err = stages(*ADD, "--columns", "query=q")
+    assert code == 2
+    assert "give --evaluation FILE or --calibration FILE too." in err
+
+
 def test_bytes_that_are_no_text_are_one_line(root: Path, stages: Stages) -> None:
     """Spreadsheets write other encodings."""
     (root / "mine.csv").write_bytes(b"query,passage\n\xff\xfe,x\n")
