@@ -6,6 +6,12 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# optimum-onnx states transformers < 4.58; what is used of it works with transformers 5 (docs/decisions/0031).
+# torchvision is a dependency of optimum-intel that nothing here uses, and that must match torch's build exactly.
+define FINISH_INSTALL
+$(PIP_INSTALL) --no-deps optimum-onnx
+$(BIN)/pip uninstall --quiet --disable-pip-version-check --yes torchvision
+endef
 
 .PHONY: repro test test-fast test-compat lint types check clean
 
@@ -42,10 +48,12 @@ $(VENV)/.python:
 
 $(VENV)/.builder: $(VENV)/.python pyproject.toml constraints.txt
 	$(PIP_INSTALL) --editable '.[build]'
+	$(FINISH_INSTALL)
 	touch $@
 
 $(VENV)/.developer: $(VENV)/.builder
 	$(PIP_INSTALL) --editable '.[build,dev]'
+	$(FINISH_INSTALL)
 	touch $@
 
 clean:

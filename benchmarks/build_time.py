@@ -42,34 +42,60 @@ def plain(slug: str) -> None:
 
     environment.prepare(online=False)
     import openvino
-    from optimum.exporters.onnx import onnx_export_from_model
+    from datasets import Dataset
+    from onnxruntime.quantization import quantize_dynamic
+    from onnxruntime.transformers.optimizer import optimize_model
     from optimum.exporters.openvino import export_from_model
     from optimum.intel.openvino import OVConfig, OVModelForSequenceClassification, OVQuantizationConfig, OVQuantizer
-    from optimum.onnxruntime import AutoOptimizationConfig, AutoQuantizationConfig, ORTOptimizer, ORTQuantizer
+    from optimum.onnxruntime import AutoOptimizationConfig, AutoQuantizationConfig
+    from optimum.onnxruntime.utils import ORTConfigManager
+    from optimum.utils import NormalizedConfigManager
 
     from stages.building import torch_model
     from stages.core import paths
+    from stages.toolchain.onnx.export import write_graph
     from stages.toolchain.openvino.calibration import calibration_rows
 
-    model = torch_model.load_model(paths.source(slug), "AutoModelForSequenceClassification")
+    model_class, source = "AutoModelForSequenceClassification", paths.source(slug)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        task = "text-classification"
-        onnx_export_from_model(model, output=folder, task=task, do_validation=False, no_post_process=True)
         graph = folder / "model.onnx"
+        write_graph(source, model_class, graph)
+        model = torch_model.load_model(source, model_class)
+        kind = ORTConfigManager.get_model_ort_type(model.config.model_type)
+        sizes = NormalizedConfigManager.get_normalized_config_class(model.config.model_type)(model.config)
         for level in ("O1", "O2", "O3", "O4"):
             settings = AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4")
-            optimizer = ORTOptimizer([graph], config=model.config, from_ortmodel=True)
-            optimizer.optimize(settings, save_dir=folder, file_suffix=level)
+            optimizer = optimize_model(
+                str(graph),
+                kind,
+                sizes.num_attention_heads,
+                sizes.hidden_size,
+                opt_level=settings.optimization_level,
+                optimization_options=settings.create_fusion_options(kind),
+                use_gpu=settings.optimize_for_gpu,
+                only_onnxruntime=not settings.enable_transformers_specific_optimizations,
+            )
+            if settings.fp16:
+                optimizer.convert_float_to_float16(keep_io_types=True)
+            optimizer.save_model_to_file(str(folder / f"model_{level}.onnx"))
         for preset in ("arm64", "avx2", "avx512", "avx512_vnni"):
             settings = getattr(AutoQuantizationConfig, preset)(is_static=False)
-            ORTQuantizer(graph).quantize(settings, save_dir=folder, file_suffix=preset)
-        export_from_model(model, output=folder, task=task, ov_config=OVConfig(dtype="fp32"), stateful=False)
-        ir = openvino.Core().read_model(folder / "openvino_model.xml")
+            quantize_dynamic(
+                graph,
+                folder / f"model_{preset}.onnx",
+                per_channel=settings.per_channel,
+                reduce_range=settings.reduce_range,
+                weight_type=settings.weights_dtype,
+            )
+        task = "text-classification"
+        export_from_model(model, output=folder / "ir", task=task, ov_config=OVConfig(dtype="fp32"), stateful=False)
+        ir = openvino.Core().read_model(folder / "ir" / "openvino_model.xml")
         rows = calibration_rows(slug, tuple(port.get_any_name() for port in ir.inputs))
         ov_model = OVModelForSequenceClassification(ir, config=model.config, compile=False)
         settings = OVConfig(quantization_config=OVQuantizationConfig(num_samples=len(rows)))
-        OVQuantizer.from_pretrained(ov_model).quantize(rows, save_directory=folder / "int8", ov_config=settings)
+        data = Dataset.from_dict({name: [row[name] for row in rows] for name in rows[0]})
+        OVQuantizer.from_pretrained(ov_model).quantize(data, save_directory=folder / "int8", ov_config=settings)
 
 
 def main() -> None:

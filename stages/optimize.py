@@ -21,14 +21,16 @@ def run(slug: str, tools: Sequence[str]) -> None:
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
         check_overrides(row, overrides)
         parent, target = parent_graph(slug, PLAIN_EXPORT), folder / row.file_name
-        settings = in_child(write_level, parent, target, paths.source(slug), row.preset, overrides, weights=parent)
+        settings, notes = in_child(
+            write_level, parent, target, paths.source(slug), row.preset, overrides, weights=parent
+        )
         sidecars.normalise_sidecars(folder, row.file_name)
         graph = onnx_graph.load_graph(target)
         return Built(
             recipe={"preset": row.preset, "overrides": plain(overrides), "settings": settings},
             opset=onnx_graph.opset(graph),
             inputs=onnx_graph.input_names(graph),
-            notes=(NO_GPU_NOTE,) if settings["fp16"] else (),
+            notes=(*notes, *((NO_GPU_NOTE,) if settings["fp16"] else ())),
         )
 
     build_step(slug, "optimize", tools, make)

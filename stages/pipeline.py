@@ -59,14 +59,14 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         name="reference",
-        summary="Logits of torch in float32, which everything is compared with",
+        summary="What CrossEncoder returns in float32, which everything is compared with",
         need=Need(memory=1.6),
     ),
     Stage(
         name="export_onnx",
         summary="The float32 ONNX graph",
         need=Need(memory=4.2, disk=2.0, kept=1.0),
-        tools=("torch", "transformers", "optimum", "optimum-onnx", "onnx"),
+        tools=("torch", "transformers", "onnx", "onnxscript"),
         recipe="stages.toolchain.onnx.export",
     ),
     Stage(

@@ -1,36 +1,95 @@
-"""Stage `reference`: the logits that every variant is compared with: torch, float32, eager attention."""
+"""Stage `reference`: what a user of sentence-transformers gets from the checkpoint. Every variant is compared with it.
 
+CrossEncoder's logits in float32, with its prompts, lengths and truncation; torch's own beside them; and the tokens of
+every pair, and of a list of awkward texts, which must be those that the runtime makes.
+"""
+
+import numpy as np
+
+from artificer.inference.activations import activate
 from artificer.manifest import Reference
 from stages.building import torch_model
 from stages.core import paths
 from stages.core.errors import SourceError
 from stages.core.params import load_params
-from stages.records.model_spec import load_spec
+from stages.peer.awkward_pairs import awkward_pairs
+from stages.peer.cross_encoder import logits_of, open_cross_encoder
+from stages.peer.token_parity import check_tokens
+from stages.records.model_spec import ModelSpec, load_spec
 from stages.records.pairs import read_pairs
 from stages.records.reference_outputs import ReferenceLogits, write_reference
 
+BARE_PAIRS = 64
+LARGEST_BARE_DIFFERENCE = 1e-3  # of a logit: more is another computation, not rounding
+
 
 def run(slug: str) -> None:
-    """Write reference.json. Raises SourceError when the checkpoint is not whole."""
-    import numpy as np
+    """Write reference.json.
+
+    Raises:
+        SourceError: the checkpoint is not whole, or the runtime would give other scores than CrossEncoder.
+    """
+    import sentence_transformers
     import torch
     import transformers
 
     spec, params = load_spec(slug), load_params().parity
     pairs = read_pairs(paths.evaluation(slug)).texts(params.rows)
     torch.manual_seed(0)
-    model = torch_model.load_model(paths.source(slug), spec.model_class)
-    tokenizer = torch_model.load_tokenizer(paths.source(slug))
-    logits = torch_model.torch_logits(model, tokenizer, pairs, spec.max_length, params.batch_size)
+    model = open_cross_encoder(spec, paths.source(slug))
+    awkward = awkward_pairs(spec.max_length)
+    check_tokens(spec, model, [*pairs, *awkward])
+    logits = logits_of(model, pairs, params.batch_size)
     if not np.isfinite(logits).all():
         raise SourceError(f"{spec.source.location}: torch's own logits are not all finite: the weights are broken.")
+    difference = _bare_difference(spec, pairs[:BARE_PAIRS], logits[:BARE_PAIRS], params.batch_size)
+    _check_scores(spec, model, pairs[:BARE_PAIRS], logits[:BARE_PAIRS])
     made_with = Reference(
         framework="torch",
         version=torch.__version__.partition("+")[0],
         transformers_version=transformers.__version__,
+        sentence_transformers_version=sentence_transformers.__version__,
         dtype="float32",
         attention="eager",
     )
     rows = tuple(tuple(float(value) for value in row) for row in logits)
-    write_reference(slug, ReferenceLogits(made_with=made_with, logits=rows))
-    print(f"{len(pairs)} pairs, logits from {logits.min():.3f} to {logits.max():.3f}")
+    found = ReferenceLogits(
+        made_with=made_with,
+        logits=rows,
+        bare_max_abs=difference,
+        pairs_with_equal_tokens=len(pairs) + len(awkward),
+    )
+    write_reference(slug, found)
+    print(
+        f"{len(pairs)} pairs, logits from {logits.min():.3f} to {logits.max():.3f}; equal tokens for these and "
+        f"{len(awkward)} awkward pairs; torch alone within {difference:.1e}"
+    )
+
+
+def _bare_difference(spec: ModelSpec, pairs: list[tuple[str, str]], expected: np.ndarray, batch_size: int) -> float:
+    """The largest difference of a logit between CrossEncoder and the model that is exported, which is torch's alone."""
+    source = paths.source(spec.slug)
+    model, tokenizer = torch_model.load_model(source, spec.model_class), torch_model.load_tokenizer(source)
+    prompted = [(spec.tokenizer.prompt + query, passage) for query, passage in pairs]
+    found = torch_model.torch_logits(model, tokenizer, prompted, spec.max_length, batch_size)
+    difference = float(np.abs(found - expected).max())
+    if not difference <= LARGEST_BARE_DIFFERENCE * max(1.0, float(np.abs(expected).max())):
+        raise SourceError(
+            f"{spec.source.location}: CrossEncoder's logits differ from those of {spec.architecture} by up to "
+            f"{difference:.3g}: it computes something else, which an exported graph would not."
+        )
+    return difference
+
+
+def _check_scores(spec: ModelSpec, model: object, pairs: list[tuple[str, str]], logits: np.ndarray) -> None:
+    """Raise SourceError when CrossEncoder applies another activation than the spec says it does."""
+    if spec.activation != spec.declared_activation:
+        return  # the entry decides, and the card says what to give to CrossEncoder
+    theirs = np.asarray(model.predict(pairs, show_progress_bar=False))  # type: ignore[attr-defined]
+    ours = activate(logits, spec.activation).reshape(theirs.shape)
+    if not np.allclose(ours, theirs, atol=1e-5):
+        raise SourceError(
+            f"{spec.source.location}: activation: {spec.activation} of the logits is not what CrossEncoder returns: "
+            f"the scores differ by up to {float(np.abs(ours - theirs).max()):.3g}. Say which applies with `activation` "
+            "in the entry."
+        )

@@ -10,6 +10,9 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
+# As in the builder's own processes; the libraries read it when they are imported.
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
 # Fixtures that run the toolchain. Tests that use one, directly or through another fixture, are marked `toolchain`.
 TOOLCHAIN_FIXTURES = {"published", "proven"}
 

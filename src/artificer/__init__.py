@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from artificer.tasks.text_classification import Classifier
     from artificer.tasks.text_ranking import Reranker
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "ArtificerError",
     "Choice",

@@ -61,7 +61,7 @@ def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) ->
     from artificer.backends import open_session
     from artificer.inference import scoring
     from artificer.tasks.task import TASKS
-    from stages.measuring.open_tokenizer import open_tokenizer
+    from stages.records.open_tokenizer import open_tokenizer
 
     task = TASKS[spec.task]
     session = open_session(

@@ -52,9 +52,7 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
-            folder, use_fast=True, trust_remote_code=False
-        )
+        return AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
     except Exception as error:  # its configuration reaches every part of the library
         raise SourceError(f"transformers cannot load the tokenizer: {first_line(error)}") from None
 

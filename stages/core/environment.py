@@ -26,6 +26,7 @@ def prepare(*, online: bool) -> None:
         for key in TOKENS:
             os.environ.pop(key, None)
         os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # transformers draws one whenever it loads weights
     # OpenVINO falls back to a stub when its telemetry package cannot be imported.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     if not os.environ.get("ARTIFICER_VERBOSE"):

@@ -19,10 +19,10 @@ from stages.core.params import BuildParams, ClassThresholds, load_params
 from stages.core.variants import VariantRow
 from stages.fallback.recipe import Recipe, without_figures
 from stages.measuring.measure import Expected, Logits, load_expected, measure
-from stages.measuring.open_tokenizer import open_tokenizer
 from stages.metrics.verdicts import missed
 from stages.records.fallback_costs import Cost
 from stages.records.model_spec import ModelSpec, load_spec
+from stages.records.open_tokenizer import open_tokenizer
 from stages.records.pairs import read_pairs
 from stages.tasks import BUILDING_TASKS, QualityOf
 

@@ -13,9 +13,9 @@ from stages.core.params import load_params
 from stages.core.variants import VariantRow, row
 from stages.measuring.executions import Execution, executions
 from stages.measuring.measure import Logits, load_expected, measure
-from stages.measuring.open_tokenizer import open_tokenizer
 from stages.records.host_record import load_host
 from stages.records.model_spec import load_spec
+from stages.records.open_tokenizer import open_tokenizer
 from stages.records.parity_records import Measurement, VariantParity
 from stages.records.variant_record import VariantRecord, digest, load_record
 

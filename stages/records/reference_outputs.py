@@ -8,10 +8,16 @@ from stages.core import files, paths
 
 
 class ReferenceLogits(Struct, frozen=True, kw_only=True):
-    """`logits[i]` are those of evaluation pair i, one per label."""
+    """`logits[i]` are those of evaluation pair i, one per label.
+
+    `bare_max_abs` is the largest difference of a logit between CrossEncoder and the bare transformers model, over the
+    first pairs; `pairs_with_equal_tokens` counts the pairs whose tokens were compared with CrossEncoder's.
+    """
 
     made_with: Reference
     logits: tuple[tuple[float, ...], ...]
+    bare_max_abs: float
+    pairs_with_equal_tokens: int
 
 
 def write_reference(slug: str, found: ReferenceLogits) -> None:

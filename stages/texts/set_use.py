@@ -60,7 +60,9 @@ def borrowed_warning(slug: str, evaluation: SetUse, calibration: SetUse) -> str 
 def _use(entry: ModelEntry, name: str, data_set: DataSet, rows: int, *, shows_labels: bool) -> SetUse:
     if not data_set.path:
         return SetUse(name=name, rows=None, labelled=None, borrowed=False)
-    count, labelled = _content(name, data_set, paths.PARAMS.stat().st_mtime_ns, Path(data_set.path).stat().st_mtime_ns)
+    file = Path(data_set.path)
+    changed = file.stat().st_mtime_ns if file.exists() else None
+    count, labelled = _content(name, data_set, paths.PARAMS.stat().st_mtime_ns, changed)
     return SetUse(
         name=name,
         rows=min(count, rows),
@@ -70,7 +72,7 @@ def _use(entry: ModelEntry, name: str, data_set: DataSet, rows: int, *, shows_la
 
 
 @cache
-def _content(name: str, data_set: DataSet, *_changed: int) -> tuple[int, bool]:
+def _content(name: str, data_set: DataSet, *_changed: int | None) -> tuple[int, bool]:
     """Rows, and whether they have labels. Many models share a set, which is read once."""
     pairs = load_pairs(name, data_set)
     return len(pairs), bool(pairs) and pairs[0].label is not None

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelInfo
 from huggingface_hub.errors import (
     BadRequestError,
     EntryNotFoundError,
@@ -21,6 +21,7 @@ from tools.loopback_hub import Hub
 def test_files_metadata(api: HfApi, hub: Hub, model: str) -> None:
     """Repo info lists sizes, git blob ids, and the sha256 of large files."""
     info = api.repo_info(model, files_metadata=True)
+    assert isinstance(info, ModelInfo)
     files = {file.rfilename: file for file in info.siblings or []}
     assert info.sha == hub.store.head(model)
     assert files["config.json"].size == 3

@@ -1,9 +1,9 @@
-"""Build a published folder from a checkpoint with optimum alone, for tests and benchmarks of the runtime.
+"""Build a published folder from a checkpoint in one go, for tests and benchmarks of the runtime.
 
     python tests/runtime/build_folder.py CHECKPOINT OUT [VARIANT ...]
 
-It is not the builder: no thresholds, no evaluation, a handful of pairs. The reference logits are torch's, though, and
-the manifest is complete, so that the runtime cannot tell the difference.
+It is not the builder, only its exporters: no thresholds, no evaluation, a handful of pairs. The reference logits are
+torch's, though, and the manifest is complete, so that the runtime cannot tell the difference.
 """
 
 import argparse
@@ -42,7 +42,11 @@ from artificer.manifest import (
     describe_file,
     tree_digest,
 )
+from stages.building.torch_model import load_model
 from stages.core.variants import row
+from stages.toolchain.onnx.dynamic_int8 import quantise
+from stages.toolchain.onnx.export import write_graph
+from stages.toolchain.onnx.levels import write_level
 
 QUERIES = {
     "why do leaves turn red in autumn": "Leaves lose their chlorophyll in autumn, and other pigments become visible.",
@@ -103,29 +107,27 @@ def _unit(root: Path, graph: str) -> list[str]:
 
 
 def _export(checkpoint: Path, out: Path, ids: tuple[str, ...]) -> None:
-    from optimum.onnxruntime import AutoOptimizationConfig, AutoQuantizationConfig, ORTOptimizer, ORTQuantizer
-    from optimum.onnxruntime import ORTModelForSequenceClassification as OrtModel
-    from transformers import AutoConfig
+    from optimum.onnxruntime import AutoQuantizationConfig
 
-    plain = out / "plain"
-    OrtModel.from_pretrained(checkpoint, export=True).save_pretrained(plain)
-    AutoConfig.from_pretrained(checkpoint).save_pretrained(plain)
-    (out / "onnx").mkdir()
-    shutil.copyfile(plain / "model.onnx", out / "onnx/model.onnx")
+    plain = out / "plain/model.onnx"
+    for folder in (plain.parent, out / "onnx"):
+        folder.mkdir(parents=True)
+    write_graph(checkpoint, "AutoModelForSequenceClassification", plain)
+    shutil.copyfile(plain, out / "onnx/model.onnx")
     for variant in ids:
-        suffix = Path(VARIANTS[variant][2]).stem.removeprefix("model_")
+        target = out / VARIANTS[variant][2]
+        suffix = target.stem.removeprefix("model_")
+        folder = out / suffix  # of its own: what lies beside a graph counts as the graph's
+        folder.mkdir(exist_ok=True)
         if variant.startswith("onnx-O"):
-            level = getattr(AutoOptimizationConfig, variant.removeprefix("onnx-"))()
-            copy = out / f"copy-{suffix}"
-            shutil.copytree(plain, copy)
-            ORTOptimizer.from_pretrained(copy).optimize(level, save_dir=out / suffix, file_suffix=suffix)
-            shutil.move(out / suffix / f"model_{suffix}.onnx", out / "onnx")
+            write_level(plain, folder / target.name, checkpoint, suffix, {})
         elif variant.startswith("onnx-q"):
             preset = getattr(AutoQuantizationConfig, suffix.partition("_")[2])
             config = preset(is_static=False) if "avx" in suffix else preset(is_static=False, per_channel=False)
-            quantizer = ORTQuantizer.from_pretrained(plain, file_name="model.onnx")
-            quantizer.quantize(quantization_config=config, save_dir=out / suffix, file_suffix=suffix)
-            shutil.move(out / suffix / f"model_{suffix}.onnx", out / "onnx")
+            quantise(plain, config, folder / target.name, const_b_only=False)
+        else:
+            continue
+        shutil.move(folder / target.name, target)
     if any(variant.startswith("openvino") for variant in ids):
         _export_openvino(checkpoint, out, "openvino-qint8" in ids)
 
@@ -133,10 +135,12 @@ def _export(checkpoint: Path, out: Path, ids: tuple[str, ...]) -> None:
 def _export_openvino(checkpoint: Path, out: Path, quantized: bool) -> None:
     import nncf
     import openvino as ov
-    from optimum.intel import OVModelForSequenceClassification as OvModel
+    from optimum.exporters.openvino import export_from_model
+    from optimum.intel.openvino import OVConfig
 
-    model = OvModel.from_pretrained(checkpoint, export=True, compile=False, load_in_8bit=False)
-    model.save_pretrained(out / "openvino")
+    model = load_model(checkpoint, "AutoModelForSequenceClassification")
+    task = "text-classification"
+    export_from_model(model, output=out / "openvino", task=task, ov_config=OVConfig(dtype="fp32"), stateful=False)
     if not quantized:
         return
     read = ov.Core().read_model(out / "openvino/openvino_model.xml")
@@ -158,7 +162,7 @@ def reference_logits(checkpoint: Path, pairs: list[tuple[str, str]]) -> np.ndarr
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)  # type: ignore[no-untyped-call]
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     model = AutoModelForSequenceClassification.from_pretrained(
         checkpoint, dtype=torch.float32, attn_implementation="eager"
     ).eval()
@@ -272,7 +276,7 @@ def _variant(
         rank=row(name).rank,
         precision_class=precision,
         minimum_runtime_version="1.20.0" if runtime == "onnx" else "2025.0.0",
-        opset=17 if runtime == "onnx" else None,
+        opset=18 if runtime == "onnx" else None,
         requires_isa=isa,
         graph=None if missing else graph,
         files=files,

@@ -1,4 +1,4 @@
-"""A published folder, built once by optimum and kept in pytest's cache; and what the tests make of it."""
+"""A published folder, built once and kept in pytest's cache; and what the tests make of it."""
 
 import hashlib
 import os
@@ -26,7 +26,8 @@ BUILDER = Path(__file__).with_name("build_folder.py")
 @pytest.fixture(scope="session")
 def published(request: pytest.FixtureRequest) -> Path:
     """The demo reranker with all variants. Read only: tests that change files take `copied`."""
-    sources = [BUILDER, *sorted((ROOT / "src/artificer/manifest").glob("*.py"))]
+    folders = ("src/artificer/manifest", "stages/toolchain/onnx")
+    sources = [BUILDER, *(path for folder in folders for path in sorted((ROOT / folder).glob("*.py")))]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     key.update((CHECKPOINT / "model.safetensors").read_bytes() + host.detect().name.encode())
     for package in ("onnxruntime", "openvino", "optimum-onnx", "optimum-intel", "nncf", "torch"):

@@ -34,12 +34,13 @@ PAIRS = [(QUERY, text) for text in DOCUMENTS]
 
 @pytest.fixture(scope="module")
 def peer(published: Path) -> Any:
-    """sentence-transformers' CrossEncoder on the same ONNX file."""
+    """sentence-transformers' CrossEncoder on the published folder; it has no ONNX backend beside transformers 5."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from sentence_transformers import CrossEncoder
 
-        return CrossEncoder(str(published), backend="onnx", model_kwargs={"file_name": "onnx/model.onnx"})
+        settings = {"file_name": "openvino/openvino_model.xml", "ov_config": {"INFERENCE_PRECISION_HINT": "f32"}}
+        return CrossEncoder(str(published), backend="openvino", model_kwargs=settings, local_files_only=True)
 
 
 def same(found: Any, expected: Any) -> None:

@@ -18,7 +18,7 @@ from artificer.loading.loader import load
 from artificer.loading.location import read_manifest
 from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, Variant, describe_file, tree_digest
 from tests.runtime.build_folder import PAIRS
-from tests.runtime.conftest import Copy
+from tests.runtime.conftest import CHECKPOINT, Copy
 
 IDS = ("onnx", "onnx-O1", "onnx-O3")
 
@@ -73,10 +73,12 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_a_folder_with_sidecars_gives_the_same_scores_everywhere(spread_folder: Path) -> None:
-    """Our runtime, plain onnxruntime and sentence-transformers agree on each variant."""
+    """Our runtime and plain onnxruntime agree on each variant with sentence-transformers on the checkpoint."""
     import onnxruntime
     from sentence_transformers import CrossEncoder
 
+    theirs = CrossEncoder(str(CHECKPOINT), model_kwargs={"dtype": "float32"}, local_files_only=True)
+    expected = theirs.predict(PAIRS, show_progress_bar=False)
     for name in IDS:
         with load(spread_folder, variant=name) as reranker:
             ours = reranker.predict(PAIRS)
@@ -92,10 +94,8 @@ def test_a_folder_with_sidecars_gives_the_same_scores_everywhere(spread_folder: 
         session = onnxruntime.InferenceSession(str(spread_folder / graph), providers=["CPUExecutionProvider"])
         (logits,) = session.run(["logits"], inputs)
         np.testing.assert_allclose(1 / (1 + np.exp(-logits[:, 0])), ours, atol=1e-5)
-        theirs = CrossEncoder(
-            str(spread_folder), backend="onnx", model_kwargs={"file_name": graph}, local_files_only=True
-        ).predict(PAIRS, show_progress_bar=False)
-        np.testing.assert_allclose(theirs, ours, atol=1e-5)
+        # O3 approximates GELU, which torch does not.
+        np.testing.assert_allclose(expected, ours, atol=1e-3 if name == "onnx-O3" else 1e-5)
 
 
 def test_a_sidecar_is_fetched_with_its_graph(spread_folder: Path, tmp_path: Path) -> None:

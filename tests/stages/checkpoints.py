@@ -27,13 +27,12 @@ _SMALL: dict[str, Any] = {
 def tiny_bert(folder: Path, *, seed: int = 1, labels: int = 1, dtype: str = "float32", **config: Any) -> Path:
     """A BERT of two layers, 32 wide, whose logits spread over the demo pairs; the same bytes for the same arguments."""
     import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
     folder.mkdir(parents=True)
-    vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(words()) + "\n", encoding="utf-8")
-    tokenizer = BertTokenizerFast(vocab_file=str(vocabulary), model_max_length=128)  # type: ignore[no-untyped-call]
-    tokenizer.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(words()) + "\n", encoding="utf-8")
+    vocabulary = {word: i for i, word in enumerate(words())}
+    BertTokenizer(vocab=vocabulary, model_max_length=128).save_pretrained(folder)
     settings: dict[str, Any] = {
         "vocab_size": len(words()),
         "hidden_size": 32,

@@ -84,9 +84,16 @@ class Fabricated:
         built = [record for record in records if record.status == "built"]
         logits = tuple((float(i % 4 == 0) * 3 - i / 10,) for i in range(len(PAIRS)))
         reference = Reference(
-            framework="torch", version="2.13.0", transformers_version="4.57.6", dtype="float32", attention="eager"
+            framework="torch", version="2.13.0", transformers_version="5.5.4", dtype="float32", attention="eager"
         )
-        files.write_file(paths.reference(slug), canonical_json(ReferenceLogits(made_with=reference, logits=logits)))
+        files.write_file(
+            paths.reference(slug),
+            canonical_json(
+                ReferenceLogits(
+                    made_with=reference, logits=logits, bare_max_abs=0.0, pairs_with_equal_tokens=len(PAIRS)
+                )
+            ),
+        )
         files.write_file(paths.parity(slug), canonical_json([self._parity(record, logits) for record in built]))
         measured = [record.id for record in built if record.id not in self.errors]
         qualities = {variant_id: _quality(self.ratios.get(variant_id, 1.0)) for variant_id in measured}

@@ -228,12 +228,12 @@ def test_a_mistaken_recipe_ends_the_stage(
 @pytest.mark.usefixtures("copy")
 def test_a_plain_export_that_fails_ends_the_build(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it there is no ONNX variant at all."""
-    import optimum.exporters.onnx
+    import torch
 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no such operator")
 
-    monkeypatch.setattr(optimum.exporters.onnx, "onnx_export_from_model", broken)
+    monkeypatch.setattr(torch.onnx, "export", broken)
     code, _, err = stages("export_onnx", SLUG)
     assert code == 8
     assert "the ONNX export failed, and every ONNX variant needs it: no such operator" in err

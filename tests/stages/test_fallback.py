@@ -22,7 +22,7 @@ from stages.fallback.acceptance import Acceptance
 from stages.fallback.recipe import Recipe
 from stages.fallback.recipe_search import Outcome
 from stages.records.fallback_costs import Cost
-from stages.toolchain.onnx import dynamic_int8, sidecars
+from stages.toolchain.onnx import dynamic_int8, onnx_graph, sidecars
 from stages.toolchain.openvino import fallback_recipes, half_precision
 from tests.stages import project
 from tests.stages.checkpoints import add_outliers
@@ -281,11 +281,19 @@ def test_a_graph_with_a_sidecar_stays_one_unit(copy: Path, stages: Stages) -> No
 @pytest.mark.toolchain
 def test_embeddings_and_head_are_found_by_what_they_do(copy: Path) -> None:
     """Whatever they are called: look-ups in a weight, and the products between the pooled token and the logits."""
-    names = dynamic_int8.embeddings_and_head(copy / MODEL / "variants/export_onnx/onnx/model.onnx")
-    assert [name for name in names if "classifier" in name]
-    assert [name for name in names if "pooler" in name]
-    assert [name for name in names if "embeddings" in name]
-    assert not [name for name in names if "layer.0" in name]
+    path = copy / MODEL / "variants/export_onnx/onnx/model.onnx"
+    names = dynamic_int8.embeddings_and_head(path)
+    graph = onnx_graph.load_graph(path).graph
+    weights = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 1}
+    found = [node for node in graph.node if dynamic_int8.quantised_name(node) in names]
+    assert len(found) == len(names)
+    assert {name for node in found for name in node.input if name in weights} == {
+        "model.bert.embeddings.position_embeddings.weight",
+        "model.bert.embeddings.token_type_embeddings.weight",
+        "model.bert.embeddings.word_embeddings.weight",
+        "model.bert.pooler.dense.weight",
+        "model.classifier.weight",
+    }
 
 
 @pytest.mark.parametrize("variant_id", ["openvino-fp16", "openvino-bf16", "openvino-int8-weights"])

@@ -31,6 +31,9 @@ _PROVIDERS: dict[Device, list[Any]] = {
     "cuda": [(_CUDA, {"use_tf32": "0"}), "CPUExecutionProvider"],
 }
 
+# Fused, an addition and a LayerNormalization take longer on a CPU than apart (benchmarks/results/exporter.md).
+_SLOWER: dict[Device, list[str]] = {"cpu": ["SkipLayerNormFusion"], "cuda": []}
+
 
 class OnnxSession(PooledSession):
     """An `onnxruntime.InferenceSession`. onnxruntime computes in the graph's own types, so its precision is f32."""
@@ -80,7 +83,12 @@ def _run(session: ort.InferenceSession, output: str, inputs: Inputs) -> Output:
 
 def _open(graph: Path, threads: int, device: Device = "cpu") -> ort.InferenceSession:
     said = _load_cuda(graph) if device == "cuda" else ""
-    session = ort.InferenceSession(str(graph), sess_options=session_options(threads), providers=_PROVIDERS[device])
+    session = ort.InferenceSession(
+        str(graph),
+        sess_options=session_options(threads),
+        providers=_PROVIDERS[device],
+        disabled_optimizers=_SLOWER[device],
+    )
     if device == "cuda":
         check_cuda(graph, session.get_providers(), said)
         session.disable_fallback()  # else a failed run would move to the CPU for good, and only print so

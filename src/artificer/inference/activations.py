@@ -37,7 +37,7 @@ def activator(wanted: Activator | str | None, default: Activation, apply_softmax
     Args:
         wanted: None for the model's own activation; `identity`, `sigmoid`, `softmax`; an instance of torch's module of
             that name (recognised without torch); or the caller's function over numpy arrays.
-        apply_softmax: softmax over the labels afterwards, as CrossEncoder does it: of one label, that is 1.
+        apply_softmax: softmax over the labels afterwards, as CrossEncoder does it for several labels.
 
     Raises:
         InputError: none of these.

@@ -129,6 +129,7 @@ class LoadedModel:
         texts: Sequence[Text],
         collect: Collect,
         *,
+        prompt: str | None = None,
         batch_size: int,
         limits: Limits,
         show_progress_bar: bool | None = None,
@@ -143,7 +144,7 @@ class LoadedModel:
         check_batch_size(batch_size)
         session = self._open_session()
         limits.check(0, len(texts))
-        encoded = self._tokenizer.encode(texts)
+        encoded = self._tokenizer.encode(texts, prompt)
         self._report_truncated(encoded, on_truncate or self._on_truncate)
         return score_encoded(
             session,

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from artificer.errors import InputError, ManifestError
-from artificer.manifest import TokenizerInfo
+from artificer.manifest import INPUT_NAMES, TokenizerInfo
 
 Pair = tuple[str, str]
 Text = str | Pair
 """What is tokenized as one input: a text, or a pair of them."""
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +34,8 @@ class TextTokenizer:
     `tokenizers.Tokenizer` are set once, in the constructor. Padding is done on arrays, for each batch."""
 
     def __init__(self, tokenizer: Tokenizer, info: TokenizerInfo, *, max_length: int, inputs: tuple[str, ...]):
-        if unknown := [name for name in inputs if name not in _INPUTS]:
-            raise ManifestError(f"inputs: {unknown} cannot be made from texts; known are {list(_INPUTS)}.")
+        if unknown := [name for name in inputs if name not in INPUT_NAMES]:
+            raise ManifestError(f"inputs: {unknown} cannot be made from texts; known are {list(INPUT_NAMES)}.")
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length, strategy="longest_first", direction=info.truncation_side)
         self._tokenizer = tokenizer
@@ -59,14 +58,18 @@ class TextTokenizer:
             raise ManifestError(f"{tokenizer_json.name}: not a tokenizer: {error}") from None
         return cls(tokenizer, info, max_length=max_length, inputs=inputs)
 
-    def encode(self, texts: Iterable[Text]) -> Encoded:
+    def encode(self, texts: Iterable[Text], prompt: str | None = None) -> Encoded:
         """Tokenize texts or pairs; those above `max_length` lose tokens from the longer text first.
+
+        `prompt` is put before the first text of each; None for the model's default prompt.
 
         Raises:
             InputError: a text cannot be encoded as UTF-8 (a lone surrogate), or is no string.
         """
+        prefix = self.info.prompt if prompt is None else prompt
         try:
-            encodings = self._tokenizer.encode_batch_fast(list(texts))
+            prompted = [_with_prompt(prefix, text) for text in texts] if prefix else list(texts)
+            encodings = self._tokenizer.encode_batch_fast(prompted)
         except (TypeError, UnicodeError) as error:
             raise InputError(f"A text cannot be tokenized: {error}") from None
         with_types = "token_type_ids" in self.inputs
@@ -111,3 +114,7 @@ class TextTokenizer:
         for array in arrays.values():
             array[len(indices) :] = array[len(indices) - 1]
         return arrays
+
+
+def _with_prompt(prompt: str, text: Text) -> Text:
+    return prompt + text if isinstance(text, str) else (prompt + text[0], text[1])

@@ -9,6 +9,7 @@ from artificer.manifest.file_entries import (
     unsafe_path_reason,
 )
 from artificer.manifest.structs import (
+    INPUT_NAMES,
     Activation,
     Attempt,
     Benchmark,
@@ -42,6 +43,7 @@ from artificer.manifest.structs import (
 from artificer.manifest.versions import SCHEMA_VERSION
 
 __all__ = [
+    "INPUT_NAMES",
     "MANIFEST_FILE",
     "SCHEMA_VERSION",
     "Activation",

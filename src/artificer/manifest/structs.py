@@ -13,6 +13,8 @@ ParityVerdict = Literal["passed", "failed"]
 Activation = Literal["identity", "sigmoid", "softmax"]
 TaskName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]*$")]
 """The name of a task (`artificer.tasks`)."""
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+"""The inputs that a graph may have: what texts can be made into."""
 Metrics = dict[str, float | None]
 """Figures by name; null where a figure is undefined or was not measured."""
 PrecisionClass = Literal["fp32", "gelu-approximation", "half", "int8"]
@@ -51,8 +53,9 @@ class DatasetInfo(Struct, frozen=True, kw_only=True):
 
 
 class TokenizerInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a tokenizer.json leaves open: how pairs are padded, and at which end a text that is too long loses tokens.
-    Truncation is `longest_first` at `max_length`."""
+    """What a tokenizer.json leaves open: how texts are padded, at which end a text that is too long loses tokens, and
+    the default prompt, which stands before the first text of each input. Truncation is `longest_first` at `max_length`.
+    """
 
     file: str
     pad_token: str
@@ -60,6 +63,7 @@ class TokenizerInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pad_token_type_id: Count
     padding_side: Literal["left", "right"]
     truncation_side: Literal["left", "right"] = "right"
+    prompt: str = ""
 
 
 class Reference(Struct, frozen=True, kw_only=True):
@@ -68,6 +72,7 @@ class Reference(Struct, frozen=True, kw_only=True):
     framework: Literal["torch"]
     version: str
     transformers_version: str
+    sentence_transformers_version: str | None = None
     dtype: Literal["float32"]
     attention: Literal["eager"]
 

@@ -74,8 +74,10 @@ class PairModel(LoadedModel):
         limits = Limits.after(timeout, cancelled)
         encoding_errors = self._encoding_errors(errors)
         pairs, single = check_pairs(inputs, encoding_errors)
-        prompt = check_text(prompt, "prompt", encoding_errors) if prompt else None
-        apply = activator(activation_fn, classifier_head(self.manifest.head).activation, bool(apply_softmax))
+        prompt = None if prompt is None else check_text(prompt, "prompt", encoding_errors)
+        apply = activator(
+            activation_fn, classifier_head(self.manifest.head).activation, bool(apply_softmax) and self.num_labels > 1
+        )
         logits = self._logits(pairs, prompt, batch_size, show_progress_bar, on_truncate, limits)
         if not pairs:
             return np.asarray([])
@@ -109,11 +111,10 @@ class PairModel(LoadedModel):
             check_batch_size(batch_size)
             self._open_session()
             return np.empty((0, self.num_labels), dtype=np.float32)
-        if prompt:
-            pairs = [(prompt + query, passage) for query, passage in pairs]
         return self._rows(
             pairs,
             logits_as_they_are,
+            prompt=prompt,
             batch_size=batch_size,
             limits=limits,
             show_progress_bar=show_progress_bar,

@@ -55,12 +55,14 @@ class Reranker(PairModel):
         limits = Limits.after(timeout, cancelled)
         encoding_errors = self._encoding_errors(errors)
         query = check_text(query, "Query", encoding_errors)
-        prompt = check_text(prompt, "prompt", encoding_errors) if prompt else None
+        prompt = None if prompt is None else check_text(prompt, "prompt", encoding_errors)
         if isinstance(documents, str | bytes):
             raise InputError("documents: expected a list of texts, found a single one.")
         texts = list(documents)
         pairs = [(query, check_text(text, f"Document {i}", encoding_errors)) for i, text in enumerate(texts)]
-        apply = activator(activation_fn, classifier_head(self.manifest.head).activation, bool(apply_softmax))
+        apply = activator(
+            activation_fn, classifier_head(self.manifest.head).activation, bool(apply_softmax) and self.num_labels > 1
+        )
         if not pairs:
             return []
         logits = self._logits(pairs, prompt, batch_size, show_progress_bar, on_truncate, limits)

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from artificer.manifest import Activation, TokenizerInfo
 from stages.core.errors import SourceError, first_line
 from stages.registry.checkpoint import classifier_head, known_types, own_code
 from stages.registry.checkpoint.declared_activation import PROBLEM_TYPES, declared_activation
+from stages.registry.checkpoint.default_prompt import default_prompt
 from stages.registry.checkpoint.input_length import max_length
 from stages.registry.checkpoint.json_objects import Config
 from stages.registry.checkpoint.lfs_pointers import refuse_pointers
@@ -59,6 +61,7 @@ def _inspect(folder: Path) -> Checkpoint:
     classifier_head.check_rows(config, labels, tensors)
     known_types.check_model_type(config)
     tokenizer, info = read_tokenizer(folder, tokenizer_config)
+    info = replace(info, prompt=default_prompt(folder))
     check_fit(config, tokenizer_config, tokenizer, info, decoder=classifier_head.is_of_a_decoder(tensors))
     counts: dict[str, int] = {}
     for tensor in tensors.values():

@@ -17,6 +17,7 @@ from typing import Any
 
 from stages.building.recipes import check_recipe, plain
 from stages.core.copying import copy_file
+from stages.core.errors import first_line
 from stages.core.variants import VariantRow
 from stages.toolchain.onnx import sidecars
 
@@ -39,16 +40,41 @@ HALF_FILE = "half"
 # Shorter weights (biases, norms) stay in the graph: shape inference reads such values, and some fusions look at many.
 LIGHT_BYTES = 2**20
 PIECE_VALUES = 2**22  # of a weight at a time, while it is converted to float16
+# For a model type that optimum does not know: the fusions of BERT, which is what optimum maps most encoders to. With 0
+# they find the number of heads and the hidden size in the graph.
+GENERIC = ("bert", 0, 0)
 
 
-def write_level(parent: Path, target: Path, source: Path, level: str, overrides: dict[str, Any]) -> Any:
-    """Write one level of `parent` to `target`. Returns optimum's settings for it, as JSON values."""
+def write_level(
+    parent: Path, target: Path, source: Path, level: str, overrides: dict[str, Any]
+) -> tuple[Any, tuple[str, ...]]:
+    """Write one level of `parent` to `target`. Returns optimum's settings for it, as JSON values, and notes.
+
+    A model type that optimum does not know gets BERT's fusions, which change only what they recognise; where these
+    fail, onnxruntime's general passes alone.
+    """
     from optimum.onnxruntime import AutoOptimizationConfig
     from transformers import AutoConfig
 
-    settings = AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4", **overrides)
-    optimize_graph(parent, target, AutoConfig.from_pretrained(source, trust_remote_code=False), settings)
-    return plain(vars(settings))
+    def settings() -> Any:
+        return AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4", **overrides)
+
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    used = settings()
+    known = fusions_of(config, used)
+    try:
+        optimize_graph(parent, target, known or GENERIC, used)
+        notes = () if known else (f"optimum does not know {config.model_type}: BERT's fusions",)
+    except sidecars.SidecarError:
+        raise
+    except Exception as error:  # a fusion meets a graph that it was not written for
+        if known is not None:
+            raise
+        used = settings()
+        used.enable_transformers_specific_optimizations = False
+        optimize_graph(parent, target, GENERIC, used)
+        notes = (f"optimum does not know {config.model_type}: general passes alone ({first_line(error)})",)
+    return plain(vars(used)), notes
 
 
 def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
@@ -58,18 +84,14 @@ def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
     check_recipe(row.id, overrides, {n: v for n, v in vars(OptimizationConfig()).items() if n not in LEVEL_FIELDS})
 
 
-def optimize_graph(parent: Path, target: Path, config: Any, settings: Any) -> None:
-    """Write the optimised graph of `parent` to `target`, with a sidecar if `parent` has one.
+def fusions_of(config: Any, settings: Any) -> tuple[str, int, int] | None:
+    """onnxruntime's name for a model type, its number of attention heads and its hidden size; None where optimum does
+    not know the type.
 
     Args:
         config: the checkpoint's transformers configuration.
-        settings: an optimum OptimizationConfig; `disable_shape_inference` is set in it for a graph with nested graphs.
-
-    Raises:
-        NotImplementedError: optimum or onnxruntime do not know how to optimise this architecture.
-        SidecarError: the parent's external data is not whole.
+        settings: an optimum OptimizationConfig.
     """
-    from onnxruntime.transformers.optimizer import MODEL_TYPES, optimize_by_fusion
     from optimum.onnxruntime.utils import ORTConfigManager
     from optimum.utils import NormalizedConfigManager
 
@@ -77,9 +99,24 @@ def optimize_graph(parent: Path, target: Path, config: Any, settings: Any) -> No
         normal = NormalizedConfigManager.get_normalized_config_class(config.model_type)(config)
         ORTConfigManager.check_optimization_supported_model(config.model_type, settings)
         model_type = ORTConfigManager.get_model_ort_type(config.model_type)
-    except KeyError as error:
-        raise NotImplementedError(f"optimum cannot optimise the model type {config.model_type}: {error}") from None
-    heads, hidden = normal.num_attention_heads, normal.hidden_size
+        return model_type, normal.num_attention_heads, normal.hidden_size
+    except (AttributeError, KeyError):
+        return None
+
+
+def optimize_graph(parent: Path, target: Path, fusions: tuple[str, int, int], settings: Any) -> None:
+    """Write the optimised graph of `parent` to `target`, with a sidecar if `parent` has one.
+
+    Args:
+        fusions: see `fusions_of`.
+        settings: an optimum OptimizationConfig; `disable_shape_inference` is set in it for a graph with nested graphs.
+
+    Raises:
+        SidecarError: the parent's external data is not whole.
+    """
+    from onnxruntime.transformers.optimizer import MODEL_TYPES, optimize_by_fusion
+
+    model_type, heads, hidden = fusions
     files = sidecars.check_sidecars(parent, beside=("variant.json",))
     with _work_folder(target.parent) as work:
         _write_light_graph(files, work / "light.onnx", settings)
@@ -88,8 +125,8 @@ def optimize_graph(parent: Path, target: Path, config: Any, settings: Any) -> No
             if any(node.op_type in CONTROL_FLOW for node in model.graph.node):
                 settings.disable_shape_inference = True
             if settings.enable_transformers_specific_optimizations:
-                fusions = settings.create_fusion_options(model_type)
-                optimizer = optimize_by_fusion(model, model_type, heads, hidden, fusions)
+                options = settings.create_fusion_options(model_type)
+                optimizer = optimize_by_fusion(model, model_type, heads, hidden, options)
             else:
                 optimizer = MODEL_TYPES[model_type][0](model, heads, hidden)
             if settings.fp16:
