@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from artificer.backends.session import Inputs
 from artificer.inference.tokenization import Text
 from artificer.manifest import Head, Metrics, Quality
+from artificer.tasks.differences import spearman
 from artificer.tasks.pair_model import PairModel, PairTask
 from stages.records.pairs import Pair
 
@@ -38,8 +39,14 @@ class PairDistance(PairTask):
         texts: Sequence[Text],  # noqa: ARG002
         top_k: int,  # noqa: ARG002
     ) -> Metrics:
-        """By value alone: distances rank nothing."""
-        return {"output_max_abs": float(np.abs(found - expected).max())}
+        """By value and by order; there is no top of a query's passages."""
+        gap = np.abs(found - expected)
+        return {
+            "output_max_abs": float(gap.max()),
+            "score_max_abs": float(gap.max()),
+            "score_mean_abs": float(gap.mean()),
+            "spearman": spearman(found[:, 0], expected[:, 0]),
+        }
 
 
 class PairDistanceBuilding:

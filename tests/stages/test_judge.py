@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from artificer.manifest import ExecutionPrecision, Metrics, PrecisionClass, Quality
@@ -69,6 +70,22 @@ def test_each_missed_threshold_is_one_reason(name: str, value: float, reason: st
     """A figure just beyond its limit fails alone, and the sentence gives both numbers. NaN is never within."""
     found = judge(measurement("f32", **{name: value}), LIMITS, quality(1.0))
     assert (found.verdict, found.reasons) == ("failed", (reason,))
+
+
+@pytest.mark.parametrize("name", ["score_max_abs", "score_mean_abs", "spearman", "top_k_overlap"])
+def test_a_metric_that_was_not_measured_has_missed_its_threshold(name: str) -> None:
+    """A task that does not return a metric does not pass its threshold; a threshold of null asks for nothing."""
+    found = measurement()
+    metrics = {key: value for key, value in found.metrics.items() if key != name}
+    without = msgspec.structs.replace(found, metrics=metrics)
+    assert judge(without, LIMITS, quality(1.0)).reasons == (f"{name} was not measured",)
+    assert judge(without, {**LIMITS, name: None}, quality(1.0)).verdict == "passed"
+
+
+def test_null_is_no_distance_but_excuses_a_correlation() -> None:
+    """The reference's outputs may have no order; a distance is always defined, and JSON has null for NaN."""
+    assert judge(measurement(score_max_abs=None), LIMITS, None).reasons == ("score_max_abs was not measured",)
+    assert judge(measurement(spearman=None), LIMITS, None).verdict == "passed"
 
 
 def test_lost_quality_is_a_reason() -> None:
