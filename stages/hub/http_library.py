@@ -69,12 +69,14 @@ def _limit_httpx(seconds: float) -> None:
     from huggingface_hub import set_client_factory
 
     def limit(request: Any) -> None:
-        # The client passes None, which is no limit, and not the default of its session.
+        # The client passes None, which is no limit, or nothing, and then the default of its session holds.
         given = request.extensions.get("timeout", {})
         names = ("connect", "read", "write", "pool")
         request.extensions["timeout"] = {name: given.get(name) or seconds for name in names}
 
-    set_client_factory(lambda: library().Client(follow_redirects=True, event_hooks={"request": [limit]}))
+    # Without `timeout`, httpx's own default of 5 seconds would stand in every request that names none.
+    hooks = {"request": [limit]}
+    set_client_factory(lambda: library().Client(follow_redirects=True, timeout=None, event_hooks=hooks))
 
 
 def _is_requests() -> bool:
