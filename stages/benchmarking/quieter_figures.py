@@ -5,6 +5,7 @@ import os
 
 from artificer.manifest import Benchmark
 from stages.core import paths
+from stages.core.errors import RegistryError
 from stages.records.measured_files import load_measured
 
 BUSY_PERCENT = 20.0  # of all CPUs, used by other programs
@@ -17,7 +18,11 @@ def figures_to_keep(slug: str, measured: Benchmark) -> Benchmark:
     path = paths.benchmarks(slug) / f"{measured.host.name}.json"
     if os.environ.get(ALLOW_BUSY) or not _is_busy(measured) or not path.is_file():
         return measured
-    earlier = load_measured(path, Benchmark)
+    try:
+        earlier = load_measured(path, Benchmark)
+    except RegistryError as error:  # the benchmark has just run, and its figures replace the file
+        print(f"the earlier figures are not compared: {error}", flush=True)
+        return measured
     if not _is_of_the_same(earlier, measured) or _percent(earlier) >= _percent(measured):
         return measured
     known = "not recorded" if earlier.busy_percent is None else f"{earlier.busy_percent:.0f} %"

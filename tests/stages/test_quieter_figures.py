@@ -84,6 +84,18 @@ def test_figures_of_something_else_are_replaced(measured: Benchmark, change: str
     assert figures_to_keep(SLUG, new) is new
 
 
+@pytest.mark.parametrize("content", [b'{"rounds": 5, "pairs_per_second": 1}', b"\xff"])
+def test_figures_that_cannot_be_read_are_replaced(
+    measured: Benchmark, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    """A file of 0.1 does not end a benchmark that has run; the output says that nothing was compared."""
+    files.write_file(paths.benchmarks(SLUG) / f"{HOST.name}.json", content)
+    new = with_load(measured, 60.0)
+    assert figures_to_keep(SLUG, new) is new
+    out = capsys.readouterr().out
+    assert out.startswith("the earlier figures are not compared: registry/benchmarks/tiny/amd-test-avx2-2c.json: ")
+
+
 def test_figures_without_the_new_fields_have_the_bytes_that_they_had(measured: Benchmark) -> None:
     """Records of older releases stay as they are."""
     old = msgspec.structs.replace(measured, workloads_sha256=None)
