@@ -95,6 +95,15 @@ def test_two_sets_of_weights_are_refused(plain: Path) -> None:
     assert str(error.value) == message
 
 
+def test_weights_with_another_name_are_no_second_set(plain: Path) -> None:
+    """Some repos keep a half-precision copy beside the weights; only the weights are pinned."""
+    write_safetensors(plain / "model-fp16.safetensors", HEAD)
+    assert checkpoint.inspect(plain).parameters == 5
+    needed = checkpoint.needed_files(path.name for path in plain.iterdir())
+    assert "model.safetensors" in needed
+    assert "model-fp16.safetensors" not in needed
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

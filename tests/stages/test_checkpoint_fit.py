@@ -216,7 +216,9 @@ def test_the_padding_may_stand_in_the_map_of_special_tokens_alone(plain: Path, t
 
 
 def test_the_padding_of_a_class_is_known(plain: Path) -> None:
-    """RoBERTa's is another than BERT's."""
+    """RoBERTa's is another than BERT's; DeBERTa's is that of BERT, in both versions."""
+    edit_config(plain, "tokenizer_config.json", pad_token=None, tokenizer_class="DebertaV2Tokenizer")
+    assert checkpoint.inspect(plain).tokenizer.pad_token == "[PAD]"
     edit_config(plain, "tokenizer_config.json", pad_token=None, tokenizer_class="RobertaTokenizer")
     assert "tokenizer.json: the padding token '<pad>' of tokenizer_config.json is not in it." in refusal(plain)
 

@@ -1,5 +1,6 @@
 """Which files of a folder or repo make up a checkpoint: the names alone decide."""
 
+import re
 from collections.abc import Iterable
 
 from stages.core.errors import SourceError
@@ -63,7 +64,8 @@ def refuse_two_sets(names: Iterable[str]) -> None:
 
 
 def _is_shard(name: str) -> bool:
-    return name.startswith("model-") and name.endswith(".safetensors")
+    """As `save_pretrained` names them: `model-fp16.safetensors` and the like are other files."""
+    return re.fullmatch(r"model-\d{5}-of-\d{5}\.safetensors", name) is not None
 
 
 def _instead_of_weights(names: set[str]) -> str:

@@ -14,7 +14,17 @@ _SIDES = ("left", "right")
 Side = Literal["left", "right"]
 # What a tokenizer's class pads with where no file says it; all others have no token of their own.
 _PADDING_OF_CLASS = {
-    "[PAD]": ("Bert", "DistilBert", "Electra", "Deberta", "ConvBert", "MobileBert", "RoFormer", "SqueezeBert"),
+    "[PAD]": (
+        "Bert",
+        "ConvBert",
+        "Deberta",
+        "DebertaV2",
+        "DistilBert",
+        "Electra",
+        "MobileBert",
+        "RoFormer",
+        "SqueezeBert",
+    ),
     "<pad>": ("Roberta", "XLMRoberta", "Camembert", "MPNet", "Bart", "MBart", "Longformer", "Albert", "T5", "BigBird"),
 }
 
