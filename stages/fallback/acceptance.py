@@ -18,7 +18,7 @@ from stages.core.errors import DataError, first_line
 from stages.core.params import BuildParams, ClassThresholds, load_params
 from stages.core.variants import VariantRow
 from stages.fallback.recipe import Recipe, without_figures
-from stages.measuring.measure import Expected, Logits, load_expected, measure
+from stages.measuring.measure import Expected, Logits, load_expected, measure, outputs
 from stages.metrics.verdicts import missed
 from stages.records.fallback_costs import Cost
 from stages.records.model_spec import ModelSpec, load_spec
@@ -53,17 +53,17 @@ class Acceptance:
         try:
             with closing(self._open(row, folder)) as session:
                 tokenizer = open_tokenizer(self.spec, built.inputs)
-                logits, found = measure(session, tokenizer, self.expected, with_batches=False)
+                found = outputs(session, tokenizer, self.expected, with_batches=False)
         except Exception as error:  # a runtime may raise anything for a graph
             return without_figures(recipe, size, f"it cannot be run: {first_line(error)}")
-        quality = self._quality(logits)
+        metrics, quality = measure(found, self.expected), self._quality(found.logits)
         return Attempt(
             recipe=recipe.name,
             changes=recipe.changes,
-            metrics={name: _short(name, found[name]) for name in JUDGED if name in found},
+            metrics={name: _short(name, metrics[name]) for name in JUDGED if name in metrics},
             quality_ratio=None if quality is None else round(quality.ratio, 4),
             size_bytes=size,
-            missed=tuple(missed(found, self.params.thresholds[row.precision_class].by_name(), quality)),
+            missed=tuple(missed(metrics, self.params.thresholds[row.precision_class].by_name(), quality)),
         )
 
     def time(self, row: VariantRow, plain: Path, kept: Path, built: Built) -> Cost:

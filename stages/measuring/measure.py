@@ -1,4 +1,4 @@
-"""One open session against the reference: its logits, and how far they are from torch's."""
+"""An open session against the reference: what it returns, and how far that is from what torch returns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +35,14 @@ class Expected:
     top_k: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """What a session returned for all pairs, and for the first ones in padded batches and one by one."""
+
+    logits: Logits
+    together_and_alone: tuple[Logits, Logits] | None = None
+
+
 def load_expected(spec: ModelSpec, params: ParityParams, rows: int) -> Expected:
     """The first `rows` pairs of the evaluation set with the reference's logits."""
     pairs = read_pairs(paths.evaluation(spec.slug)).texts(rows)
@@ -48,24 +56,32 @@ def load_expected(spec: ModelSpec, params: ParityParams, rows: int) -> Expected:
     )
 
 
-def measure(
-    session: Session, tokenizer: TextTokenizer, expected: Expected, *, with_batches: bool
-) -> tuple[Logits, Metrics]:
-    """The session's logits, and their differences from the reference; `with_batches` also measures how much the
-    composition of a batch moves a score. Raises OverflowError when a logit is infinite."""
+def outputs(session: Session, tokenizer: TextTokenizer, expected: Expected, *, with_batches: bool) -> Outputs:
+    """What the session returns for the pairs. Raises OverflowError when a logit is infinite."""
     found = scoring.score_texts(
         session, tokenizer, expected.pairs, collect=expected.task.collect, batch_size=expected.batch_size
     )
     if not np.isfinite(found).all():
         raise OverflowError("it returns infinite logits")
-    metrics = differences(expected.task, found, expected.logits, expected.head, expected.pairs, expected.top_k)
-    if with_batches:
-        metrics = metrics | {"batch_score_max_abs": batch_sensitivity(session, tokenizer, expected)}
-    return found, metrics
+    if not with_batches:
+        return Outputs(logits=found)
+    return Outputs(logits=found, together_and_alone=_together_and_alone(session, tokenizer, expected))
 
 
-def batch_sensitivity(session: Session, tokenizer: TextTokenizer, expected: Expected) -> float:
-    """The largest difference of a score between being computed alone and in a padded batch of mixed lengths."""
+def measure(found: Outputs, expected: Expected) -> Metrics:
+    """The differences from the reference. `batch_score_max_abs`, where it was asked for, is the largest difference of a
+    score between being computed alone and in a padded batch of mixed lengths.
+
+    No session runs here, so that an error is one of the task, and is not taken for a graph that cannot be run.
+    """
+    metrics = differences(expected.task, found.logits, expected.logits, expected.head, expected.pairs, expected.top_k)
+    if found.together_and_alone is None:
+        return metrics
+    together, alone = (expected.task.scores(rows, expected.head) for rows in found.together_and_alone)
+    return metrics | {"batch_score_max_abs": float(np.abs(together - alone).max())}
+
+
+def _together_and_alone(session: Session, tokenizer: TextTokenizer, expected: Expected) -> tuple[Logits, Logits]:
     chosen = expected.pairs[:BATCH_SENSITIVITY_PAIRS]
     encoded = tokenizer.encode(chosen)
     rows = rows_at_once(int(encoded.lengths.max()), expected.batch_size)
@@ -77,5 +93,4 @@ def batch_sensitivity(session: Session, tokenizer: TextTokenizer, expected: Expe
 
     together = np.concatenate([rows_of(batch) for batch in batches])
     alone = np.concatenate([rows_of([i]) for i in range(len(chosen))])
-    gap = np.abs(expected.task.scores(together, expected.head) - expected.task.scores(alone, expected.head))
-    return float(gap.max())
+    return together, alone

@@ -12,7 +12,7 @@ from stages.core.errors import first_line
 from stages.core.params import load_params
 from stages.core.variants import VariantRow, row
 from stages.measuring.executions import Execution, executions
-from stages.measuring.measure import Logits, load_expected, measure
+from stages.measuring.measure import Logits, load_expected, measure, outputs
 from stages.records.host_record import load_host
 from stages.records.model_spec import load_spec
 from stages.records.open_tokenizer import open_tokenizer
@@ -32,7 +32,7 @@ def measure_variant(slug: str, variant_id: str) -> VariantParity:
     for execution in executions(graph, table_row, host):
         try:
             with closing(_open(graph, table_row, host, execution, expected.task.output)) as session:
-                logits, found = measure(session, tokenizer, expected, with_batches=True)
+                found = outputs(session, tokenizer, expected, with_batches=True)
         except Exception as problem:
             # A runtime may raise anything for a graph. That is the outcome of this variant, and does not end the build;
             # at another precision than the variant's own, or on a GPU, it is the outcome of that execution alone.
@@ -41,8 +41,8 @@ def measure_variant(slug: str, variant_id: str) -> VariantParity:
             if (execution.precision, execution.device) == (table_row.execution_precision, "cpu"):
                 return _result(record, first_line(problem), [], None)
             continue
-        kept = logits if kept is None else kept
-        measured.append(_measurement(table_row, host, execution, found))
+        kept = found.logits if kept is None else kept
+        measured.append(_measurement(table_row, host, execution, measure(found, expected)))
         _print(variant_id, measured[-1])
     return _result(record, None, measured, kept)
 

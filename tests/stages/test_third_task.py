@@ -2,16 +2,22 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from artificer.backends.session import Inputs, Output, Session
 from artificer.inference.tokenization import TextTokenizer
-from artificer.manifest import ExecutionPrecision, Manifest, Runtime
+from artificer.manifest import ExecutionPrecision, Manifest, Metrics, Runtime
 from artificer.tasks import TASKS, task_of
+from stages.building.build_step import Built
 from stages.core import paths
-from stages.measuring.measure import Expected, measure
+from stages.core.variants import row
+from stages.fallback.acceptance import open_acceptance
+from stages.fallback.recipe import Recipe
+from stages.measuring.measure import Expected, measure, outputs
+from stages.measuring.variant_parity import measure_variant
 from stages.records.model_spec import load_spec
 from stages.records.quality_report import load_quality
 from stages.tasks import BUILDING_TASKS
@@ -87,10 +93,34 @@ def test_it_is_measured_by_its_own_output_and_differences() -> None:
         pairs=texts, logits=exact + 0.5, task=TASKS["pair-distance"], head=spec.head, batch_size=4, top_k=3
     )
     session: Session = IdSession()
-    found, metrics = measure(session, tokenizer, expected, with_batches=True)
-    np.testing.assert_array_equal(found, exact)
+    found = outputs(session, tokenizer, expected, with_batches=True)
+    metrics = measure(found, expected)
+    np.testing.assert_array_equal(found.logits, exact)
     assert metrics["output_max_abs"] == 0.5
     assert metrics["batch_score_max_abs"] == 0.0
+
+
+@pytest.mark.usefixtures("new_task")
+def test_an_error_of_its_metrics_is_no_graph_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake in a task ends `parity` and the search for int8, in place of failing every variant."""
+
+    def broken(*_: object) -> Metrics:
+        raise ZeroDivisionError("a mistake in the task")
+
+    monkeypatch.setattr(PairDistance, "differences", broken)
+    opened = Mock(side_effect=lambda *_, **__: IdSession())
+    monkeypatch.setattr("stages.measuring.variant_parity.open_session", opened)
+    with pytest.raises(ZeroDivisionError):
+        measure_variant(SLUG, "onnx")
+    monkeypatch.setattr("stages.fallback.acceptance.open_session", opened)
+    acceptance = open_acceptance(SLUG)
+    assert acceptance is not None
+    built = Built(recipe={}, inputs=IdSession.input_names)
+    plain = Recipe(name="plain", changes={}, settings={})
+    int8 = row("onnx-quint8-avx2")
+    with pytest.raises(ZeroDivisionError):
+        acceptance.attempt(int8, plain, built, paths.variant(SLUG, int8))
+    assert opened.call_count == 2
 
 
 @pytest.mark.usefixtures("new_task")
