@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from artificer.errors import ArtificerError
+from artificer.errors import ArtificerError, InputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +65,8 @@ def _rank(given: argparse.Namespace) -> int:
     """Documents from the command line, or one a line from standard input."""
     documents = given.documents or [line.rstrip("\n") for line in sys.stdin]
     with _load(given) as reranker:
+        if not hasattr(reranker, "rank"):
+            raise InputError(f"{given.source}: {reranker.manifest.task} gives no ranking: only text-ranking does.")
         for row in reranker.rank(given.query, documents, top_k=given.top_k, return_documents=True):
             if given.json:
                 print(json.dumps({**row, "score": float(row["score"])}, ensure_ascii=False))

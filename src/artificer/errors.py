@@ -46,7 +46,7 @@ class OverloadedError(ArtificerError):
 
 
 class ClosedError(ArtificerError):
-    """The reranker was closed, or belongs to the process that this one was forked from."""
+    """The model was closed, or belongs to the process that this one was forked from."""
 
 
 class FetchError(ArtificerError):

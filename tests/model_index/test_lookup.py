@@ -11,7 +11,8 @@ import pytest
 
 import artificer
 from artificer import FetchError, IntegrityError, ModelIndex, ModelIndexError
-from artificer.hub.index import Index, Release
+from artificer.errors import ManifestError
+from artificer.hub.index import Index, Release, _warn_of_old_variable
 from tests.hub_publish import tiny
 from tests.hub_publish.conftest import Command, Project
 from tests.hub_publish.test_sources import NO_SOCKETS
@@ -119,7 +120,7 @@ def test_from_a_folder(command: Command, make_project: Project, cache: Path) -> 
     assert golden(artificer.load(tiny.SLUG, index=root / "dist")) == 1
     assert golden(artificer.load(tiny.SLUG, index=root / "dist", channel="candidate")) == 2
     assert ModelIndex(root / "dist").describe(tiny.SLUG).release.revision is None
-    assert not (cache / "registries").exists()
+    assert not (cache / "indexes").exists()
 
 
 @pytest.mark.usefixtures("published")
@@ -233,3 +234,56 @@ def test_a_hub_that_does_not_answer_is_unreachable(
     hub.faults.add(Fault("slow", "info", delay=1.0, times=None))
     assert golden(artificer.load(tiny.REPO)) == 2
     assert "the Hub cannot be reached" in caplog.text
+
+
+@pytest.mark.usefixtures("published")
+def test_the_fallback_is_looked_at_after_a_failure_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load that succeeds does not depend on what was loaded last."""
+    artificer.load(tiny.SLUG, index=REGISTRY).close()
+
+    def fail(*_: object) -> None:
+        raise AssertionError("looked at")
+
+    monkeypatch.setattr(ModelIndex, "locate_last_loaded", fail)
+    assert golden(artificer.load(tiny.SLUG, index=REGISTRY)) == 1
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize(
+    "data", [b"\xff", b'{"repo": "releases/x", "revision": null, "manifest_sha256": "%s"}' % (b"0" * 64)]
+)
+def test_a_record_that_cannot_be_used_is_no_record(cache: Path, data: bytes) -> None:
+    """Damaged bytes, or a release in a folder: the next load writes the record again."""
+    artificer.load(tiny.SLUG, index=REGISTRY).close()
+    (record,) = (cache / "indexes").rglob("tiny.stable.json")
+    good = record.read_bytes()
+    record.write_bytes(data)
+    assert ModelIndex(REGISTRY).locate_last_loaded(tiny.SLUG) is None
+    assert golden(artificer.load(tiny.SLUG, index=REGISTRY)) == 1
+    assert record.read_bytes() == good
+
+
+@pytest.mark.usefixtures("published")
+def test_a_damaged_manifest_in_a_read_only_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be removed, and is refused as what it is."""
+    artificer.load(tiny.SLUG, index=REGISTRY).close()
+    for path in (cache / "models").rglob("manifest.json"):
+        path.write_bytes(path.read_bytes() + b"\n")
+
+    def refuse(path: Path, **_: bool) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(IntegrityError, match="the manifest has sha256"):
+        artificer.load(tiny.SLUG, index=REGISTRY)
+
+
+def test_the_old_variable_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """ARTIFICER_REGISTRY is not read; where it alone is set, a look-up by name says so."""
+    monkeypatch.delenv("ARTIFICER_INDEX", raising=False)
+    monkeypatch.setenv("ARTIFICER_REGISTRY", REGISTRY)
+    _warn_of_old_variable.cache_clear()
+    for _ in range(2):
+        with pytest.raises(ManifestError, match="no such folder"):
+            artificer.load("minilm")
+    assert caplog.text.count("ARTIFICER_REGISTRY is set, which is not read any more: set ARTIFICER_INDEX") == 1

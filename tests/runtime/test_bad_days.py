@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from artificer import FetchError, InputError, IntegrityError, Reranker, host, load
+from artificer.errors import ClosedError
 from artificer.hub.fetch import FolderSource, fetch_files
+from artificer.loading.opening import open_first
 from artificer.manifest import MANIFEST_FILE, Manifest
 from artificer.storage import cache_folder as caches
 from tests.runtime.conftest import Copy
@@ -48,8 +50,8 @@ def test_a_cache_that_is_named_needs_no_home(homeless: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="folders have no owner here")
-def test_without_a_home_the_cache_is_private(homeless: Path) -> None:
-    """Nobody else may write to it; one that somebody else could write to is not used."""
+def test_without_a_home_the_cache_is_private(homeless: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody else may write to it; one that somebody else could write to is not used, and named in a warning."""
     folder = caches.cache_folder({}, "linux")
     assert folder == homeless / f"artificer-{os.getuid()}"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -57,6 +59,7 @@ def test_without_a_home_the_cache_is_private(homeless: Path) -> None:
     caches._temporary.cache_clear()
     other = caches.cache_folder({}, "linux")
     assert other != folder
+    assert f"{folder} can be written by others: the cache is in {other}" in caplog.text
     assert stat.S_IMODE(other.stat().st_mode) == 0o700
 
 
@@ -176,3 +179,25 @@ def test_links_into_a_cache_of_dvc_name_its_setting(copied: Copy, tmp_path: Path
     (folder / "onnx/model.onnx").symlink_to(kept)
     with pytest.raises(IntegrityError, match=r"is a link; .* `dvc config cache\.type reflink,copy`"):
         load(folder)
+
+
+@pytest.mark.parametrize("step", ["artificer.loading.loader.explain", "artificer.tasks.text_ranking.Reranker.warm"])
+def test_a_load_that_fails_after_opening_closes_the_session(
+    published: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The runtime's memory is given back, whatever failed."""
+    opened = []
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no")
+
+    def remember(*arguments: Any) -> Any:
+        opened.append(open_first(*arguments))
+        return opened[-1]
+
+    monkeypatch.setattr("artificer.loading.loader.open_first", remember)
+    monkeypatch.setattr(step, fail)
+    with pytest.raises(RuntimeError, match="no"):
+        load(published, variant="onnx", warm=True)
+    with pytest.raises(ClosedError):
+        opened[0][0].session.run({})

@@ -1,5 +1,6 @@
 """How pairs become batches, and logits become scores."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from artificer.inference import activations
 from artificer.inference.batching import batch_bucket, full_batches, plan, single_bucket
+from artificer.inference.scoring import score_texts
+from artificer.tasks.text_ranking import Reranker
 
 
 @given(st.integers(1, 512), st.sampled_from([16, 64, 500, 512]), st.integers(64, 300))
@@ -75,3 +78,30 @@ def test_activations_are_stable(values: list[float]) -> None:
     assert (np.diff(sigmoid[0][np.argsort(logits[0], kind="stable")]) >= 0).all()
     assert softmax.sum() == pytest.approx(1, abs=1e-5)
     assert (activations.activate(logits, "identity") == logits).all()
+
+
+class EagerSession:
+    """Reads all batches before the first output is asked for, and returns the sum of each row's token ids."""
+
+    compiles_per_shape = False
+
+    def run(self, inputs: dict[str, Any]) -> Any:
+        """The sums, as one logit."""
+        return inputs["input_ids"].sum(axis=1, keepdims=True).astype(np.float32)
+
+    def run_many(self, batches: Iterable[dict[str, Any]]) -> Any:
+        """All at once."""
+        return iter([self.run(batch) for batch in batches])
+
+
+def test_outputs_meet_their_inputs_whenever_a_session_reads_them(reranker: Reranker) -> None:
+    """Long texts go one at a time and first, also if the session takes the other batches at once."""
+
+    def collect(output: Any, inputs: Any) -> Any:
+        assert np.array_equal(output, EagerSession().run(inputs))
+        return output
+
+    texts = [("a query", "word " * count) for count in (3, 90, 5, 70, 1, 2, 4, 6, 7)]
+    session: Any = EagerSession()
+    found = score_texts(session, reranker._tokenizer, texts, collect=collect, batch_size=1, max_tokens=40)
+    assert found.shape == (len(texts), 1)

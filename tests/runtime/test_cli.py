@@ -67,3 +67,15 @@ def test_an_error_of_ours_is_one_line_and_exit_code_1(tmp_path: Path, capsys: py
     """No traceback for the user's mistakes."""
     assert main(["explain", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith(f"artificer: {tmp_path} holds no readable manifest.json")
+
+
+def test_rank_of_a_classifier_is_one_line(copied: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    """A classifier has scores per label, and no order."""
+    folder = copied("onnx")
+    text = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(text.replace('"task": "text-ranking"', '"task": "text-classification"'))
+    assert main(["rank", str(folder), "query", "a text"]) == 1
+    assert (
+        capsys.readouterr().err
+        == f"artificer: {folder}: text-classification gives no ranking: only text-ranking does.\n"
+    )

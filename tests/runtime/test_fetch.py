@@ -157,3 +157,29 @@ def test_the_lock_is_free_after_its_holder(tmp_path: Path) -> None:
 def test_a_repo_id_cannot_climb(text: str, good: bool) -> None:
     """One slash, plain characters."""
     assert is_repo_id(text) is good
+
+
+class Away:
+    """A source that cannot be reached."""
+
+    def open(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        """Nothing."""
+        raise FetchError(f"{path}: the network is off.")
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_wrong_file_that_cannot_be_fetched_again_is_no_missing_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool
+) -> None:
+    """Damage is an IntegrityError, for which nobody falls back, also where another file is missing."""
+    fetch(Fake(CONTENTS), tmp_path)
+    if read_only:
+        monkeypatch.setattr("artificer.hub.fetch.is_writable", lambda _: False)
+        (tmp_path / ".lock").unlink()
+        (tmp_path / ".lock").mkdir()
+    (tmp_path / "onnx/1.bin").unlink()
+    with pytest.raises(FetchError, match="cannot be written" if read_only else "the network is off"):
+        fetch(Away(), tmp_path)
+    (tmp_path / "onnx/3.bin").write_bytes(b"damaged")
+    with pytest.raises(IntegrityError, match=r"(?s)onnx/3\.bin: expected 3001 bytes.*could not be fetched again"):
+        fetch(Away(), tmp_path)

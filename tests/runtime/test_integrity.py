@@ -91,13 +91,14 @@ def test_a_file_that_changed_a_moment_ago_is_not_stamped(copied: Copy, tmp_path:
     assert verify(folder, tmp_path) == 1
 
 
-def test_a_broken_stamp_is_no_stamp(copied: Copy, tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [b'{"manifest": 7', b"\xff", b'{"manifest": "\xff"}'])
+def test_a_broken_stamp_is_no_stamp(copied: Copy, tmp_path: Path, data: bytes) -> None:
     """Whatever stands in the cache, it cannot make a file count as checked."""
     folder = copied("onnx-quint8-avx2")
     time.sleep(0.15)
     count = verify(folder, tmp_path)
     for verification in tmp_path.glob("*.json"):
-        verification.write_bytes(b'{"manifest": 7')
+        verification.write_bytes(data)
     assert verify(folder, tmp_path) == count
 
 

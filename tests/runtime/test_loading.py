@@ -204,7 +204,7 @@ def test_a_graph_with_other_labels_than_the_manifest_is_refused(copied: Copy) ->
     manifest = rewrite(folder)
     two = tuple(GoldenSample(inputs=g.inputs, outputs={"logits": (0.0, 1.0)}) for g in manifest.golden)
     head = ClassifierHead(labels=("no", "yes"), activation="sigmoid")
-    rewrite(folder, golden=two, head=head)
+    rewrite(folder, golden=two, head=head, task="text-classification")
     with pytest.raises(SelfTestError, match="1 numbers per input"):
         load(folder, variant="onnx-O4")
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 
 from artificer.errors import ManifestError, ManifestVersionError
@@ -76,3 +77,23 @@ def test_other_major_versions_are_refused_with_a_remedy(old: dict[str, object], 
     """Too old a manifest is built again, too new a one needs a newer package."""
     with pytest.raises(ManifestVersionError, match=remedy):
         Manifest.from_json(json.dumps({**old, "schema_version": version}).encode())
+
+
+@pytest.mark.parametrize(
+    ("damage", "path"),
+    [({"labels": [], "golden": []}, r"head\.labels"), ({"max_length": 0}, "max_length")],
+)
+def test_schema_1_is_validated_as_todays(old: dict[str, object], damage: dict[str, object], path: str) -> None:
+    """What today's types forbid is refused in an old manifest too."""
+    with pytest.raises(ManifestError, match=rf"manifest\.json: {path}: Expected"):
+        Manifest.from_json(json.dumps({**old, **damage}).encode())
+
+
+def test_a_ranking_of_several_labels_was_a_classification_in_schema_1(old: dict[str, object]) -> None:
+    """Nothing read the task of 1.x; today only one label can be ranked by."""
+    several = {**old, "labels": ["a", "b", "c"], "golden": [], "task": "text-ranking"}
+    found = Manifest.from_json(json.dumps(several).encode())
+    assert (found.task, task_of(found).name) == ("text-classification", "text-classification")
+    wrong = msgspec.structs.replace(found, task="text-ranking")
+    with pytest.raises(ManifestError, match=r"head: text-ranking has 1 number\(s\) per input, found 3\."):
+        task_of(Manifest.from_json(wrong.to_json()))

@@ -29,6 +29,7 @@ class TextEmbedding:
     name = "text-embedding"
     output = "vectors"
     head: type[Head] = EmbeddingHead
+    head_size: int | None = None
     sample_inputs: tuple[str, ...] = ("text",)
     model_class: type[LoadedModel] = Embedder
 

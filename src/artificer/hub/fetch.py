@@ -54,8 +54,9 @@ def fetch_files(
     Files that are correct are left alone.
 
     Raises:
-        IntegrityError: the source's file is not what the manifest says; the copy is deleted, and named.
-        FetchError: the source failed, or the disk did.
+        IntegrityError: the source's file is not what the manifest says; the copy is deleted, and named. Or a file that
+            is there is wrong, and cannot be fetched again.
+        FetchError: a file is missing, and the source failed, or the disk did.
     """
     wanted = list(entries)
     for entry in wanted:
@@ -63,15 +64,23 @@ def fetch_files(
             raise IntegrityError(f"{entry.path!r}: refused: {reason}.")
     if not is_writable(root) and all(_is_right(root, entry, manifest_sha256, verification_cache) for entry in wanted):
         return []
-    with locked(root):
-        shutil.rmtree(root / _SCRATCH, ignore_errors=True)
-        fetched: list[str] = []
-        for entry in wanted:
-            if not _is_right(root, entry, manifest_sha256, verification_cache):
-                _fetch_one(source, root, entry)
-                fetched.append(entry.path)
-        shutil.rmtree(root / _SCRATCH, ignore_errors=True)
-        return fetched
+    fetched: list[str] = []
+    try:
+        with locked(root):
+            shutil.rmtree(root / _SCRATCH, ignore_errors=True)
+            for entry in wanted:
+                if not _is_right(root, entry, manifest_sha256, verification_cache):
+                    _fetch_one(source, root, entry)
+                    fetched.append(entry.path)
+            shutil.rmtree(root / _SCRATCH, ignore_errors=True)
+    except FetchError as error:
+        present = [entry for entry in wanted if os.path.lexists(root / entry.path)]
+        try:
+            verify_files(root, present, manifest_sha256=manifest_sha256, verification_cache=verification_cache)
+        except IntegrityError as damage:
+            raise IntegrityError(f"{damage} They could not be fetched again: {error}") from error
+        raise
+    return fetched
 
 
 def is_writable(root: Path) -> bool:

@@ -5,8 +5,11 @@ The builder writes `index.json`, the runtime looks models up in it. Both use the
 another major is refused, a newer minor is read with a warning.
 """
 
+import logging
+import os
 import re
 import warnings
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -18,12 +21,28 @@ from artificer.manifest import Sha256, canonical_json, unsafe_path_reason
 INDEX_VERSION = "1.0"
 INDEX_FILE = "index.json"
 INDEX_VARIABLE = "ARTIFICER_INDEX"
+_OLD_VARIABLE = "ARTIFICER_REGISTRY"  # until 0.1
+
+logger = logging.getLogger("artificer")
 
 Channel = Literal["candidate", "stable"]
 CHANNELS: tuple[Channel, ...] = ("candidate", "stable")
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
+def index_of_environment() -> str | None:
+    """The index that `ARTIFICER_INDEX` names. Warns once where only its former name is set, which nothing reads."""
+    named = os.environ.get(INDEX_VARIABLE) or None
+    if named is None and os.environ.get(_OLD_VARIABLE):
+        _warn_of_old_variable()
+    return named
+
+
+@cache
+def _warn_of_old_variable() -> None:
+    logger.warning("%s is set, which is not read any more: set %s instead.", _OLD_VARIABLE, INDEX_VARIABLE)
 
 
 class Release(Struct, frozen=True, kw_only=True):

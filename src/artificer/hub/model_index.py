@@ -7,8 +7,8 @@ that starts while the Hub cannot be reached uses those, and logs it.
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from msgspec import Struct
 
 from artificer.errors import FetchError, IntegrityError, ModelIndexError
 from artificer.hub.client import client, is_offline, is_refusal, is_repo_id, open_repo
-from artificer.hub.index import INDEX_FILE, INDEX_VARIABLE, Channel, Index, Release
+from artificer.hub.index import INDEX_FILE, INDEX_VARIABLE, Channel, Index, Release, index_of_environment
 from artificer.loading.location import Address
 from artificer.manifest import MANIFEST_FILE, Manifest
+from artificer.manifest.versions import UNREADABLE
 from artificer.storage.atomic_write import write_whole
 from artificer.storage.cache_folder import cache_folder
 
@@ -57,7 +58,7 @@ class ModelIndex:
     Args:
         source: a folder that holds `index.json`, or a Hub repo id; None reads `ARTIFICER_INDEX`.
         offline: open no socket; None reads `HF_HUB_OFFLINE`.
-        cache: where the last-known-good copies are; None for `cache.cache_folder()`.
+        cache: where the last-known-good copies are; None for `storage.cache_folder.cache_folder()`.
 
     >>> index = ModelIndex("acme/registry")  # doctest: +SKIP
     >>> list(index), index.describe("minilm-l6").variants  # doctest: +SKIP
@@ -66,7 +67,7 @@ class ModelIndex:
     def __init__(
         self, source: str | Path | None = None, *, offline: bool | None = None, cache: str | Path | None = None
     ):
-        named = source if source is not None else os.environ.get(INDEX_VARIABLE)
+        named = source if source is not None else index_of_environment()
         if not named:
             raise ModelIndexError(f"No index is named: pass one, or set {INDEX_VARIABLE}.")
         self._folder = Path(named) if Path(named).is_dir() else None
@@ -133,28 +134,31 @@ class ModelIndex:
             variants={v.id: v.size_bytes for v in manifest.variants if v.status == "passed"},
         )
 
-    def locate(self, slug: str, channel: Channel = "stable") -> tuple[IndexedRelease, ...]:
-        """What a channel holds; then, if it is another one, what this machine loaded from it last.
-
-        The second is for a load while the files of the first cannot be fetched; it opens no socket.
+    def locate(self, slug: str, channel: Channel = "stable") -> IndexedRelease:
+        """What a channel holds.
 
         Raises:
             ModelIndexError, FetchError: as `find`.
         """
         release = self.find(slug, channel)
-        found = [IndexedRelease(release, self._address(release, self.offline))]
+        self._drop_damaged_manifest(release)
+        return IndexedRelease(release, self._address(release, self.offline))
+
+    def locate_last_loaded(self, slug: str, channel: Channel = "stable") -> IndexedRelease | None:
+        """What this machine loaded from a channel last, for a load while the files of `locate` cannot be fetched.
+
+        Its address opens no socket.
+        """
         good = self._last_good(slug, channel)
-        if good is not None and good != release:
-            found.append(IndexedRelease(good, self._address(good, True)))
-        return tuple(found)
+        return None if good is None else IndexedRelease(good, self._address(good, True))
 
     def remember(self, slug: str, channel: Channel, release: Release) -> None:
-        """Store what was loaded from a channel, for `locate`. A release in a folder needs no network, so no record."""
+        """Store what was loaded from a channel, for `locate_last_loaded`. A release in a folder needs no network, so
+        there is no record of it."""
         if release.revision is not None and self._last_good(slug, channel) != release:
             _write(self._copies / "good", f"{slug}.{channel}.json", msgspec.json.encode(release))
 
     def _address(self, release: Release, offline: bool) -> Address:
-        self._drop_damaged_manifest(release)
         return Address(self._place(release), release.revision, release.manifest_sha256, offline)
 
     def _place(self, release: Release) -> str | Path:
@@ -178,7 +182,8 @@ class ModelIndex:
         except OSError:
             return
         if damaged and not self.offline:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # in a read-only cache the load refuses it
+                path.unlink()
 
     def _ask(self) -> Index:
         try:
@@ -203,9 +208,11 @@ class ModelIndex:
 
     def _last_good(self, slug: str, channel: Channel) -> Release | None:
         try:
-            return msgspec.json.decode((self._copies / "good" / f"{slug}.{channel}.json").read_bytes(), type=Release)
-        except (OSError, msgspec.DecodeError):
+            data = (self._copies / "good" / f"{slug}.{channel}.json").read_bytes()
+            release = msgspec.json.decode(data, type=Release)
+        except (OSError, *UNREADABLE):
             return None
+        return release if release.revision is not None else None
 
 
 def check_manifest(name: str, data: bytes, expected: str) -> None:

@@ -57,7 +57,7 @@ class CallQueue:
             gone.set()
             task = asyncio.current_task()
             if self._closed and not (task and task.cancelling()):
-                raise ClosedError("This reranker was closed while the call waited for its turn.") from None
+                raise ClosedError("This model was closed while the call waited for its turn.") from None
             raise
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class CallQueue:
     def _enter(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._closed:
-                raise ClosedError("This reranker was closed.")
+                raise ClosedError("This model was closed.")
             if self._pending >= self._max_pending:
                 raise OverloadedError(f"{self._pending} calls are waiting, the most that was allowed.")
             self._pending += 1

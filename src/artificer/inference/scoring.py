@@ -4,7 +4,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,14 +97,19 @@ def score_encoded(
             running.append(tokenizer.batch(encoded, batch.indices, batch.width, batch.rows))
             yield running[-1]
 
+    def outputs() -> Iterator[NDArray[np.float32]]:
+        # Batches beyond the budget are single long pairs: one at a time, since attention's memory is their length
+        # squared. The others come after them: a session may read batches before its outputs are asked for, and
+        # `running` must be in the order of `batches`.
+        long = sum(batch.width > max_tokens for batch in batches)
+        yield from map(session.run, inputs(batches[:long]))
+        rest = batches[long:]
+        yield from session.run_many(inputs(rest)) if len(rest) >= MANY_BATCHES else map(session.run, inputs(rest))
+
     running: deque[Inputs] = deque()
     found: NDArray[np.float32] | None = None
     done = 0
-    # Batches beyond the budget are single long pairs: one at a time, since attention's memory is their length squared.
-    long = sum(batch.width > max_tokens for batch in batches)
-    rest = batches[long:]
-    many = session.run_many(inputs(rest)) if len(rest) >= MANY_BATCHES else map(session.run, inputs(rest))
-    for batch, output in zip(batches, chain(map(session.run, inputs(batches[:long])), many), strict=True):
+    for batch, output in zip(batches, outputs(), strict=True):
         rows = collect(output, running.popleft())
         if found is None:
             found = np.empty((len(encoded), rows.shape[1]), dtype=np.float32)

@@ -19,6 +19,7 @@ import msgspec
 from artificer.backends import BACKENDS, backend_problem
 from artificer.errors import IntegrityError
 from artificer.manifest import FileEntry, Variant, unsafe_path_reason
+from artificer.manifest.versions import UNREADABLE
 from artificer.storage.atomic_write import write_whole
 
 Verify = Literal["cached", "full"]
@@ -198,7 +199,7 @@ def _read_verification(place: Path | None, manifest_sha256: str) -> dict[str, Id
         return {}
     try:
         verification = msgspec.json.decode(place.read_bytes(), type=Verification)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return {}
     return verification.files if verification.manifest == manifest_sha256 else {}
 

@@ -123,18 +123,19 @@ def _load_from_index(slug: str, index: str | Path, options: LoadOptions) -> Load
 
     options.check_without_revision(slug)
     models = ModelIndex(index, offline=options.offline, cache=options.cache)
-    wanted, *others = models.locate(slug, options.channel)
+    wanted = models.locate(slug, options.channel)
     try:
         loaded = _load(wanted.address, options)
     except (FetchError, SelfTestError) as error:
         fetched = isinstance(error, SelfTestError) and not isinstance(error.__cause__, FetchError)
-        if fetched or not others:
+        last = None if fetched else models.locate_last_loaded(slug, options.channel)
+        if last is None or last.release == wanted.release:
             raise
         logger.warning(
             "%s: %s cannot be fetched (%s): starting from %s, which was loaded last",
-            slug, wanted.release, error, others[0].release,
+            slug, wanted.release, error, last.release,
         )  # fmt: skip
-        return _load(others[0].address, options)
+        return _load(last.address, options)
     models.remember(slug, options.channel, wanted.release)
     return loaded
 
@@ -151,17 +152,21 @@ def _load(address: Address, options: LoadOptions) -> LoadedModel:
 
         choice = autotuned(choice, here, opener)
     opened, fallbacks = open_first(choice, opener.open)
-    explanation = explain(opener, opened, choice, here, threads_from, fallbacks)
-    logger.info("loaded %s", explanation)
-    model = opener.task.model_class(
-        manifest=location.manifest,
-        session=opened.session,
-        tokenizer=opener.tokenizer,
-        explanation=explanation,
-        on_truncate=options.on_truncate,
-        max_pending=options.max_pending,
-        errors=options.errors,
-    )
-    if options.warm:
-        model.warm()
+    try:
+        explanation = explain(opener, opened, choice, here, threads_from, fallbacks)
+        logger.info("loaded %s", explanation)
+        model = opener.task.model_class(
+            manifest=location.manifest,
+            session=opened.session,
+            tokenizer=opener.tokenizer,
+            explanation=explanation,
+            on_truncate=options.on_truncate,
+            max_pending=options.max_pending,
+            errors=options.errors,
+        )
+        if options.warm:
+            model.warm()
+    except BaseException:
+        opened.session.close()
+        raise
     return model

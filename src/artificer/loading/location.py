@@ -1,13 +1,12 @@
 """From the name of a model to the folder that holds its manifest, and how further files get into it."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from artificer.errors import IntegrityError, ManifestError
-from artificer.hub.index import INDEX_VARIABLE, SLUG
+from artificer.hub.index import SLUG, index_of_environment
 from artificer.manifest import MANIFEST_FILE, Manifest
 
 Fetch = Callable[[tuple[str, ...]], None]
@@ -79,8 +78,7 @@ def index_for(source: str | Path, index: str | Path | None) -> str | Path | None
     """The index to look `source` up in: the one given, else `ARTIFICER_INDEX` where `source` is a bare name."""
     if index is not None:
         return index
-    named = os.environ.get(INDEX_VARIABLE)
-    return named if named and SLUG.fullmatch(str(source)) and not Path(source).is_dir() else None
+    return index_of_environment() if SLUG.fullmatch(str(source)) and not Path(source).is_dir() else None
 
 
 def _folder(address: Address, cache: Path) -> tuple[Path, Fetch | None]:

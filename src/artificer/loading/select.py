@@ -37,7 +37,8 @@ class Policy:
         objective: `latency` ranks by the median time of the smallest batch, `throughput` by inputs per second of the
             larger batches, `size` by bytes.
         exact: only variants of the fp32 class, which return the reference's scores to float rounding.
-        allow_bf16: compute in bfloat16 where that has passed parity, and the backend and the CPU offer it.
+        allow_bf16: compute in bfloat16 where that has passed parity, and the backend and the CPU offer it. A variant
+            that was built for bfloat16 needs no permission: it is proven and ranked like any other.
         quality_floor: the least quality on the labelled data, as a ratio to the reference's; None trusts the verdict.
         memory_ceiling_bytes: the most resident memory, as measured by the builder, else the files' size.
         runtime: only the backend of this name.

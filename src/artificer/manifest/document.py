@@ -62,7 +62,9 @@ class Manifest(Struct, frozen=True, kw_only=True):
         try:
             if major == 1:
                 fields = msgspec.json.decode(data, type=ManifestV1).upgraded_fields()
-                manifest = cls(schema_version=SCHEMA_VERSION, **fields)
+                upgraded = cls(schema_version=SCHEMA_VERSION, **fields)
+                # The types of 1.x say less than today's, and a constructor checks none.
+                manifest = msgspec.convert(msgspec.to_builtins(upgraded), cls)
             else:
                 manifest = msgspec.json.decode(data, type=cls)
         except UNREADABLE as error:

@@ -278,11 +278,15 @@ class ManifestV1(Struct, frozen=True, kw_only=True):
     benchmarks: tuple[Benchmark, ...]
 
     def upgraded_fields(self) -> dict[str, Any]:
-        """The fields of today's manifest, but for its schema version."""
+        """The fields of today's manifest, but for its schema version.
+
+        Nothing read the task of 1.x, whose default was text-ranking: with several labels it is a classification.
+        """
+        several = self.task == "text-ranking" and len(self.labels) > 1
         return {
             "slug": self.slug,
             "name": self.name,
-            "task": self.task,
+            "task": "text-classification" if several else self.task,
             "architecture": self.architecture,
             "head": ClassifierHead(labels=self.labels, activation=self.activation),
             "max_length": self.max_length,

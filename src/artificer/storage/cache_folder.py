@@ -1,5 +1,6 @@
 """Where this package keeps what it can make again: fetched models, compiled ones, verifications, timings."""
 
+import logging
 import os
 import stat
 import sys
@@ -10,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 CACHE_VARIABLE = "ARTIFICER_CACHE"
+
+logger = logging.getLogger("artificer")
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
@@ -56,6 +59,11 @@ def _temporary() -> Path:
         status = folder.lstat()
         if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022:
             return folder
-        return Path(tempfile.mkdtemp(prefix="artificer-"))
+        fresh = Path(tempfile.mkdtemp(prefix="artificer-"))
+        logger.warning(
+            "%s can be written by others: the cache is in %s, for this process alone. Set %s to a folder that lasts.",
+            folder, fresh, CACHE_VARIABLE,
+        )  # fmt: skip
+        return fresh
     except OSError:  # there is no place to write
         return Path(os.devnull) / "artificer"

@@ -135,6 +135,7 @@ class PairTask:
     output = "logits"
     sample_inputs = ("query", "passage")
     head: type[Head] = ClassifierHead
+    head_size: int | None = None
 
     def text(self, inputs: Mapping[str, str]) -> Text:
         """A sample's named inputs as what the tokenizer takes."""

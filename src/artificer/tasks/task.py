@@ -22,7 +22,8 @@ class Task(Protocol):
     """How named inputs become tensors, a graph's output becomes results, and how two results differ.
 
     `output` is the name of the graph's output that is read, `head` the kind of head that a manifest must have,
-    `sample_inputs` the names of a golden sample's inputs, `model_class` the object that a service holds.
+    `head_size` how many numbers it has per input (None: any number), `sample_inputs` the names of a golden sample's
+    inputs, `model_class` the object that a service holds.
     """
 
     @property
@@ -33,6 +34,9 @@ class Task(Protocol):
 
     @property
     def head(self) -> type[Head]: ...  # noqa: D102
+
+    @property
+    def head_size(self) -> int | None: ...  # noqa: D102
 
     @property
     def sample_inputs(self) -> tuple[str, ...]: ...  # noqa: D102
@@ -87,6 +91,10 @@ def task_of(manifest: Manifest) -> Task:
         raise ManifestError(
             f"{MANIFEST_FILE}: head: expected a {task.head.__name__} for {task.name},"
             f" found a {type(manifest.head).__name__}."
+        )
+    if task.head_size not in (None, manifest.head.size):
+        raise ManifestError(
+            f"{MANIFEST_FILE}: head: {task.name} has {task.head_size} number(s) per input, found {manifest.head.size}."
         )
     for i, golden in enumerate(manifest.golden):
         where = f"{MANIFEST_FILE}: golden[{i}]"

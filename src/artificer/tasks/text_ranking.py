@@ -86,3 +86,4 @@ class TextRanking(PairTask):
 
     name = "text-ranking"
     model_class = Reranker
+    head_size = 1
