@@ -9,6 +9,7 @@ from stages.packaging.summary import benchmark_of, lines
 
 CARD_PLOT = "speed-quality.png"
 COLOURS = {"torch": "#7f7f7f", "onnx": "#1f77b4", "openvino": "#d95f02"}
+OTHER_COLOUR = "#117733"  # of a backend without a colour of its own
 MARKERS = "osD^vP*X"
 LABEL_POINTS = 7  # the font's size
 LABEL_WIDTH = 0.63  # of a character, as a share of that
@@ -22,6 +23,7 @@ class Point(NamedTuple):
     speed: float
     quality: float
     passed: bool
+    runtime: str
 
 
 def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Path) -> None:
@@ -37,12 +39,18 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
     drawn: list[Point] = []
     for manifest, marker in zip(manifests, MARKERS * len(manifests), strict=False):
         points = [
-            Point(line.id, line.speedup, 100 * line.quality_ratio, line.status in ("passed", "reference"))
+            Point(
+                name=line.id,
+                speed=line.speedup,
+                quality=100 * line.quality_ratio,
+                passed=line.status in ("passed", "reference"),
+                runtime=line.runtime,
+            )
             for line in lines(manifest, benchmark_of(manifest, host))
             if line.speedup is not None and line.quality_ratio is not None
         ]
         for point in points:
-            colour = COLOURS[point.name.partition("-")[0]]
+            colour = COLOURS.get(point.runtime, OTHER_COLOUR)
             filled = colour if point.passed else "none"
             axes.scatter(point.speed, point.quality, marker=marker, facecolor=filled, edgecolor=colour, zorder=3)
         drawn += points
@@ -88,7 +96,7 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
 
 def together(points: Sequence[Point]) -> list[Point]:
     """One point for those that lie on each other, such as one graph under several names, with all their names."""
-    found: dict[tuple[float, float, bool], list[str]] = {}
+    found: dict[tuple[float, float, bool, str], list[str]] = {}
     for point in points:
         found.setdefault(point[1:], []).append(point.name)
     merged = []

@@ -12,10 +12,11 @@ from stages.records.benchmarks import BASELINE, speedup
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """A variant, or a torch row. `speedup` is the geometric mean over the rows of one host's benchmark. `is_judged`:
-    quality was measured, of some variant at least."""
+    """A variant, or a torch row, whose `runtime` is `torch`. `speedup` is the geometric mean over the rows of one
+    host's benchmark. `is_judged`: quality was measured, of some variant at least."""
 
     id: str
+    runtime: str
     status: str
     size_megabytes: float | None
     score_max_abs: float | None
@@ -45,6 +46,7 @@ def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
         found.append(
             Line(
                 id=on_device(subject_id, device),
+                runtime=variant.runtime if variant else "torch",
                 status=_status(variant, device, proof),
                 size_megabytes=size / 1e6 if size else None,
                 score_max_abs=proof.metrics.get("score_max_abs") if proof else None,
