@@ -19,6 +19,7 @@ from stages.hub.calls import hub_errors
 from stages.registry import checkpoint, model_list, sources
 from stages.registry.model_list import ModelEntry, SourceEntry
 from stages.registry.spec_resolution import check_max_length, check_task
+from stages.tasks import BUILDING_TASKS, fitting_task
 from stages.texts.column_names import parse_columns
 from stages.texts.set_use import borrowed_warning, set_uses
 from stages.texts.sets import Use
@@ -44,7 +45,9 @@ def add(
         slug = slug or re.sub(r"[^a-z0-9]+", "-", Path(source).resolve().name.lower()).strip("-")
     if slug in model_list.slugs():
         raise RegistryError(f"{paths.REGISTRY}: models.{slug} exists already. Choose another name with --slug.")
-    draft = model_list.check_entry(slug, {"task": "text-ranking", "license": "unknown", **raw}, paths.REGISTRY)
+    # Task and license are known once the checkpoint was read.
+    unknown = {"task": next(iter(BUILDING_TASKS)), "license": "unknown"}
+    draft = model_list.check_entry(slug, {**unknown, **raw}, paths.REGISTRY)
     with tempfile.TemporaryDirectory() as folder:
         lock = sources.pin(draft.source, Path(folder))
         found = checkpoint.inspect(Path(folder), draft.source.location)
@@ -53,7 +56,7 @@ def add(
         raise SourceError(
             f"{source} declares no license. Give its SPDX id with --license, for example apache-2.0; or proprietary."
         )
-    raw["task"] = raw.get("task") or ("text-ranking" if len(found.labels) == 1 else "text-classification")
+    raw["task"] = raw.get("task") or fitting_task(found.labels)
     raw["license"] = license
     raw["activation"] = checkpoint.resolve_activation(
         found.activation,

@@ -6,6 +6,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from artificer.tasks.task import TASKS
 from stages import pipeline
 from stages.core import paths
 from stages.core.errors import BuildError, RegistryError, SourceError
@@ -15,6 +16,7 @@ from stages.registry import checkpoint, model_list
 from stages.registry.model_list import ModelEntry
 from stages.registry.pin_state import pin_state
 from stages.registry.spec_resolution import check_max_length, check_task, check_task_name
+from stages.tasks import pairs_problem
 from stages.texts.set_use import borrowed_warning, set_uses
 from stages.texts.sets import check_sets
 
@@ -68,6 +70,8 @@ def _say_data(slug: str, params: BuildParams) -> None:
 def _check_model(slug: str, params: BuildParams | None, owners: dict[str, str], problems: _Problems) -> None:
     entry = model_list.load_entry(slug)
     check_task_name(slug, entry)
+    if problem := pairs_problem(entry.task, TASKS[entry.task].sample_inputs):
+        raise RegistryError(f"{paths.REGISTRY}: models.{slug}.task: {problem}.")
     problems.collect(partial(_check_source, slug, entry))
     if params is None:
         return

@@ -14,6 +14,8 @@ from stages.core.yaml_files import read_yaml
 from stages.records.model_spec import load_spec
 from stages.registry import checkpoint, model_list
 from stages.registry.model_list import ModelEntry
+from stages.registry.spec_resolution import check_task_name
+from stages.tasks import has_one_label
 from stages.texts.column_names import parse_columns
 from stages.texts.sets import Use
 
@@ -47,6 +49,7 @@ def _labels(slug: str, entry: ModelEntry) -> Sequence[str]:
         return load_spec(slug).labels
     if entry.source.path:
         return checkpoint.inspect(Path(entry.source.path), entry.source.path).labels
-    if entry.task == "text-ranking":
-        return ("relevance",)
+    check_task_name(slug, entry)
+    if has_one_label(entry.task):
+        return ("score",)
     raise UsageError(f"the labels of {slug} are not known yet: run `dvc repro fetch@{slug}` first.")

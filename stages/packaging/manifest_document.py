@@ -7,6 +7,7 @@ import msgspec
 from artificer.manifest import SCHEMA_VERSION, Benchmark, GoldenSample, Manifest, Variant
 from artificer.tasks.task import TASKS
 from stages.core import paths
+from stages.core.errors import DataError
 from stages.core.params import BuildParams
 from stages.core.variants import PLAIN_EXPORT
 from stages.records.benchmarks import load_benchmarks
@@ -14,6 +15,7 @@ from stages.records.model_spec import ModelSpec
 from stages.records.pairs import Pair, describe, read_pairs
 from stages.records.reference_outputs import load_reference
 from stages.records.variant_record import load_record
+from stages.tasks import pairs_problem
 
 # What a published folder needs of a source: everything but the torch weights.
 WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
@@ -25,6 +27,8 @@ def manifest_document(spec: ModelSpec, params: BuildParams, name: str, variants:
     reference = load_reference(slug)
     pairs = read_pairs(paths.evaluation(slug)).pairs
     task = TASKS[spec.task]
+    if problem := pairs_problem(spec.task, task.sample_inputs):
+        raise DataError(f"{slug}: {problem}.")
     return Manifest(
         schema_version=SCHEMA_VERSION,
         slug=slug,

@@ -53,3 +53,20 @@ class BuildingTask(Protocol):
 BUILDING_TASKS: dict[str, BuildingTask] = {
     task.name: task for task in (TextRankingBuilding(), TextClassificationBuilding())
 }
+
+
+def fitting_task(labels: Sequence[str]) -> str:
+    """The first task of the table that a checkpoint with these labels can have."""
+    return next(task.name for task in BUILDING_TASKS.values() if task.contradiction(labels) is None)
+
+
+def has_one_label(task_name: str) -> bool:
+    """Whether every model of the task has one label."""
+    return BUILDING_TASKS[task_name].contradiction(("one", "other")) is not None
+
+
+def pairs_problem(task_name: str, sample_inputs: Sequence[str]) -> str | None:
+    """Why a task with these inputs cannot be built, or None: data sets and golden samples hold pairs of texts."""
+    if len(sample_inputs) == 2:
+        return None
+    return f"{task_name} takes {len(sample_inputs)} input(s) ({', '.join(sample_inputs)}); the builder makes pairs"

@@ -305,6 +305,17 @@ def test_plots_are_equal_over_two_runs(packed: Manifest, tmp_path: Path) -> None
         assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
 
 
+def test_a_variant_of_a_new_backend_is_plotted(
+    packed: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest says which runtime a variant has, whatever its id; one without a colour has the common one."""
+    plot.speed_against_quality([packed], "amd-test-avx2-2c", tmp_path / "all.svg")
+    assert plot.OTHER_COLOUR not in (tmp_path / "all.svg").read_text()
+    monkeypatch.delitem(plot.COLOURS, "openvino")
+    plot.speed_against_quality([packed], "amd-test-avx2-2c", tmp_path / "new.svg")
+    assert plot.OTHER_COLOUR in (tmp_path / "new.svg").read_text()
+
+
 @pytest.mark.parametrize(("count", "expected"), [(1, [3]), (2, [3, 1]), (3, [3, 2, 1]), (5, [3, 0, 2, 4, 1])])
 def test_golden_pairs_reach_from_the_lowest_to_the_highest_of_the_short_ones(count: int, expected: list[int]) -> None:
     """A self-test that saw only similar scores would prove little, and one of long texts would make every load slow."""
@@ -336,9 +347,9 @@ def test_labels_of_the_picture_cover_neither_each_other_nor_a_point(points: list
 
 def test_points_on_each_other_have_one_label() -> None:
     """One graph under three names is one point; its family is said once."""
-    one, two = plot.Point("onnx-q-a", 3.0, 99.0, True), plot.Point("onnx-q-b", 3.0, 99.0, True)
-    other = plot.Point("onnx", 2.0, 99.0, True)
-    assert plot.together([one, other, two]) == [plot.Point("onnx-q-a, b", 3.0, 99.0, True), other]
+    one, two = plot.Point("onnx-q-a", 3.0, 99.0, True, "onnx"), plot.Point("onnx-q-b", 3.0, 99.0, True, "onnx")
+    other = plot.Point("onnx", 2.0, 99.0, True, "onnx")
+    assert plot.together([one, other, two]) == [plot.Point("onnx-q-a, b", 3.0, 99.0, True, "onnx"), other]
 
 
 def test_without_labels_the_card_says_that_quality_is_not_measured(root: Path, tiny: Path, stages: Stages) -> None:

@@ -16,7 +16,7 @@ from tests.stages.project import REPOSITORY, read_yaml
 KEY = "${key}"
 TEXT = (REPOSITORY / "dvc.yaml").read_text(encoding="utf-8")
 STAGES: dict[str, Any] = read_yaml(REPOSITORY / "dvc.yaml")["stages"]
-BUILDING = ["export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino"]
+BUILDING = get_args(Step)
 
 
 def body(name: str) -> dict[str, Any]:

@@ -311,6 +311,15 @@ def test_schema_writes_all_files_and_the_same_bytes_again(root: Path, stages: St
         assert (root / path).read_bytes() == (REPOSITORY / path).read_bytes()
 
 
+def test_schema_writes_the_table_of_stages_too(root: Path, stages: Stages) -> None:
+    """A changed row of stages/pipeline.py needs no edit by hand."""
+    page = (REPOSITORY / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    (root / "docs").mkdir(exist_ok=True)
+    (root / "docs" / "pipeline.md").write_text(page.replace("| `host` |", "| `stale` |"), encoding="utf-8")
+    assert stages("schema")[1].splitlines()[-1] == "docs/pipeline.md"
+    assert (root / "docs" / "pipeline.md").read_text(encoding="utf-8") == page
+
+
 @pytest.mark.parametrize("name", ["models.yaml", "catalog.yaml"])
 def test_registry_and_catalog_keep_to_the_schema(name: str) -> None:
     """What editors check with the JSON Schema is what the code takes, for our own files."""

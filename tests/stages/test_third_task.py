@@ -20,7 +20,7 @@ from stages.measuring.measure import Expected, measure, outputs
 from stages.measuring.variant_parity import measure_variant
 from stages.records.model_spec import load_spec
 from stages.records.quality_report import load_quality
-from stages.tasks import BUILDING_TASKS
+from stages.tasks import BUILDING_TASKS, fitting_task, has_one_label
 from tests.stages import project
 from tests.stages.conftest import Stages
 from tests.stages.fabricated import PAIRS, SLUG, Fabricated
@@ -131,3 +131,28 @@ def test_an_entry_that_contradicts_it_is_refused(stages: Stages, root: Path) -> 
     code, _, error = stages("check")
     assert code != 0
     assert "expected one of text-ranking, text-classification, pair-distance" in error
+
+
+@pytest.mark.usefixtures("new_task")
+def test_a_task_of_single_texts_is_refused_before_anything_is_built(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check` says it, and `pack` if nobody asked; the runtime takes such a task."""
+    monkeypatch.setattr(PairDistance, "sample_inputs", ("text",))
+    reason = "pair-distance takes 1 input(s) (text); the builder makes pairs."
+    code, _, error = stages("check")
+    assert code != 0
+    assert f"models.{SLUG}.task: {reason}" in error
+    code, _, error = stages("pack", SLUG)
+    assert code != 0
+    assert f"{SLUG}: {reason}" in error
+
+
+@pytest.mark.usefixtures("new_task")
+def test_the_commands_ask_the_table_which_task_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first that the labels do not contradict; a task of one label needs no checkpoint to know its labels."""
+    assert fitting_task(("LABEL_0",)) == "text-ranking"
+    assert fitting_task(("no", "yes")) == "text-classification"
+    monkeypatch.setattr("stages.tasks.BUILDING_TASKS", {"pair-distance": PairDistanceBuilding()})
+    assert fitting_task(("LABEL_0",)) == "pair-distance"
+    assert has_one_label("pair-distance")
