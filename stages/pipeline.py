@@ -11,7 +11,8 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class Need:
     """What a stage needs, in units of the weights' size in float32. `disk` is what it holds at its peak, `kept` what
-    stays of that. `source` asks instead for room for the files of the lock."""
+    stays of that. `source` asks instead for room for the files of the lock. What the toolchain itself takes is added by
+    `stages.running.preflight` (`TOOLCHAIN_BYTES`), which also lets small models pass (`FREE_BELOW_BYTES`)."""
 
     memory: float = 0
     disk: float = 0
@@ -140,7 +141,7 @@ def stage(name: str) -> Stage:
 
 
 def markdown_table() -> str:
-    """The table for docs/pipeline.md, which a test holds to this."""
+    """The table for docs/pipeline.md: `python -m stages schema` writes it, and a test compares it."""
     head = ["| stage | what it makes | runs | recorded | asks the Hub |", "|---|---|---|---|---|"]
     rows = [
         f"| `{row.name}` | {row.summary} | {'once' if row.scope == 'once' else 'per model'} | "
@@ -148,3 +149,10 @@ def markdown_table() -> str:
         for row in STAGES
     ]
     return "\n".join([*head, *rows])
+
+
+def with_table(page: str) -> str:
+    """docs/pipeline.md with this table between its two marks."""
+    begin, end = "<!-- stages: begin -->\n", "\n<!-- stages: end -->"
+    before, after = page.partition(begin)[0], page.partition(end)[2]
+    return f"{before}{begin}{markdown_table()}{end}{after}"

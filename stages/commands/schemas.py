@@ -1,4 +1,4 @@
-"""`schema`: write the JSON Schemas, for editors and for other readers of manifests and indexes."""
+"""`schema`: write what documents repeat of the code: the JSON Schemas, and the table of stages."""
 
 import json
 from typing import Any
@@ -7,13 +7,14 @@ import msgspec
 
 from artificer.hub.index import index_schema
 from artificer.manifest import manifest_schema
+from stages import pipeline
 from stages.core import files, paths
 from stages.registry.model_list import ModelsFile
 from stages.tasks import BUILDING_TASKS
 
 
 def schema() -> None:
-    """Write the JSON Schemas of the registry, of the manifest and of the index."""
+    """Write the JSON Schemas of the registry, of the manifest and of the index; and the table of docs/pipeline.md."""
     for path, value in (
         (paths.MODELS_SCHEMA, models_schema()),
         (paths.MANIFEST_SCHEMA, manifest_schema()),
@@ -21,6 +22,10 @@ def schema() -> None:
     ):
         files.write_file(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
         print(path)
+    if paths.PIPELINE_PAGE.is_file():
+        page = paths.PIPELINE_PAGE.read_text(encoding="utf-8")
+        files.write_file(paths.PIPELINE_PAGE, pipeline.with_table(page).encode())
+        print(paths.PIPELINE_PAGE)
 
 
 def models_schema() -> dict[str, Any]:

@@ -100,7 +100,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="schema",
-        summary="write the JSON Schemas of the registry, the manifest and the index",
+        summary="write the JSON Schemas, and the table of stages in docs/pipeline.md",
         function="stages.commands.schemas:schema",
     ),
     Command(
