@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from artificer.manifest import Manifest
+from stages import pipeline
 from stages.core.variants import DEFAULT_VARIANT_IDS
 from tests.stages import project
 from tests.stages.checkpoints import SIGMOID
@@ -28,21 +29,7 @@ pytestmark = [
 MODEL = Path("artifacts/models", SLUG)
 VARIANTS = MODEL / "variants"
 PUBLISHED = Path("dist/artificer", SLUG)
-STAGES = (
-    "fetch",
-    "data",
-    "reference",
-    "export_onnx",
-    "optimize",
-    "quantize_onnx",
-    "export_openvino",
-    "quantize_openvino",
-    "parity",
-    "evaluate",
-    "benchmark",
-    "pack",
-    "publish",
-)
+STAGES = tuple(row.name for row in pipeline.STAGES if row.scope == "model")
 
 
 class Built:
