@@ -23,7 +23,7 @@ repro: $(VENV)/.builder
 test: $(VENV)/.developer
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# The tests that need none of the build packages: under a minute.
+# The tests that do not need the build packages: under a minute.
 test-fast: $(VENV)/.developer
 	python -m pytest -n 2 --dist worksteal --no-toolchain
 

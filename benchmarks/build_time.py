@@ -2,8 +2,8 @@
 
     python benchmarks/build_time.py SLUG [--rounds 3]
 
-Run at the repository's root, for a model that `fetch` and `data` have run for. Each side builds everything anew in each
-round, in turn; figures are medians. The stages pay for starting Python and importing the toolchain five times, for
+Run at the repository's root, for a model that `fetch` and `data` have run for. Each side builds everything again in
+each round, in turn; figures are medians. The stages pay for starting Python and importing the toolchain five times, for
 hashing and variant.json; in exchange a changed recipe rebuilds one step, and a killed step takes no other with it.
 """
 

@@ -49,7 +49,7 @@ def build(work: Path, checkpoint: Path, factor: int) -> Path:
 
 
 def rows(factor: int, model: Path) -> list[str]:
-    """A table row per int8 variant that is no copy of another."""
+    """A table row per int8 variant that is not a copy of another."""
     costs: dict[str, Any] = {}
     for runtime in ("onnx", "openvino"):
         costs |= json.loads((model / f"fallback_{runtime}.json").read_text())["variants"]

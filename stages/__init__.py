@@ -1,1 +1,1 @@
-"""The builder: one module a stage, run by `dvc repro` as `python -m stages <stage> [slug]`."""
+"""The builder: one module per stage, run by `dvc repro` as `python -m stages <stage> [slug]`."""

@@ -1,10 +1,10 @@
-"""Stage `benchmark`: speed of every built variant beside torch fp32, bf16 and fp16, on this host and its GPU.
+"""Stage `benchmark`: speed of every built variant beside torch float32, bf16 and float16, on this host and its GPU.
 
 Every subject has a process of its own. In each round each scores every workload once, one at a time, so that other load
-on the machine affects all alike. A ratio compares with torch fp32 in the same round. Where not all subjects fit into
-memory together, they take turns in groups, each beside a torch fp32 of its own. Where the rounds would take longer than
-`benchmark.max_minutes`, torch's half precisions are left out if they are far slower than torch fp32, as on a CPU
-without instructions for them; if that is not enough, there are fewer rounds, but at least two.
+on the machine affects all alike. A ratio compares with torch float32 in the same round. Where not all subjects fit into
+memory together, they take turns in groups, each beside a torch float32 of its own. Where the rounds would take longer
+than `benchmark.max_minutes`, torch's half precisions are left out if they are far slower than torch float32, as on a
+CPU without instructions for them; if that is not enough, there are fewer rounds, but at least two.
 """
 
 import psutil
@@ -65,7 +65,7 @@ def _batches(workloads: dict[str, Texts], sizes: tuple[int, ...]) -> Batches:
 
 
 def _warn_if_busy(slug: str) -> None:
-    """Torch suffers more from other load than the variants do, so that the ratios come out too large."""
+    """Other load slows torch more than the variants, so the ratios become too large."""
     busy = psutil.cpu_percent(interval=1.0)
     if busy > BUSY_PERCENT:
         print(

@@ -22,7 +22,7 @@ from stages.registry.model_list import load_entry, publish_repo
 
 
 def run(slug: str) -> None:
-    """Write the package folder and the metrics. Raises ParityError when the plain export fails its gate."""
+    """Write the package folder and the metrics. Raises ParityError when the plain export fails its thresholds."""
     spec, params, entry = load_spec(slug), load_params(), load_entry(slug)
     parity, quality = load_parity(slug), load_quality(slug)
     variants = tuple(

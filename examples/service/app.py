@@ -6,7 +6,7 @@
          -d '{"query": "how do plants eat?", "documents": ["At noon.", "Plants make food from light."], "top_n": 1}'
 
 `/rerank` takes Cohere's form (`documents`, `top_n`, `return_documents`) and TEI's (`texts`, `raw_scores`,
-`return_text`), and answers in the form it was asked in. `/health` says that the process lives, `/ready` that it serves.
+`return_text`), and answers in the form of the request. `/health` says that the process lives, `/ready` that it serves.
 On SIGTERM uvicorn stops accepting, lets running requests end, and then the model is closed.
 """
 

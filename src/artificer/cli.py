@@ -57,12 +57,12 @@ def _verify(given: argparse.Namespace) -> int:
     for path in extra_files(folder, (MANIFEST_FILE, *(entry.path for entry in files))):
         print(f"not in the manifest, never opened: {path}")
     size = sum(entry.size for entry in files)
-    print(f"{manifest.slug}: {len(files)} files, {size} bytes: all as the manifest says (its sha256 is {sha256})")
+    print(f"{manifest.slug}: {len(files)} files, {size} bytes: all match the manifest (its sha256 is {sha256})")
     return 0
 
 
 def _rank(given: argparse.Namespace) -> int:
-    """Documents from the command line, or one a line from standard input."""
+    """Rank documents from the command line, or one per line from standard input."""
     documents = given.documents or [line.rstrip("\n") for line in sys.stdin]
     with _load(given) as reranker:
         if not hasattr(reranker, "rank"):
@@ -148,15 +148,17 @@ def _parser() -> argparse.ArgumentParser:
 
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument("source", help="a published folder, or a Hub repo id")
-    source.add_argument("--allow-bf16", action="store_true", help="OpenVINO may compute in bfloat16 where that passed")
+    source.add_argument(
+        "--allow-bf16", action="store_true", help="OpenVINO may compute in bf16 where the variant passed"
+    )
     source.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where it is proven and the fastest")
     source.add_argument("--threads", type=int, help="compute threads (default: what the container allows)")
     choose = argparse.ArgumentParser(add_help=False)
-    choose.add_argument("--variant", help="force this one")
+    choose.add_argument("--variant", help="use this variant")
     choose.add_argument("--objective", choices=["latency", "throughput", "size"], default="throughput")
-    choose.add_argument("--exact", action="store_true", help="fp32 variants only")
+    choose.add_argument("--exact", action="store_true", help="use only variants of the class fp32")
     choose.add_argument("--revision", help="branch, tag or commit of a Hub repo")
-    choose.add_argument("--offline", action="store_true", help="open no socket")
+    choose.add_argument("--offline", action="store_true", help="open no connection")
     choose.add_argument("--json", action="store_true", help="print JSON")
 
     explain = commands.add_parser("explain", parents=[source, choose], help="which variant would run, and why")
@@ -164,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="hash every file of a published folder")
     verify.add_argument("source", help="a published folder")
     verify.set_defaults(run=_verify)
-    rank = commands.add_parser("rank", parents=[source, choose], help="rank documents, or standard input's lines")
+    rank = commands.add_parser("rank", parents=[source, choose], help="rank documents, or the lines of standard input")
     rank.add_argument("query")
     rank.add_argument("documents", nargs="*")
     rank.add_argument("--top-k", type=int)

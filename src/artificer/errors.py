@@ -18,7 +18,7 @@ class IntegrityError(ArtificerError):
 
 
 class SelectionError(ArtificerError):
-    """No variant is admissible on this machine, or the one asked for is not; the message lists each reason."""
+    """No variant is admissible on this machine, or the requested one is not; the message lists each reason."""
 
 
 class MissingRuntimeError(ArtificerError):
@@ -42,7 +42,7 @@ class DeadlineError(ArtificerError, TimeoutError):
 
 
 class OverloadedError(ArtificerError):
-    """The bounded queue of the asynchronous calls is full: shed load or retry later."""
+    """The bounded queue of the asynchronous calls is full: send fewer calls or retry later."""
 
 
 class ClosedError(ArtificerError):

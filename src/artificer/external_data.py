@@ -72,7 +72,7 @@ def locations(data: memoryview) -> dict[str, int]:
 def _number(text: bytes) -> int:
     """An offset or a length, which the format spells as decimal digits."""
     if not text.isdigit() or len(text) > _DIGITS:
-        raise ValueError(f"{text[:32]!r} is no offset or length of external data")
+        raise ValueError(f"{text[:32]!r} is not an offset or length of external data")
     return int(text)
 
 

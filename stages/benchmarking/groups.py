@@ -1,4 +1,4 @@
-"""Which subjects may be in memory together: where not all fit, they take turns in groups, each with a torch fp32."""
+"""Which subjects may be in memory together: where not all fit, they take turns in groups, each with a torch float32."""
 
 from stages.benchmarking.subjects import TimedSubject
 
@@ -8,9 +8,9 @@ PROCESS_BYTES = 0.4e9
 
 
 def fitting_groups(wanted: list[TimedSubject], room: float) -> list[list[TimedSubject]]:
-    """The subjects in groups, in order, each led by torch fp32; one group if all fit into `room` bytes.
+    """The subjects in groups, in order, each led by torch float32; one group if all fit into `room` bytes.
 
-    A subject that does not fit beside torch fp32 has a group of its own all the same: it may need less than the
+    A subject that does not fit beside torch float32 has a group of its own all the same: it may need less than the
     estimate, and its outcome is recorded.
     """
     baseline, *others = wanted

@@ -10,7 +10,7 @@ BUSY_TIMES = ("user", "nice", "system", "irq", "softirq", "steal")
 
 
 class OtherLoad:
-    """Counts from its making on. Children count as our own once they have ended."""
+    """Counts from its creation on. Children count as our own once they have ended."""
 
     def __init__(self) -> None:
         self._started = _now()

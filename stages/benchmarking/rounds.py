@@ -13,7 +13,7 @@ from stages.records.model_spec import ModelSpec
 from stages.records.pairs import Texts
 
 FEWEST_ROUNDS = 2
-FAR_SLOWER = 1.5  # times torch fp32's seconds in the warm-up; the warm-up also prepares, so that less may be noise
+FAR_SLOWER = 1.5  # times torch float32's seconds in the warm-up; the warm-up also prepares, so that less may be noise
 
 Key = tuple[str, int]  # a workload and a batch size
 Batches = dict[Key, list[Texts]]
@@ -86,7 +86,7 @@ def _planned_rounds(
 def _leave_out_slow_torch(
     open_workers: list[Worker], warm_up: dict[str, float], per_round: float, allowed: float
 ) -> float:
-    """Leave out torch's half precisions that are far slower than torch fp32 on the CPU, the slowest first, while a
+    """Leave out torch's half precisions that are far slower than torch float32 on the CPU, the slowest first, while a
     round of `per_round` seconds takes more than is `allowed`. Returns how many seconds shorter a round is then."""
     saved = 0.0
     for worker in sorted(open_workers, key=lambda worker: -warm_up.get(worker.subject.label, 0.0)):

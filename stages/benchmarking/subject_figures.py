@@ -11,8 +11,8 @@ from stages.records.benchmarks import BASELINE
 
 
 def benchmark_subject(subject: TimedSubject, measured: list[Timings], batches: Batches) -> BenchmarkSubject | None:
-    """Figures over all groups that a subject, or its alias, was in: only torch fp32 is in more than one. None where it
-    did not run to the end."""
+    """Figures over all groups that a subject, or its alias, was in: only torch float32 is in more than one. None where
+    it did not run to the end."""
     own_groups = [timings for timings in measured if subject.timed_as in timings.peak_memory_bytes]
     if not own_groups:
         return None

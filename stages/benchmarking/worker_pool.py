@@ -37,7 +37,7 @@ class Worker:
         return answer if isinstance(answer, list) else None
 
     def leave_out(self, why: str) -> None:
-        """Print why, end the process, and ask it no more."""
+        """Print why, end the process, and leave it out from now on."""
         self.failed = True
         print(f"{self.subject.label:24} left out: {why}", flush=True)
         self.process.terminate()
@@ -58,7 +58,7 @@ class Worker:
         if isinstance(answer, str):
             self.leave_out(answer)
             if self.subject.label == BASELINE:
-                raise ToolchainError(f"{BASELINE} cannot be timed, and every ratio is to it: {answer}")
+                raise ToolchainError(f"{BASELINE} cannot be measured, and every ratio needs it: {answer}")
         return answer
 
     def _send(self, message: list[Texts] | None) -> None:

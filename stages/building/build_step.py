@@ -1,4 +1,4 @@
-"""How a building stage builds its variants: one folder and one variant.json for each, whatever becomes of it."""
+"""How a building stage builds its variants: one folder and one variant.json for each, also if it fails."""
 
 import re
 import shutil
@@ -86,7 +86,7 @@ def _attempt(
     try:
         built = make(row, folder, overrides)
         if not (folder / row.file_name).is_file():
-            raise RuntimeError(f"the toolchain wrote no {row.file_name}")
+            raise RuntimeError(f"the toolchain did not write {row.file_name}")
     except (NotImplementedError, UnsupportedError) as error:
         status, reason = "unsupported", _reason(error, folder)
     except BuildError:

@@ -15,7 +15,7 @@ def check_recipe(variant_id: str, overrides: Mapping[str, Any], defaults: Mappin
     names = sorted(defaults)
     for name, value in overrides.items():
         if name not in names:
-            raise refused(variant_id, name, f"no such field; known: {', '.join(names) or 'none'}")
+            raise refused(variant_id, name, f"unknown field; known: {', '.join(names) or 'none'}")
         for kind in (bool, int, float, str, list, dict):
             if isinstance(defaults[name], kind):
                 wanted = (int, float) if kind is float else kind

@@ -53,7 +53,7 @@ def check() -> None:
         )
     if problems.found:
         raise RegistryError("\n".join(problems.found))
-    print(f"{paths.REGISTRY}, its locks and {paths.PARAMS} are in order")
+    print(f"{paths.REGISTRY}, its locks and {paths.PARAMS} are valid")
     assert params is not None  # or there was a problem
     for slug in slugs:
         _say_data(slug, params)

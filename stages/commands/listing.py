@@ -100,12 +100,12 @@ def _published(slug: str, folder: Callable[[], Path]) -> tuple[str, str | None]:
         if _sha256(packed) != receipt.manifest_sha256:
             return (
                 f"{receipt.repo} (differs)",
-                f"{slug}: what is packed here is not what was published last. Run `dvc repro`.",
+                f"{slug}: the package differs from what was published last. Run `dvc repro`.",
             )
         if receipt.target == "folder" and not (there.is_file() and _sha256(there) == receipt.manifest_sha256):
             return (
                 f"{receipt.repo} (gone)",
-                f"{slug}: {there} is not what the receipt says. Run `python -m stages publish {slug}`.",
+                f"{slug}: {there} differs from the receipt. Run `python -m stages publish {slug}`.",
             )
     return receipt.repo, None
 

@@ -44,7 +44,7 @@ def pin_data(name: list[str]) -> None:
         else:
             path = Path(data_set.path or "")
             if not path.is_file():
-                raise DataError(f"{paths.PARAMS}: data.sets.{set_name}.path: there is no file {path}.")
+                raise DataError(f"{paths.PARAMS}: data.sets.{set_name}.path: the file {path} does not exist.")
             kept: dict[str, Any] = {key: before[key] for key in ("added_by", "copied") if key in before}
             locked[set_name] = {**file_pin(path), **kept}
             print(f"{set_name}: {path}, sha256 {locked[set_name]['sha256']}")

@@ -61,7 +61,7 @@ def remove(slug: str, *, dry_run: bool) -> None:
 
 
 def _built(slug: str) -> list[Path]:
-    """The lock, and all that stages wrote for the model, but for the receipt."""
+    """The lock, and all that stages wrote for the model, except the receipt."""
     return [
         paths.lock(slug),
         paths.benchmarks(slug),
@@ -107,7 +107,7 @@ def _left(slug: str, own: dict[str, Pin], data: list[Path]) -> list[str]:
     receipt = load_receipt(slug)
     if receipt is not None:
         said.append(
-            f"left {paths.receipt(slug)}, and what it names: {receipt.repo} stays published, and an index that offers "
+            f"left {paths.receipt(slug)}, and what it names: {receipt.repo} stays published, and an index that lists "
             "it is not changed"
         )
     said.append("left DVC's cache: `dvc gc --workspace` removes what nothing uses")
@@ -116,7 +116,7 @@ def _left(slug: str, own: dict[str, Pin], data: list[Path]) -> list[str]:
 
 def _dvc_lock_without(slug: str) -> str | None:
     """dvc.lock without the stages of a model; None if it has none. DVC writes one stage after the other, each at two
-    spaces; DVC itself would keep them for ever."""
+    spaces; DVC itself would keep them."""
     if not DVC_LOCK.is_file():
         return None
     text = DVC_LOCK.read_bytes().decode()
@@ -129,7 +129,7 @@ def _dvc_lock_without(slug: str) -> str | None:
     before, after = _parsed(text), _parsed(updated)
     kept = {name: stage for name, stage in before["stages"].items() if name.partition("@")[2] != slug}
     if after != {**before, "stages": kept}:
-        print(f"left {DVC_LOCK} as it is: it is not as DVC writes it")
+        print(f"left {DVC_LOCK} unchanged: DVC did not write its present form")
         return None
     return updated
 

@@ -20,7 +20,7 @@ def source_of(source: str, revision: str, catalog: dict[str, Any]) -> dict[str, 
         raise UsageError(f"{source} is a file. Expected the folder of a checkpoint, saved with save_pretrained.")
     repo = source.removeprefix(HUB).rstrip("/") if source.startswith(HUB) else source
     if repo == source and _is_path(source):
-        raise UsageError(f"there is no folder {source}.{_nearest_folder(source)}{_hub_hint(source)}")
+        raise UsageError(f"the folder {source} does not exist.{_nearest_folder(source)}{_hub_hint(source)}")
     if not is_repo_id(repo):
         raise UsageError(
             f"{source!r} is neither a folder nor a repository id like org/name, and it is not in the catalog "

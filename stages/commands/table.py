@@ -112,7 +112,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="rollback",
-        summary="move the index's stable channel back to what it held before",
+        summary="move the index's stable channel back to its previous release",
         function="stages.publishing.channels:rollback",
         online=True,
         arguments=(SLUG,),

@@ -25,20 +25,20 @@ class Move(Struct, frozen=True, kw_only=True):
 
     @property
     def matters(self) -> bool:
-        """Whether a build would come out differently: a new model card alone is no reason to build again."""
+        """Whether a build would come out differently: a new model card alone does not require a build."""
         return self.changed is None or bool(self.changed)
 
 
 def update(slug: list[str], check: bool) -> None:
     """Check the models (all when none is named), and re-pin what moved unless `check` is set.
 
-    One model's trouble does not keep the others from being updated. Raises OutdatedError with `check` when something
+    An error of one model does not stop the update of the others. Raises OutdatedError with `check` when something
     moved, else SourceError with everything that went wrong.
     """
     entries = model_list.load_entries()
     if unknown := [name for name in slug if name not in entries]:
         raise UsageError(
-            f"{paths.REGISTRY}: models: there is no {unknown[0]!r}; known: {', '.join(entries) or 'none'}."
+            f"{paths.REGISTRY}: models: unknown model {unknown[0]!r}; known: {', '.join(entries) or 'none'}."
         )
     moved, problems = [], []
     for name in slug or entries:
@@ -50,7 +50,7 @@ def update(slug: list[str], check: bool) -> None:
     if problems:
         raise SourceError("\n".join(problems))
     if check and moved:
-        raise OutdatedError(f"{', '.join(moved)} moved. `python -m stages update` pins what is there now.")
+        raise OutdatedError(f"{', '.join(moved)} moved. `python -m stages update` pins the current commit.")
     if moved:
         print("next: dvc repro")
 

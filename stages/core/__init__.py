@@ -1,1 +1,1 @@
-"""What every stage and command stands on: paths, files, parameters, errors, child processes."""
+"""What every stage and command uses: paths, files, parameters, errors, child processes."""

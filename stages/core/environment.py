@@ -1,4 +1,4 @@
-"""Settings of the libraries that must stand before their import: nothing phones home, nothing is fetched unasked."""
+"""Settings of the libraries that must stand before their import: no telemetry, no unrequested downloads."""
 
 import os
 import sys

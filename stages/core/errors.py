@@ -44,7 +44,7 @@ class PublishError(BuildError):
 
 
 class ToolchainError(BuildError):
-    """A library call that no variant can do without has failed."""
+    """A library call that every variant needs has failed."""
 
     exit_code = 8
 

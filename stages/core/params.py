@@ -77,7 +77,7 @@ class QuantizeOpenvinoParams(Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class FallbackParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an int8 variant that misses its thresholds may cost: fallback recipes a variant, recipes times millions of
+    """What an int8 variant that misses its thresholds may cost: fallback recipes per variant, recipes times millions of
     parameters, pairs each is judged on."""
 
     attempts: Annotated[int, Meta(ge=0)]
@@ -193,7 +193,7 @@ class BuildParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def load_params() -> BuildParams:
-    """The checked file. Raises RegistryError with the key path of everything that is wrong, a line each."""
+    """The checked file. Raises RegistryError with the key path of every mistake, one per line."""
     params = convert(read_yaml(paths.PARAMS), BuildParams, paths.PARAMS, "")
     found = [f"{paths.PARAMS}: {where}: {problem}." for where, problem in _contradictions(params)]
     if found:
@@ -202,12 +202,12 @@ def load_params() -> BuildParams:
 
 
 def _contradictions(params: BuildParams) -> Iterator[Problem]:
-    """What types cannot say."""
+    """Check what types cannot express."""
     for step in get_args(Step):
         known = [row.id for row in rows_of_step(step)]
         for variant_id in params.recipes.of_step(step):
             if variant_id not in known:
-                yield f"recipes.{step}.{variant_id}", f"this step makes no such variant; known: {', '.join(known)}"
+                yield f"recipes.{step}.{variant_id}", f"unknown variant of this step; known: {', '.join(known)}"
     for precision_class in get_args(PrecisionClass):
         if precision_class not in params.thresholds:
             yield "thresholds", f"missing key `{precision_class}`"
@@ -215,7 +215,7 @@ def _contradictions(params: BuildParams) -> Iterator[Problem]:
         for name, share in thresholds.by_name().items():
             if share is not None and not 0 <= share <= 1:
                 where = f"thresholds.{precision_class}.{name}"
-                yield where, f"expected a share of 1 or null, found {share}"
+                yield where, f"expected a number from 0 to 1, or null, found {share}"
     yield from _missing_set(params.data, params.data.evaluation, "data.evaluation")
     yield from _missing_set(params.data, params.data.calibration, "data.calibration")
     for name, data_set in params.data.sets.items():

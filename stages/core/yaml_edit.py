@@ -46,7 +46,7 @@ def remove_item(text: str, path: Path, keys: tuple[str, ...], name: str) -> str:
     where = ".".join(keys)
     pair = next((pair for pair in mapping.value if str(yaml.safe_load(_source(text, pair[0]))) == name), None)
     if pair is None:
-        raise RegistryError(f"{path}: {where}: there is no {name!r}; known: {', '.join(map(str, expected)) or 'none'}.")
+        raise RegistryError(f"{path}: {where}: unknown key {name!r}; known: {', '.join(map(str, expected)) or 'none'}.")
     problem = f"{where}.{name} could not be removed; remove it by hand"
     if mapping.flow_style:
         raise RegistryError(f"{path}: {problem}.")

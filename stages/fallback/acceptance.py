@@ -1,4 +1,4 @@
-"""Whether an attempt at an int8 variant passes: the judgement of `pack`, made while building, on fewer pairs."""
+"""Whether an attempt at an int8 variant passes: what `pack` judges later, on fewer pairs, while building."""
 
 import statistics
 import time

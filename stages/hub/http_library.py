@@ -29,7 +29,7 @@ def no_answer() -> tuple[type[Exception], ...]:
 
 
 def damaged_answer() -> tuple[type[Exception], ...]:
-    """An answer that is no JSON: it was cut or changed on the way."""
+    """An answer that is not JSON: it was cut off or changed in transit."""
     own = (library().exceptions.JSONDecodeError,) if _is_requests() else ()
     return json.JSONDecodeError, UnicodeDecodeError, *own
 
@@ -69,7 +69,7 @@ def _limit_httpx(seconds: float) -> None:
     from huggingface_hub import set_client_factory
 
     def limit(request: Any) -> None:
-        # The client passes None, which is no limit, or nothing, and then the default of its session holds.
+        # The client passes None, which means no limit, or nothing, which means the default of its session.
         given = request.extensions.get("timeout", {})
         names = ("connect", "read", "write", "pool")
         request.extensions["timeout"] = {name: given.get(name) or seconds for name in names}

@@ -69,7 +69,7 @@ def outputs(session: Session, tokenizer: TextTokenizer, expected: Expected, *, w
 
 
 def measure(found: Outputs, expected: Expected) -> Metrics:
-    """The differences from the reference. `batch_score_max_abs`, where it was asked for, is the largest difference of a
+    """The differences from the reference. `batch_score_max_abs`, where it was requested, is the largest difference of a
     score between being computed alone and in a padded batch of mixed lengths.
 
     No session runs here, so that an error is one of the task, and is not taken for a graph that cannot be run.

@@ -21,7 +21,7 @@ def differences(task: Task, found: Rows, expected: Rows, head: Head, texts: Sequ
 
 
 def _kendall(found: Rows, expected: Rows) -> float | None:
-    """None where `expected` is constant; 0 where only `found` is: it kept no order."""
+    """None where `expected` is constant; 0 where only `found` is."""
     if len(np.unique(expected)) < 2:
         return None
     return float(stats.kendalltau(found, expected).statistic) if len(np.unique(found)) > 1 else 0.0

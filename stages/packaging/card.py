@@ -33,8 +33,8 @@ def render(manifest: Manifest, quality: QualityReport, judged: JudgedOn, argumen
                 f"On {host.cpu_model} ({host.isa_class}), {benchmark.threads} threads, preset `{benchmark.preset}`:\n"
             )
         tables.append(markdown_table(lines(manifest, benchmark)) + "\n")
-    not_shipped = [f"`{v.id}`: {v.reason}" for v in manifest.variants if v.status != "passed"]
-    recovered = [fallback_line(v) for v in manifest.variants if v.fallback is not None]
+    not_published = [f"`{v.id}`: {v.reason}" for v in manifest.variants if v.status != "passed"]
+    with_fallback = [fallback_line(v) for v in manifest.variants if v.fallback is not None]
     text = Template(TEMPLATE.read_text(encoding="utf-8"))
     return text.substitute(
         name=manifest.name,
@@ -60,8 +60,8 @@ def render(manifest: Manifest, quality: QualityReport, judged: JudgedOn, argumen
         judged=judged.evaluation,
         calibrated=judged.calibration,
         warning=judged.warning,
-        not_shipped="; ".join(not_shipped) or "nothing: every variant passed",
-        recovered="".join(f"\n| recovered | {line} |" for line in recovered),
+        not_published="; ".join(not_published) or "none: every variant passed",
+        fallback="".join(f"\n| fallback recipe | {line} |" for line in with_fallback),
     )
 
 
@@ -96,4 +96,4 @@ def fallback_line(variant: Variant) -> str:
         cost.append(f"{found.speed_ratio:.2f}x the plain recipe's speed on {found.host}")
     if found.size_ratio is not None:
         cost.append(f"{found.size_ratio:.2f}x its size")
-    return f"`{variant.id}`: recipe {found.won}, {', '.join(cost)}; missed before: {'; '.join(missed)}"
+    return f"`{variant.id}`: recipe {found.won}, {', '.join(cost)}; failed before: {'; '.join(missed)}"

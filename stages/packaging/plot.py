@@ -1,4 +1,4 @@
-"""The picture: speed against quality, both relative to torch fp32. The same inputs give the same bytes."""
+"""The picture: speed against quality, both relative to torch float32. The same inputs give the same bytes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ class Point(NamedTuple):
 
 
 def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Path) -> None:
-    """Write the plot to each target (.png or .svg): a point a variant, a marker a model, a colour a runtime."""
+    """Write the plot to each target (.png or .svg): a point per variant, a marker per model, a colour per runtime."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -64,10 +64,10 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
     # Below a percent, differences are noise and should look like it.
     margin = max(high - low, 1.0) * 0.35
     axes.set_ylim(min(low, 100.0) - margin, max(high, 100.0) + margin)
-    axes.set_xlabel("speed, times torch fp32 (geometric mean over workloads)")
-    axes.set_ylabel("quality, % of torch fp32")
+    axes.set_xlabel("speed, times torch float32 (geometric mean over workloads)")
+    axes.set_ylabel("quality, % of torch float32")
     names = ", ".join(manifest.slug for manifest in manifests[: len(MARKERS)])
-    axes.set_title(f"{names}   (hollow: failed its gate)", fontsize=9)
+    axes.set_title(f"{names}   (hollow: failed)", fontsize=9)
     figure.draw_without_rendering()  # only then is it known where a point lies
 
     def places(points: Sequence[Point]) -> list[tuple[float, ...]]:

@@ -1,4 +1,4 @@
-"""What people look at first, from a manifest: a line a variant, the same in the terminal, the card and the metrics."""
+"""The summary of a manifest: one line per variant, the same in the terminal, the card and the metrics."""
 
 from typing import Any
 
@@ -168,7 +168,7 @@ def _status(variant: Variant | None, device: Device, proof: Parity | None) -> st
 
 
 def _quality_ratio(manifest: Manifest, subject_id: str) -> float | None:
-    """The reference is torch fp32 itself; the quality of torch in other dtypes is not measured."""
+    """The reference is torch float32 itself; the quality of torch in other dtypes is not measured."""
     ratios = {variant.id: variant.quality.ratio for variant in manifest.variants if variant.quality}
     return 1.0 if ratios and subject_id == BASELINE else ratios.get(subject_id)
 

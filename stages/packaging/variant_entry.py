@@ -35,7 +35,7 @@ def variant_entry(
     if found is not None:
         if found.digest != tree_digest(published):
             raise ToolchainError(
-                f"{record.id}: parity was measured on other bytes than were built. Run `dvc repro parity@{slug}`."
+                f"{record.id}: parity was measured on other bytes than those built. Run `dvc repro parity@{slug}`."
             )
         measurements = (*found.measurements, *measured_elsewhere(slug, load_host(), found))
         records = tuple(

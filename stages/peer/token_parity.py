@@ -33,6 +33,6 @@ def _message(spec: ModelSpec, pair: tuple[str, str], name: str, found: list[int]
     return (
         f"{spec.source.location}: the pair ({shown}) has other {name} in tokenizer.json than in sentence-transformers, "
         f"from token {first} on: {found[first : first + 5]} instead of {expected[first : first + 5]} "
-        f"({len(found)} tokens instead of {len(expected)}). The scores would differ. Write the tokenizer anew: "
+        f"({len(found)} tokens instead of {len(expected)}). The scores would differ. Save the tokenizer again: "
         "`AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`, then pin the checkpoint again."
     )

@@ -57,7 +57,7 @@ def promote(slug: str) -> None:
 
 
 def rollback(slug: str) -> None:
-    """Move stable back to what it held before, after comparing every file there with its manifest."""
+    """Move stable back to its previous release, after comparing every file there with its manifest."""
     store = open_store()
     index = store.read()
     current, release = index.find(slug, "stable"), index.before_stable(slug)
@@ -89,7 +89,7 @@ def check(release: Release) -> None:
         with calls.hub_errors(release.repo, release.revision, PublishError):
             wrong = _wrong_on_hub(release, release.revision)
     if wrong:
-        raise PublishError(f"{_name(release)}: {', '.join(wrong[:5])} is not what the manifest says. Publish it again.")
+        raise PublishError(f"{_name(release)}: {', '.join(wrong[:5])} differs from the manifest. Publish it again.")
 
 
 def _wrong_on_hub(release: Release, commit: str) -> list[str]:

@@ -50,7 +50,7 @@ def _exchange_atomically(one: Path, other: Path) -> bool:
 
 
 def _sync(folder: Path) -> None:
-    """Flush every file, so that after a power cut the name never stands for files that are not there."""
+    """Flush every file, so that the name never refers to missing files after a power failure."""
     for path in folder.rglob("*"):
         if path.is_file():
             descriptor = os.open(path, os.O_RDONLY)

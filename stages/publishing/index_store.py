@@ -1,4 +1,4 @@
-"""Where index.json is kept: a folder or a Hub repo. Of two publishers at once the later starts over; none is lost."""
+"""Where index.json is kept: a folder or a Hub repo. Of two publishers, the later starts again; no change is lost."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -103,7 +103,7 @@ class HubStore:
         before, head = self._read()
         if head is None:
             calls.call(self._repo.api.create_repo, self._name, private=True, exist_ok=True)
-            before, head = self._read()  # anew: somebody else may have made it, and filled it
+            before, head = self._read()  # again: somebody else may have created and filled it
         after = change(before)
         if after == before:
             return after

@@ -22,12 +22,12 @@ def commit_text(package: Package) -> str:
 
 
 def pull_request_text(package: Package, entry: PublishEntry, repo: str, number: int, names: dict[str, str]) -> str:
-    """What a maintainer wants to know: what it is, how it was proven, how fast it is, and how to try it from here."""
+    """What a maintainer wants to know: what it is, how it was proven, how fast it is, and how to try it."""
     manifest = package.manifest
     source = manifest.source
     parts = [
         f"Fast variants of `{source.location}` (revision `{source.revision}`), built and proven by Artificer: each was "
-        f"compared with torch fp32 on {manifest.evaluation.rows} labelled pairs by their scores "
+        f"compared with torch float32 on {manifest.evaluation.rows} labelled pairs by their scores "
         f"({manifest.head.result}).",
         tables(manifest),
         "### Try it from this pull request",
@@ -38,7 +38,7 @@ def pull_request_text(package: Package, entry: PublishEntry, repo: str, number: 
 
 
 def tables(manifest: Manifest) -> str:
-    """Parity and benchmark of every variant: one table a host."""
+    """Parity and benchmark of every variant: one table per host."""
     found = []
     for benchmark in manifest.benchmarks or (None,):
         if benchmark is not None:

@@ -42,7 +42,7 @@ class Package:
 
 
 def load_package(slug: str) -> Package:
-    """What `pack` made. Raises UsageError for a slug that is none, PublishError when nothing is packed."""
+    """What `pack` made. Raises UsageError for an invalid slug, PublishError when nothing is packed."""
     if not is_slug(slug):
         raise UsageError(f"{slug!r} is not a slug; expected lower-case letters, digits and dashes.")
     folder = paths.package(slug)

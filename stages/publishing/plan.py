@@ -9,7 +9,7 @@ from stages.hub.repo_state import Held, State, Wanted
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """One commit: what goes up, what goes, what stays."""
+    """One commit: what is uploaded, what is deleted, what stays."""
 
     uploads: tuple[Wanted, ...]
     deletes: tuple[str, ...]
@@ -23,7 +23,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def bytes(self) -> int:
-        """What the files to upload weigh."""
+        """The size of the files to upload, in bytes."""
         return sum(wanted.size for wanted in self.uploads)
 
 

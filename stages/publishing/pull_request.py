@@ -43,8 +43,8 @@ def next_number(repo: HubRepo) -> int:
 
 
 def say(repo: HubRepo, number: int, text: str) -> None:
-    """Comment. A comment is worth no failed publish: one that cannot be made is reported and left out."""
+    """Comment. A comment that cannot be posted is reported and does not fail the publish."""
     try:
         repo.api.comment_discussion(repo.repo, number, text)
     except Exception as error:
-        print(f"pull request {number}: no comment was left: {calls.explain(error, repo.repo, None)}")
+        print(f"pull request {number}: the comment could not be posted: {calls.explain(error, repo.repo, None)}")

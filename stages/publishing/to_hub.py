@@ -236,7 +236,7 @@ class _Publisher:
             if self._parent:
                 self._give_up_damaged(wrong)
             raise PublishError(
-                f"{self._repo.repo} at {state.commit}: {_some(wrong)} does not come back as it was published. No "
+                f"{self._repo.repo} at {state.commit}: {_some(wrong)} differs from what was published. No "
                 "receipt was written. Delete the file there, then run again."
             )
 

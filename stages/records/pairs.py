@@ -46,7 +46,7 @@ class DataFile(Struct, frozen=True):
 def write_pairs(
     path: Path, name: str, pairs: Iterable[Pair], *, borrowed: bool = False, relevant_from: float | None = None
 ) -> None:
-    """One header line with the set's name and what is known of it, then a pair a line."""
+    """One header line with the set's name and what is known of it, then one pair per line."""
     header: dict[str, Any] = {"set": name}
     if borrowed:
         header["borrowed"] = True

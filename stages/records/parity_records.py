@@ -48,7 +48,7 @@ def load_parity(slug: str) -> dict[str, VariantParity]:
 
 def measured_elsewhere(slug: str, here: Host, found_here: VariantParity) -> tuple[Measurement, ...]:
     """What other hosts measured of the same bytes on classes of CPU and GPU that this host did not measure: one host
-    a class, in order of their names. Raises RegistryError for a malformed file."""
+    per class, in order of their names. Raises RegistryError for a malformed file."""
     known = {("cpu", here.isa_class), *((each.device, each.isa_class) for each in found_here.measurements)}
     found: dict[tuple[str, str], Measurement] = {}
     for path in sorted(paths.parity_records(slug).glob("*.json")):

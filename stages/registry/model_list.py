@@ -124,7 +124,7 @@ def load_entry(slug: str) -> ModelEntry:
     """The validated entry. Raises RegistryError with the key path of what is wrong."""
     models = _raw_models()
     if slug not in models:
-        raise RegistryError(f"{paths.REGISTRY}: models: there is no {slug!r}; known: {', '.join(models) or 'none'}.")
+        raise RegistryError(f"{paths.REGISTRY}: models: unknown model {slug!r}; known: {', '.join(models) or 'none'}.")
     return check_entry(slug, models[slug], paths.REGISTRY)
 
 

@@ -74,7 +74,7 @@ def fetch(lock: Lock, folder: Path) -> None:
 def _local_folder(path: str) -> Path:
     root = Path(path)
     if not root.is_dir():
-        raise SourceError(f"{root}: no such folder. Expected a checkpoint saved with save_pretrained.")
+        raise SourceError(f"{root}: the folder does not exist. Expected a checkpoint saved with save_pretrained.")
     return root
 
 
@@ -117,7 +117,7 @@ def _remedy(lock: Lock) -> str:
     again = "If the change is wanted, `python -m stages pin <slug>` pins the files as they are now"
     if lock.revision:
         return f"A commit never changes: the copy is damaged, or the repo was tampered with. {again}."
-    return f"{again}; else restore them."
+    return f"{again}; otherwise restore them."
 
 
 def _is_listed(path: Path, listed: Any) -> bool:

@@ -26,7 +26,7 @@ def not_classes(pairs: Sequence[Pair], count: int) -> str | None:
     if pairs[0].label is None:
         return "it has no labels"
     if not isinstance(pairs[0].label, tuple):
-        return f"it holds one number a pair (`label`), and the model has {count} labels, which need `classes`"
+        return f"it holds one number per pair (`label`), and the model has {count} labels, which need `classes`"
     return None
 
 

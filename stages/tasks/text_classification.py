@@ -19,7 +19,7 @@ class TextClassificationBuilding:
     snippet = """model.predict([("Taps drip.", "Replace the washer.")])  # [pairs, labels], as in model.labels"""
 
     def contradiction(self, labels: Sequence[str]) -> str | None:  # noqa: ARG002
-        """Any number of labels will do."""
+        """Any number of labels is accepted."""
         return None
 
     def unfit(self, labels: Sequence[str], pairs: Sequence[Pair]) -> str | None:

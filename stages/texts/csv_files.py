@@ -1,4 +1,4 @@
-"""Rows of a .csv or .tsv file: a header, then cells. Cells are texts; which become numbers is told by the columns."""
+"""Rows of a .csv or .tsv file: a header, then cells. Cells are texts; the columns say which become numbers."""
 
 import csv
 import io

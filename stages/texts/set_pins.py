@@ -45,7 +45,8 @@ def check_file_pin(name: str, path: Path) -> None:
     if any(found[key] != pin.get(key) for key in found):
         raise DataError(
             f"{paths.PARAMS}: data.sets.{name}: {path} is not what was pinned: locked {_short(pin)}, found "
-            f"{_short(found)}. If the change is wanted, run `python -m stages pin-data {name}`; else restore the file."
+            f"{_short(found)}. If the change is wanted, run `python -m stages pin-data {name}`; otherwise restore "
+            "the file."
         )
 
 

@@ -47,7 +47,7 @@ def require_rows(name: str, count: int, use: Use) -> None:
     """Raise DataError when a set is too small for its use."""
     minimum = FEWEST_ROWS[use]
     if count < minimum:
-        advice = ", and a few hundred to be of use" if use == "calibration" else ""
+        advice = ", and a few hundred to be useful" if use == "calibration" else ""
         raise DataError(f"data set {name!r}: found {count} rows; {use} needs at least {minimum}{advice}.")
 
 

@@ -1,1 +1,1 @@
-"""What the libraries that build graphs are told, one room a backend."""
+"""Calls of the libraries that build graphs, one room per backend."""

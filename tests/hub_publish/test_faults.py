@@ -68,7 +68,7 @@ def test_commit_landed_without_an_answer(hub: Hub, command: Command, kind: str) 
 
 
 def test_head_moved(hub: Hub, project: Path, command: Command) -> None:
-    """After somebody else's commit the plan is made anew on top of it, and their file stays."""
+    """After somebody else's commit the plan is made again on top of it, and their file stays."""
     command("publish", tiny.SLUG)
     manifest = tiny.build(project, seeds={"onnx": 1})
     hub.faults.add(Fault("foreign_commit", "commit"))

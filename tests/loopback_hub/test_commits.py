@@ -89,7 +89,7 @@ def test_parent_commit(api: HfApi, hub: Hub, model: str) -> None:
 
 
 def test_no_change(api: HfApi, hub: Hub, model: str, tmp_path: Path) -> None:
-    """A commit without changes returns the head and, even where one was asked for, no pull request."""
+    """A commit without changes returns the head and, even where one was requested, no pull request."""
     head = hub.store.head(model)
     hub.requests.clear()
     with default_hub(hub, tmp_path / "home"):

@@ -55,7 +55,7 @@ def test_file_metadata(hub: Hub, model: str) -> None:
 
 
 def test_snapshot(api: HfApi, hub: Hub, model: str, tmp_path: Path) -> None:
-    """A snapshot holds the files of the revision it was asked for, and of that only."""
+    """A snapshot holds the files of the revision it was requested, and of that only."""
     old = hub.store.head(model)
     hub.store.commit(model, {"config.json": b'{"new": 1}\n'})
     folder = Path(api.snapshot_download(model, revision=old, cache_dir=tmp_path, allow_patterns=["*.json", "onnx/*"]))

@@ -205,7 +205,7 @@ def test_links_out_of_the_folder(command: Command, make_project: Project, tmp_pa
     assert command("publish", tiny.SLUG)[0] == 0
     (root / "dist" / "releases").rename(tmp_path / "elsewhere")
     (root / "dist" / "releases").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ModelIndexError, match=r"leads out of the index's folder, by a link\."):
+    with pytest.raises(ModelIndexError, match=r"is outside the index's folder, through a link\."):
         artificer.load(tiny.SLUG, index=root / "dist", channel="candidate", cache=cache)
 
 
@@ -284,6 +284,6 @@ def test_the_old_variable_is_named_once(monkeypatch: pytest.MonkeyPatch, caplog:
     monkeypatch.setenv("ARTIFICER_REGISTRY", REGISTRY)
     _warn_of_old_variable.cache_clear()
     for _ in range(2):
-        with pytest.raises(ManifestError, match="no such folder"):
+        with pytest.raises(ManifestError, match="this folder does not exist"):
             artificer.load("minilm")
     assert caplog.text.count("ARTIFICER_REGISTRY is set, which is not read any more: set ARTIFICER_INDEX") == 1

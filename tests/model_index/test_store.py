@@ -53,7 +53,7 @@ def test_on_the_hub(hub: Hub, command: Command, make_project: Project) -> None:
     ]
     code, text = command("rollback", tiny.SLUG)
     assert code == 1
-    assert "there is nothing to go back to" in text
+    assert "it cannot be rolled back" in text
 
 
 def test_in_a_folder(command: Command, make_project: Project) -> None:
@@ -95,7 +95,7 @@ def test_promoting_what_is_damaged(hub: Hub, command: Command, make_project: Pro
     path.write_bytes(b"x") if damage == "changed" else path.unlink()
     code, text = command("promote", tiny.SLUG)
     assert code == 7
-    assert "onnx/model.onnx is not what the manifest says. Publish it again." in text
+    assert "onnx/model.onnx differs from the manifest. Publish it again." in text
     assert "stable" not in FolderStore(Path("dist")).read().models[tiny.SLUG].channels
     assert not hub.requests
 

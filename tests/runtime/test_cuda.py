@@ -107,16 +107,16 @@ def test_onnxruntimes_silent_fall_back_is_an_error(
     with pytest.raises(MissingRuntimeError) as caught:
         open_session("onnx", GRAPH, threads=1, device="cuda")
     assert str(caught.value) == (
-        f"model.onnx was to run on CUDA, and onnxruntime {onnxruntime.__version__} offers CPUExecutionProvider. It"
-        " said: Failed to load libcudnn.so.9: no such file. Install onnxruntime-gpu with CUDA and cuDNN"
-        " (pip install 'artificer[cuda]'), and remove onnxruntime, whose module it replaces."
+        f"model.onnx: expected onnxruntime with CUDA; onnxruntime {onnxruntime.__version__} offers "
+        "CPUExecutionProvider. It said: Failed to load libcudnn.so.9: no such file. Install onnxruntime-gpu with "
+        "CUDA and cuDNN (pip install 'artificer[cuda]'), and remove onnxruntime, whose module it replaces."
     )
     assert capsys.readouterr().out == ""
 
 
 def test_a_build_without_cuda_is_refused_before_a_graph_is_opened() -> None:
     """The installed onnxruntime knows no CUDA; the graph, which does not exist, is not asked for."""
-    with pytest.raises(MissingRuntimeError, match="was to run on CUDA"):
+    with pytest.raises(MissingRuntimeError, match="expected onnxruntime with CUDA"):
         open_session("onnx", GRAPH, threads=1, device="cuda")
     check_cuda(GRAPH, ["CPUExecutionProvider", "CUDAExecutionProvider"])
 
@@ -127,7 +127,7 @@ def test_a_gpu_that_does_not_work_is_given_up_for_the_cpu(proven: Path, caplog: 
         found = model.explain()
         assert found.device == "cpu"
         assert len(found.fallbacks) == 1
-        assert found.fallbacks[0].startswith("onnx on cuda: model.onnx was to run on CUDA")
+        assert found.fallbacks[0].startswith("onnx on cuda: model.onnx: expected onnxruntime with CUDA")
         assert "skipped onnx on cuda" in caplog.text
         assert found.rejected["onnx-O1 on cuda"][0].startswith("no passed parity on nvidia-h100")
         scores = model.predict(PAIRS)
@@ -137,9 +137,9 @@ def test_a_gpu_that_does_not_work_is_given_up_for_the_cpu(proven: Path, caplog: 
 
 def test_a_gpu_that_was_asked_for_is_not_given_up(proven: Path) -> None:
     """`device="cuda"` is refused when it cannot be had: by onnxruntime, or by the machine."""
-    with pytest.raises(MissingRuntimeError, match="was to run on CUDA"):
+    with pytest.raises(MissingRuntimeError, match="expected onnxruntime with CUDA"):
         load(proven, device="cuda")
-    with pytest.raises(SelectionError, match="onnx-O1 was asked for, but no passed parity on nvidia-h100"):
+    with pytest.raises(SelectionError, match="onnx-O1 was requested, but no passed parity on nvidia-h100"):
         load(proven, variant="onnx-O1", device="cuda")
 
 

@@ -141,7 +141,7 @@ def test_a_new_backend_is_among_the_hosts_runtimes_and_the_arguments(folder: Pat
     """Its package is looked up with the others, and it can be asked for by name."""
     assert host.detect().runtimes["numpy"] == np.__version__
     artificer.load(folder, runtime="bag").close()
-    with pytest.raises(SelectionError, match="bag: it runs on bag, and onnx was asked for"):
+    with pytest.raises(SelectionError, match="bag: it runs on bag, and onnx was requested"):
         artificer.load(folder, runtime="onnx")
     with pytest.raises(SelectionError, match="bags run on the CPU"):
         artificer.load(folder, device="cuda")

@@ -103,7 +103,7 @@ def test_a_broken_stamp_is_no_stamp(copied: Copy, tmp_path: Path, data: bytes) -
 
 
 def test_all_wrong_files_are_named_at_once(copied: Copy) -> None:
-    """Missing, shortened, linked: one error, a line each, and nothing is opened."""
+    """Missing, shortened, linked: one error, one line for each, and nothing is opened."""
     folder = copied("onnx-quint8-avx2")
     (folder / "config.json").unlink()
     (folder / "README.md").write_text("short")

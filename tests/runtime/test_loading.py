@@ -106,7 +106,7 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     """The error says what was expected."""
     with pytest.raises(ManifestError, match=r"holds no readable manifest\.json"):
         load(tmp_path)
-    with pytest.raises(ManifestError, match="no such folder"):
+    with pytest.raises(ManifestError, match="this folder does not exist"):
         load(str(tmp_path / "no/where/near"))
     with pytest.raises(ManifestError, match="no revision"):
         load(tmp_path, revision="main")

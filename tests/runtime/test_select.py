@@ -82,7 +82,7 @@ def test_selection_depends_on_nothing_but_its_arguments(
     assert select(made, drawn, policy) == choice
     for variant in made.variants:
         if variant.id in choice.rejected:
-            with pytest.raises(SelectionError, match="was asked for, but"):
+            with pytest.raises(SelectionError, match="was requested, but"):
                 select(made, drawn, policy, variant.id)
         else:
             assert select(made, drawn, policy, variant.id).best.variant == variant
@@ -223,7 +223,7 @@ def test_a_variant_made_for_bf16_is_executed_in_bf16_or_not_at_all(proven: Manif
     old = replace(here, isa=("avx2", "avx512", "avx512_vnni"))
     with pytest.raises(SelectionError, match="this CPU has no avx512_bf16"):
         select(manifest, old, Policy(), "openvino")
-    with pytest.raises(SelectionError, match="exact scores were asked for"):
+    with pytest.raises(SelectionError, match="exact scores were requested"):
         select(manifest, here, Policy(exact=True), "openvino")
 
 
@@ -243,7 +243,7 @@ def test_a_forced_variant_that_is_not_admissible_is_refused_with_the_reason(prov
     with pytest.raises(SelectionError) as caught:
         select(proven, replace(here, runtimes={"onnxruntime": "1.32.0"}), variant="openvino")
     assert str(caught.value) == (
-        "fixture: openvino was asked for, but openvino is not installed: pip install 'artificer[openvino]'."
+        "fixture: openvino was requested, but openvino is not installed: pip install 'artificer[openvino]'."
     )
 
 

@@ -51,7 +51,7 @@ def test_results_come_in_the_order_of_the_batches(tmp_path: Path) -> None:
 
 
 def test_a_caller_that_stops_early_leaves_nothing_running(tmp_path: Path) -> None:
-    """When the caller stops early, what was not begun never is."""
+    """When the caller stops early, batches not begun are not computed."""
     begun: list[int] = []
 
     def run(batch: Inputs) -> NDArray[np.float32]:
@@ -97,7 +97,7 @@ def test_closed_lanes_refuse(tmp_path: Path) -> None:
 
 
 def test_a_graph_that_was_replaced_since_it_was_verified_is_not_opened_again(tmp_path: Path, published: Path) -> None:
-    """A folder that is published anew under a running service: its calls go on with what was verified."""
+    """A folder that is published again under a running service: its calls go on with what was verified."""
     graph = tmp_path / "model.onnx"
     shutil.copy(published / "onnx/model.onnx", graph)
     session = open_session("onnx", graph, threads=2)

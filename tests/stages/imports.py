@@ -99,7 +99,7 @@ def _is_for_type_checkers(node: ast.AST) -> bool:
 
 
 def _all_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node below, but for what only type checkers see."""
+    """Every node below, except what only type checkers see."""
     for child in ast.iter_child_nodes(node):
         if not _is_for_type_checkers(child):
             yield child

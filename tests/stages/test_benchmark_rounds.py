@@ -78,8 +78,9 @@ class TimedWorker:
 def test_rounds_that_do_not_fit_are_spared_by_the_slow_torch_rows_first(
     monkeypatch: pytest.MonkeyPatch, minutes: float, rounds_of_each: dict[str, int]
 ) -> None:
-    """Five rounds and the warm-up: all of them where there is time, then without torch fp16 at ten times torch fp32's
-    seconds, and with too little time for that as well fewer rounds; torch bf16 at 1.2 times stays: it may be noise."""
+    """Five rounds and the warm-up: all of them where there is time, then without torch float16 at ten times torch
+    float32's seconds, and with too little time for that as well fewer rounds; torch bf16 at 1.2 times stays: it may be
+    noise."""
     clock = [0.0]
     seconds = {"torch-fp32": 5, "torch-bf16": 6, "torch-fp16": 60, "onnx": 5}
     workers = [TimedWorker(name, taken, clock) for name, taken in seconds.items()]

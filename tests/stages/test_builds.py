@@ -253,7 +253,7 @@ def test_variants_of_a_missing_parent_say_so(copy: Path, stages: Stages) -> None
 
 
 def test_a_graph_that_no_runtime_opens_is_a_failed_variant(copy: Path, stages: Stages) -> None:
-    """A built file that cannot be run is found by `parity`, recorded, and not shipped."""
+    """A built file that cannot be run is found by `parity`, recorded, and not published."""
     (copy / MODEL / "variants/optimize/onnx-O1/model_O1.onnx").write_bytes(b"not a graph")
     assert stages("parity", SLUG)[0] == 0
     parity = {found["id"]: found for found in read_json(copy / MODEL / "parity.json")}

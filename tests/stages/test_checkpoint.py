@@ -226,7 +226,9 @@ def test_a_locked_file_that_is_gone_is_named(pinned: Path, stages: Stages) -> No
 def test_a_missing_folder_is_named(pinned: Path, stages: Stages) -> None:
     """A path that is not there is one line."""
     shutil.rmtree(pinned)
-    message = f"error: checkpoints/{SLUG}: no such folder. Expected a checkpoint saved with save_pretrained.\n"
+    message = (
+        f"error: checkpoints/{SLUG}: the folder does not exist. Expected a checkpoint saved with save_pretrained.\n"
+    )
     assert stages("fetch", SLUG)[::2] == (SOURCE_ERROR, message)
 
 

@@ -180,14 +180,14 @@ def test_a_card_names_the_license_as_the_hub_wants_it(license: str, lines: str) 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("./tiny", "there is no folder ./tiny.\n"),
-        ("./checkpoint", "there is no folder ./checkpoint. Did you mean checkpoints?\n"),
-        ("checkpoints/tinny", "there is no folder checkpoints/tinny. Did you mean checkpoints/tiny? For the Hub's "
-         "repository of that name, write https://huggingface.co/checkpoints/tinny.\n"),
-        ("/nowhere/tiny", "there is no folder /nowhere/tiny.\n"),
-        ("models/a/b", "there is no folder models/a/b.\n"),
-        ("acme/tiny/", "there is no folder acme/tiny/.\n"),
-        ("~/tiny", "there is no folder ~/tiny.\n"),
+        ("./tiny", "the folder ./tiny does not exist.\n"),
+        ("./checkpoint", "the folder ./checkpoint does not exist. Did you mean checkpoints?\n"),
+        ("checkpoints/tinny", "the folder checkpoints/tinny does not exist. Did you mean checkpoints/tiny? For the "
+         "Hub's repository of that name, write https://huggingface.co/checkpoints/tinny.\n"),
+        ("/nowhere/tiny", "the folder /nowhere/tiny does not exist.\n"),
+        ("models/a/b", "the folder models/a/b does not exist.\n"),
+        ("acme/tiny/", "the folder acme/tiny/ does not exist.\n"),
+        ("~/tiny", "the folder ~/tiny does not exist.\n"),
         ("checkpoints/tiny/config.json", "checkpoints/tiny/config.json is a file. Expected the folder of a checkpoint, "
          "saved with save_pretrained.\n"),
     ],
@@ -322,7 +322,7 @@ def test_check_knows_the_fields_of_every_recipe(root: Path, stages: Stages, vari
         registry["models"]["tiny"]["variants"] = {"recipes": {variant_id: {field: 1}}}
     code, _, err = stages("check")
     assert code == 3
-    assert f"recipes.{variant_id}.{field}: no such field; known: " in err
+    assert f"recipes.{variant_id}.{field}: unknown field; known: " in err
 
 
 @pytest.mark.toolchain
@@ -378,7 +378,7 @@ def test_a_stage_of_a_misspelt_model_says_which_there_are(stages: Stages, stage:
     """Not which stage to run first, which would fail as well."""
     code, _, err = stages(stage, "demo-rerankr")
     assert code == 3
-    assert "models: there is no 'demo-rerankr'; known: " in err
+    assert "models: unknown model 'demo-rerankr'; known: " in err
 
 
 @pytest.mark.usefixtures("root")

@@ -61,7 +61,7 @@ def test_add_takes_an_entry_of_the_catalog(root: Path, hub: Hub, stages: Stages)
 def test_add_takes_the_address_of_a_repo(tiny: Path, hub: Hub, stages: Stages) -> None:
     """As a browser shows it; it is the way to a repository whose owner is also a folder here."""
     upload(hub, "registry/reranker", tiny)
-    assert "there is no folder registry/reranker" in stages("add", "registry/reranker", "--license", "mit")[2]
+    assert "the folder registry/reranker does not exist" in stages("add", "registry/reranker", "--license", "mit")[2]
     assert stages("add", "https://huggingface.co/registry/reranker", "--license", "mit")[0] == 0
     assert read_yaml(REGISTRY)["models"]["reranker"]["source"] == {"repo": "registry/reranker", "revision": "main"}
 

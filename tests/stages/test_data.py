@@ -177,7 +177,7 @@ def test_a_calibration_set_that_is_empty_or_tiny_is_refused(stages: Stages, rows
     assert_refused(
         stages,
         f"data set 'demo-calibration': found {rows} rows; calibration needs at least 8, and "
-        "a few hundred to be of use.",
+        "a few hundred to be useful.",
     )
 
 
@@ -256,7 +256,7 @@ def test_a_pinned_file_that_changed_is_refused(root: Path, stages: Stages) -> No
         code, _, err = stages(*command)
         assert code in (DATA_ERROR, 3)
         assert "data.sets.demo-pairs: registry/data/pairs.jsonl is not what was pinned: locked " in err
-        assert "run `python -m stages pin-data demo-pairs`; else restore the file." in err
+        assert "run `python -m stages pin-data demo-pairs`; otherwise restore the file." in err
     assert stages("pin-data", "demo-pairs")[0] == 0
     assert stages("data", SLUG)[0] == 0
 

@@ -21,7 +21,7 @@ def code(name: str) -> list[Path]:
 
 
 def modules(name: str) -> set[Path]:
-    """The code that a stage runs, but for what cannot change a result."""
+    """The code that a stage runs, except what cannot change a result."""
     found = reached(REPOSITORY / "stages" / f"{name}.py")
     return {path.relative_to(REPOSITORY) for path in found if not (only_forwards(path) or only_errors(path))}
 

@@ -119,7 +119,7 @@ def test_where_nothing_passes_the_plain_recipe_stands(tmp_path: Path) -> None:
     assert snapshot(tmp_path / "v") == {ROW.file_name: b"plain"}
 
 
-def test_the_budget_counts_gentler_recipes(tmp_path: Path) -> None:
+def test_the_budget_counts_fallback_recipes(tmp_path: Path) -> None:
     """With two attempts, the plain recipe and two others are tried; one that would pass after them is not."""
     found = search(FakeGate("fourth", attempts=2), tmp_path / "v", "plain", "second", "third", "fourth")
     assert attempted(found) == ["plain", "second", "third"]
@@ -138,7 +138,7 @@ def test_equal_recipes_are_tried_once(tmp_path: Path) -> None:
     assert attempted(found) == ["plain", "second", "third"]
 
 
-def test_a_gentler_recipe_that_cannot_be_built_is_a_miss(tmp_path: Path) -> None:
+def test_a_fallback_recipe_that_cannot_be_built_is_a_miss(tmp_path: Path) -> None:
     """Its reason is recorded, and the next is tried; the plain recipe's error is the variant's own outcome."""
     found = search(FakeGate("third"), tmp_path / "v", "plain", "second", "third", broken=("second",))
     assert found.built.fallback is not None
@@ -203,8 +203,8 @@ def copy(tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 @pytest.mark.toolchain
 def test_a_model_with_outliers_gets_a_recipe_that_passes(copy: Path, stages: Stages) -> None:
-    """The plain recipe misses its thresholds, a gentler one passes and is kept, the same bytes every time; what it
-    costs in speed stands beside the variants."""
+    """The plain recipe misses its thresholds, a less aggressive one passes and is kept, the same bytes every time. Its
+    cost in speed is written beside the variants."""
     assert stages("quantize_onnx", SLUG)[0] == 0
     found = read_json(copy / MODEL / "variants/quantize_onnx" / ROW.id / "variant.json")
     attempts = found["fallback"]["attempts"]
@@ -322,13 +322,13 @@ def test_a_ranking_that_cannot_be_had_leaves_the_other_recipes(capsys: pytest.Ca
 
 
 def test_a_recipe_of_params_holds_for_int8_weights() -> None:
-    """Its fields come before the defaults; a fallback recipe changes what makes it gentler, and nothing else."""
+    """Its fields come before the defaults; a fallback recipe changes only what makes it less aggressive."""
     plain, asymmetric, *_ = fallback_recipes.weight_recipes({"bits": 4, "sym": True})
     assert (plain.changes["bits"], plain.changes["sym"]) == (4, True)
     assert (asymmetric.changes["bits"], asymmetric.changes["sym"]) == (4, False)
 
 
-def test_a_gentler_recipe_ignores_what_params_ignores_too() -> None:
+def test_a_fallback_recipe_ignores_what_params_ignores_too() -> None:
     """A layer that a recipe of params.yaml keeps in float stays there."""
     recipes = fallback_recipes.fallback_recipes(Path("ir.xml"), {"ignored_scope": {"patterns": [".*mine.*"]}}, None)
     next(recipes)  # the plain one

@@ -79,7 +79,7 @@ def test_figures_stay_in_their_ranges(found: Logits, expected: Logits) -> None:
 
 
 def test_a_variant_that_scores_everything_alike_has_kept_no_order() -> None:
-    """Its correlation is 0 and fails a gate; only where the reference has no order is there none to judge."""
+    """Its correlation is 0 and fails its threshold; without an order in the reference nothing is judged."""
     varied, constant = np.arange(ROWS, dtype=np.float32)[:, None], np.ones((ROWS, 1), dtype=np.float32)
     assert differences(constant, varied, "identity", GROUPS)["spearman"] == 0.0
     assert math.isnan(differences(varied, constant, "identity", GROUPS)["spearman"])

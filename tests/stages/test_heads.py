@@ -187,7 +187,7 @@ def test_labels_that_do_not_fit_are_no_quality(heads: Path, stages: Stages, monk
     found = load_quality("nli")
     assert (found.reference, found.variants) == (None, {})
     reason = (
-        "data set demo-pairs: it holds one number a pair (`label`), and the model has 3 labels, which need `classes`"
+        "data set demo-pairs: it holds one number per pair (`label`), and the model has 3 labels, which need `classes`"
     )
     assert found.reason == reason
     package = paths.package("nli")

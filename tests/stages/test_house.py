@@ -72,7 +72,7 @@ def test_a_module_is_one_concept(path: Path) -> None:
 
 
 def test_a_name_means_one_thing() -> None:
-    """No two modules of the two packages have one name, but for those above."""
+    """No two modules of the two packages have one name, except those above."""
     places = defaultdict(list)
     for path in MODULES:
         places[path.stem].append(short(path))

@@ -20,7 +20,7 @@ NO_LIMITS: Metrics = dict.fromkeys(LIMITS)
 
 
 def measurement(precision: ExecutionPrecision = "f32", **changes: Any) -> Measurement:
-    """A measurement that is exactly at LIMITS, but for `changes`."""
+    """A measurement that is exactly at LIMITS, except `changes`."""
     values: dict[str, Any] = {
         "output_max_abs": 9.0,
         "output_mean_abs": 9.0,
@@ -89,7 +89,7 @@ def test_null_is_no_distance_but_excuses_a_correlation() -> None:
 
 
 def test_lost_quality_is_a_reason() -> None:
-    """Quality on labelled data is a gate of its own."""
+    """Quality on labelled data has a threshold of its own."""
     found = judge(measurement(), LIMITS, quality(0.97))
     assert found.verdict == "failed"
     assert found.reasons == ("ndcg_at_10 is 0.9700 of the reference's, at least 0.98",)

@@ -76,7 +76,7 @@ def test_fields_may_hold_dots() -> None:
         (("--out", "x.csv"), 2, "--out x.csv: expected a name that ends in .jsonl."),
         (("--out", "registry/data/pairs.jsonl"), 2, "--out registry/data/pairs.jsonl exists already."),
         (FIELDS, 5, "none of 1 lines holds a pair of texts. Expected JSON with request.query and request.documents"),
-        ((), 5, "found 1 rows; calibration needs at least 8, and a few hundred to be of use."),
+        ((), 5, "found 1 rows; calibration needs at least 8, and a few hundred to be useful."),
     ],
 )
 def test_what_gives_no_set_is_said(stages: Stages, arguments: tuple[str, ...], code: int, message: str) -> None:

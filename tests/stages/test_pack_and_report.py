@@ -165,7 +165,7 @@ def test_figures_of_other_bytes_are_left_out(root: Path, tiny: Path, stages: Sta
 
 
 def test_the_model_card(packed: Manifest) -> None:
-    """The card as people read it: table, plot, snippets, provenance, and what was not shipped."""
+    """The card as people read it: table, plot, snippets, provenance, and what was not published."""
     text = (PACKAGE / "README.md").read_text(encoding="utf-8")
     assert_golden("model_card.md", text.replace(packed.source.revision, "sha256:…"))
 
@@ -194,7 +194,7 @@ def fallback(*missed: str, won: str | None) -> Fallback:
     )
 
 
-def test_a_recovered_variant_says_which_recipe_won_and_what_it_costs(root: Path, tiny: Path, stages: Stages) -> None:
+def test_the_card_says_which_fallback_recipe_was_kept_and_what_it_costs(root: Path, tiny: Path, stages: Stages) -> None:
     """The manifest and the card have the attempts, the winner, its speed on the building host and its size."""
     found = {
         "onnx-quint8-avx2": fallback("float-attention", won="reduced-range"),
@@ -213,14 +213,14 @@ def test_a_recovered_variant_says_which_recipe_won_and_what_it_costs(root: Path,
     assert manifest.variant("openvino-qint8").fallback == found["openvino-qint8"]
     assert manifest.variant("onnx").fallback is None
     card = (PACKAGE / "README.md").read_text(encoding="utf-8")
-    assert "| recovered | `onnx-quint8-avx2`: recipe reduced-range, 0.75x the plain recipe's speed on" in card
-    assert "1.50x its size; missed before: plain (score_max_abs is 0.5, at most 0.25); float-attention (" in card
-    assert "| recovered | `openvino-qint8`: no recipe passed: plain (score_max_abs is 0.5, at most 0.25);" in card
+    assert "| fallback recipe | `onnx-quint8-avx2`: recipe reduced-range, 0.75x the plain recipe's speed on" in card
+    assert "1.50x its size; failed before: plain (score_max_abs is 0.5, at most 0.25); float-attention (" in card
+    assert "| fallback recipe | `openvino-qint8`: no recipe passed: plain (score_max_abs is 0.5, at most 0.25);" in card
 
 
 @pytest.mark.usefixtures("packed")
 def test_a_manifest_from_before_recovery_loads(root: Path) -> None:
-    """Its variants have no such key, and none was recovered."""
+    """Its variants have no such key, and none has a fallback recipe."""
     path = root / PACKAGE / "manifest.json"
     old = read_json(path)
     for variant in old["variants"]:

@@ -150,7 +150,7 @@ def test_fallback_recipes_depend_on_what_judges_them(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["parity", "benchmark", "pack", "report"])
 def test_figures_depend_on_the_host(name: str) -> None:
-    """On another host everything is measured anew, and tables show that host first."""
+    """On another host everything is measured again, and tables show that host first."""
     assert paths.HOST.as_posix() in body(name)["deps"]
 
 

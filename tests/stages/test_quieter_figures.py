@@ -1,4 +1,4 @@
-"""Figures of a busy machine do not replace quieter ones, unless that is asked for."""
+"""Figures of a busy machine do not replace quieter ones, unless that is requested."""
 
 import multiprocessing
 import time

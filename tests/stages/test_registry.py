@@ -163,10 +163,10 @@ def test_a_registry_without_the_slug_names_those_it_has(root: Path, stages: Stag
     """A slug that is not there is answered with those that are."""
     assert stages("fetch", "n")[::2] == (
         REGISTRY_ERROR,
-        "error: registry/models.yaml: models: there is no 'n'; known: none.\n",
+        "error: registry/models.yaml: models: unknown model 'n'; known: none.\n",
     )
     write_yaml(root / "registry" / "models.yaml", {"models": {"m": ENTRY}})
-    assert stages("fetch", "n")[2] == "error: registry/models.yaml: models: there is no 'n'; known: m.\n"
+    assert stages("fetch", "n")[2] == "error: registry/models.yaml: models: unknown model 'n'; known: m.\n"
 
 
 def test_a_missing_registry_is_one_clear_error(root: Path, stages: Stages) -> None:
@@ -210,7 +210,7 @@ PIN = "Run `python -m stages pin m`."
         (
             ENTRY,
             lock(files=[{"path": "../../etc/passwd", "size": 1, "sha256": SHA}]),
-            "registry/locks/m.json: files[0].path: '../../etc/passwd' is refused: it is absolute, or climbs out of the "
+            "registry/locks/m.json: files[0].path: '../../etc/passwd' is refused: it is absolute, leaves the "
             "folder, or is not normalised.",
         ),
         (
@@ -221,7 +221,7 @@ PIN = "Run `python -m stages pin m`."
                     {"path": "/etc/passwd", "size": 1, "sha256": SHA},
                 ]
             ),
-            "registry/locks/m.json: files[1].path: '/etc/passwd' is refused: it is absolute, or climbs out of the "
+            "registry/locks/m.json: files[1].path: '/etc/passwd' is refused: it is absolute, leaves the "
             "folder, or is not normalised.",
         ),
     ],
@@ -338,11 +338,11 @@ def test_the_schema_refuses_what_the_code_refuses() -> None:
 
 
 def test_this_repository_checks_out(monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
-    """Our own registry, locks, params.yaml and local sources are in order."""
+    """Our own registry, locks, params.yaml and local sources are valid."""
     monkeypatch.chdir(REPOSITORY)
     code, out, err = stages("check")
     assert (code, err) == (0, "")
     assert out.splitlines() == [
-        "registry/models.yaml, its locks and params.yaml are in order",
+        "registry/models.yaml, its locks and params.yaml are valid",
         "demo-reranker: judged on demo-pairs (498 rows, labelled), calibrated on demo-calibration (300 rows)",
     ]

@@ -78,7 +78,7 @@ def test_what_was_built_goes_and_what_was_published_stays(root: Path, tiny: Path
         "removed reports/metrics/tiny.json",
         "removed reports/resources/tiny",
         "removed the stages of tiny from dvc.lock",
-        "left registry/receipts/tiny.json, and what it names: artificer/tiny stays published, and an index that offers "
+        "left registry/receipts/tiny.json, and what it names: artificer/tiny stays published, and an index that lists "
         "it is not changed",
     ]
     assert Path("dvc.lock").read_text() == DVC_LOCK + OTHER
@@ -121,4 +121,4 @@ def test_a_malformed_entry_can_be_removed(stages: Stages) -> None:
 def test_a_model_that_is_not_there_is_said(stages: Stages) -> None:
     """With those that are."""
     code, _, err = stages("remove", "gone")
-    assert (code, err) == (3, "error: registry/models.yaml: models: there is no 'gone'; known: none.\n")
+    assert (code, err) == (3, "error: registry/models.yaml: models: unknown model 'gone'; known: none.\n")

@@ -154,7 +154,7 @@ def test_a_changed_threshold_runs_no_inference(copy: Path) -> None:
 
 
 def test_a_changed_calibration_set_rebuilds_what_was_calibrated_on_it(copy: Path, built: Built) -> None:
-    """Static int8 is quantised anew, and what depends on it is due; exports and the other variants stay."""
+    """Static int8 is quantised again, and what depends on it is due; exports and the other variants stay."""
     path = copy / "registry/data/calibration.jsonl"
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[4:]), encoding="utf-8")
     building = [f"{stage}@{SLUG}" for stage in STAGES[:8]]

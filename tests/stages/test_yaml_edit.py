@@ -75,7 +75,7 @@ def test_what_cannot_be_edited_is_said() -> None:
     """A name that is taken, one that is not there, and a file without the mapping."""
     with pytest.raises(RegistryError, match=r"data\.sets\.a exists already"):
         add_item(TEXTS[0], FILE, SETS, "a", ITEM)
-    with pytest.raises(RegistryError, match=r"data\.sets: there is no 'b'; known: a"):
+    with pytest.raises(RegistryError, match=r"data\.sets: unknown key 'b'; known: a"):
         remove_item(TEXTS[0], FILE, SETS, "b")
     with pytest.raises(RegistryError, match=r"data\.sets: expected a mapping"):
         add_item("data: {}\n", FILE, SETS, "a", ITEM)

@@ -1,4 +1,4 @@
-"""`update`: which tracked sources moved, what changed in them, and what is pinned anew."""
+"""`update`: which tracked sources moved, what changed in them, and what is pinned again."""
 
 import json
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_check(hub: Hub, tracked: str, command: Command) -> None:
     hub.store.commit(REPO, {"config.json": checkpoint()["config.json"] + b"\n"})
     code, text = command("update", "--check")
     assert (code, lock()) == (10, before)
-    assert f"error: {tracked} moved. `python -m stages update` pins what is there now." in text
+    assert f"error: {tracked} moved. `python -m stages update` pins the current commit." in text
 
 
 @pytest.mark.usefixtures("tracked")

@@ -169,7 +169,7 @@ def test_a_source_moves(hub: Hub, tmp_path: Path, environment: dict[str, str], v
 
 @pytest.mark.toolchain
 def test_a_stale_lock(tmp_path: Path, environment: dict[str, str], values: dict[str, str]) -> None:
-    """The gate of CI fails when something changed without a `dvc repro`."""
+    """The check of CI fails when something changed without a `dvc repro`."""
     make_project(tmp_path / "stale")
     run(
         tmp_path / "stale",

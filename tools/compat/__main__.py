@@ -1,4 +1,4 @@
-"""`python -m tools.compat [ROW …] [--large]`: one line a row; the exit code is 1 where one failed."""
+"""`python -m tools.compat [ROW …] [--large]`: one line per row; the exit code is 1 where one failed."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from tools.compat.scenario import run_steps
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the rows that are asked for, or all but the large ones."""
+    """Run the requested rows, or all except the large ones."""
     rows = read_rows()
     parser = argparse.ArgumentParser(prog="python -m tools.compat", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"default: all but large ones. Known: {', '.join(rows)}")

@@ -40,7 +40,7 @@ def build_wheel() -> Path:
 def build_published() -> Path:
     """The demo reranker as a published folder, with the two float32 variants that every machine runs.
 
-    Built anew when what builds it changes.
+    Built again when its wheel or its pins change.
     """
     script, checkpoint = ROOT / "tests/runtime/build_folder.py", ROOT / "registry/demo/reranker"
     sources = (script, ROOT / "constraints.txt", checkpoint / "model.safetensors")

@@ -1,4 +1,4 @@
-"""The record of what the clients asked for, kept in memory for assertions."""
+"""The record of the clients' requests, kept in memory for assertions."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

@@ -22,8 +22,8 @@ class Backend(Protocol):
     """What loading, selection and the builder need to know of a runtime.
 
     `packages` has the package to install for each device that the backend can compute on, the CPU among them.
-    `takes_precision` says that a session can be asked for an execution precision; without it a graph is computed in its
-    own types, and parity records and benchmarks of any precision hold for it. `compiles_per_shape` says that it
+    `takes_precision` says that an execution precision can be requested from a session; without it a graph is computed
+    in its own types, and parity records and benchmarks of any precision hold for it. `compiles_per_shape` says that it
     compiles for every input shape that it has not seen. `sidecar_suffix` is the suffix of the one file beside a graph
     that has the graph's name; None where the graph itself names the files beside it.
     """
@@ -51,7 +51,7 @@ class Backend(Protocol):
         ...
 
     def precisions(self, host: Host) -> tuple[ExecutionPrecision, ...]:
-        """The execution precisions that can be asked for on this host's CPU; none without `takes_precision`."""
+        """The execution precisions that can be requested on this host's CPU; none without `takes_precision`."""
         ...
 
     def sidecars(self, graph: Path) -> dict[str, int]:

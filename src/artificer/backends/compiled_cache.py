@@ -1,4 +1,4 @@
-"""The cache of compiled OpenVINO models, which outlives the process: compiling is half of a cold start.
+"""The cache of compiled OpenVINO models, which outlives the process. Compiling is half of a cold start.
 
 OpenVINO's own cache goes by a file's path and time. This one goes by what the files were verified to be: the name of a
 cached compiled model is the hash of its graph's and weights' SHA-256, of OpenVINO's version, of the CPU and of every

@@ -60,7 +60,7 @@ def open_onnx(graph: Path, options: SessionOptions) -> OnnxSession:
     """See `Backend.open`."""
     if options.execution_precision not in (None, "f32"):
         raise ValueError(
-            f"onnxruntime computes in the graph's own types: {options.execution_precision} cannot be asked for."
+            f"onnxruntime computes in the graph's own types: {options.execution_precision} cannot be requested."
         )
 
     def opened() -> Run:
@@ -100,7 +100,7 @@ def session_options(threads: int) -> ort.SessionOptions:
 
     Workers spin for a millisecond only: that bridges the gap between two nodes, which keeps single requests
     fast, and ends with the request. onnxruntime's own default spins on, which uses up a container's quota, and beside
-    other work costs more than it gains. (Older versions than the option's ignore it.)
+    other work costs more than it gains. (Versions without this option ignore it.)
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -114,15 +114,15 @@ def session_options(threads: int) -> ort.SessionOptions:
 def check_cuda(graph: Path, providers: Sequence[str], said: str = "") -> None:
     """Raise MissingRuntimeError unless CUDA is among `providers`, with what onnxruntime `said` about its libraries.
 
-    Asked for CUDA where it cannot be had, onnxruntime opens a graph on the CPU and returns as if nothing had happened.
+    If CUDA is not available, onnxruntime opens the graph on the CPU without an error.
     """
     if _CUDA not in providers:
         package = OnnxBackend.packages["cuda"]
         more = f" It said: {said}." if said else ""
         raise MissingRuntimeError(
-            f"{graph.name} was to run on CUDA, and onnxruntime {ort.__version__} offers {', '.join(providers)}."
-            f"{more} Install {package.distribution} with CUDA and cuDNN ({package.remedy}), and remove"
-            f" {package.module}, whose module it replaces."
+            f"{graph.name}: expected onnxruntime with CUDA; onnxruntime {ort.__version__} offers "
+            f"{', '.join(providers)}.{more} Install {package.distribution} with CUDA and cuDNN ({package.remedy}), "
+            f"and remove {package.module}, whose module it replaces."
         )
 
 

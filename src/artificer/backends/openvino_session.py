@@ -54,8 +54,8 @@ def _import_openvino() -> ModuleType:
 def _prime(module: ModuleType) -> None:
     """Make OpenVINO build its table of element types now, in one thread.
 
-    It is a C++ function-local static that needs Python's lock while it is built: two threads that first meet in it
-    wait for each other for ever (openvino 2026.4.1: seen in one of eight starts that began with two threads at once).
+    It is a C++ function-local static that needs Python's lock while it is built: two threads that reach it first at
+    the same time deadlock (openvino 2026.4.1: seen in one of eight starts that began with two threads at once).
     """
     module.Type.i64.to_dtype()
     for kind in (np.int64, np.float32):
@@ -156,7 +156,7 @@ def _compile(
 
 
 def check_topology(root: Path = Path("/")) -> None:
-    """Raise MissingRuntimeError where OpenVINO (2026.4) would compile for ever: it finds CPUs in neither folder."""
+    """Raise MissingRuntimeError where OpenVINO (2026.4) would not stop compiling: it finds CPUs in neither folder."""
     if sys.platform == "linux" and not any((root / name).exists() for name in _TOPOLOGY):
         raise MissingRuntimeError(
             "OpenVINO cannot see the CPUs: neither /proc nor /sys is there. Mount one of them, or use the backend onnx."
@@ -173,7 +173,7 @@ def open_openvino(graph: Path, options: SessionOptions) -> OpenVinoSession:
     threads, precision = options.threads, options.execution_precision
 
     def opened() -> Run:
-        # Always compiled anew: the self-test does not reach the streams.
+        # Always compiled again: the self-test does not reach the streams.
         streams = _compile(graph, threads, precision, streams=threads, cached=None)
         requests: SimpleQueue[_Request] = SimpleQueue()
         for _ in range(threads):

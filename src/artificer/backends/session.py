@@ -1,4 +1,4 @@
-"""An open graph, and how one is asked for. The same for all backends."""
+"""An open graph, and the options to open one. The same for all backends."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -72,7 +72,7 @@ class StreamPool:
         return self._submit(batch).result()
 
     def map(self, batches: Iterable[Inputs]) -> Iterator[Output]:
-        """The output of each batch, in order. When the caller stops early, what was not begun never is."""
+        """The output of each batch, in order. When the caller stops early, batches not begun are not computed."""
         ahead: deque[Future[Output]] = deque()
         try:
             for batch in batches:

@@ -88,7 +88,7 @@ class HubSource:
             folder = tempfile.TemporaryDirectory(prefix="artificer-")
         except OSError as error:
             raise FetchError(
-                f"{self._repo}: {path}: there is no place for temporary files ({error.strerror}): set TMPDIR to a"
+                f"{self._repo}: {path}: temporary files cannot be written ({error.strerror}): set TMPDIR to a"
                 " folder that can be written."
             ) from None
         with folder as scratch:
@@ -115,7 +115,7 @@ def _resolve(repo: str, revision: str, offline: bool, base: Path) -> str:
         try:
             commit = client().HfApi().repo_info(repo, revision=revision, timeout=_TIMEOUT).sha
             if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-                raise FetchError(f"{repo}: the Hub answered with the commit {commit!r}.")
+                raise FetchError(f"{repo}: expected a commit from the Hub, found {commit!r}.")
         except (FetchError, MissingRuntimeError):
             raise
         except Exception as error:
@@ -164,7 +164,7 @@ def _plain(error: Exception) -> str:
 
 
 def is_offline() -> bool:
-    """Whether `HF_HUB_OFFLINE` is set, read anew: the client reads it once, at import."""
+    """Whether `HF_HUB_OFFLINE` is set, read at each call: the client reads it once, at import."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 

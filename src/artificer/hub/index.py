@@ -100,7 +100,7 @@ class Index(Struct, frozen=True, kw_only=True):
                 "Update artificer."
             )
         if int(minor) > int(own_minor):
-            warnings.warn(f"{INDEX_FILE} has version {self.schema_version}: what it adds is ignored.", stacklevel=3)
+            warnings.warn(f"{INDEX_FILE} has version {self.schema_version}: its new fields are ignored.", stacklevel=3)
         for slug, entry in self.models.items():
             if not SLUG.fullmatch(slug):
                 raise ModelIndexError(f"{INDEX_FILE}: models: {slug!r} is not a slug.")
@@ -108,7 +108,7 @@ class Index(Struct, frozen=True, kw_only=True):
                 if problem := _unsafe(event.release):
                     raise ModelIndexError(f"{INDEX_FILE}: models.{slug}.history[{i}].release.{problem}.")
             if entry.channels != _channels(entry.history):
-                raise ModelIndexError(f"{INDEX_FILE}: models.{slug}.channels: not what the history leads to.")
+                raise ModelIndexError(f"{INDEX_FILE}: models.{slug}.channels: they differ from the history.")
 
     def find(self, slug: str, channel: Channel = "stable") -> Release:
         """The release that a channel holds. Raises ModelIndexError, which says what there is instead."""
@@ -122,7 +122,7 @@ class Index(Struct, frozen=True, kw_only=True):
                 if channel == "stable"
                 else f"it has: {', '.join(entry.channels)}"
             )
-            raise ModelIndexError(f"{slug} has nothing in channel {channel!r}: {remedy}.")
+            raise ModelIndexError(f"{slug} has no release in channel {channel!r}: {remedy}.")
         return entry.channels[channel]
 
     def published(self, slug: str, release: Release) -> "Index":
@@ -144,9 +144,7 @@ class Index(Struct, frozen=True, kw_only=True):
         self.find(slug, "stable")
         held = _stable_releases(self.models[slug].history)
         if len(held) < 2:
-            raise ModelIndexError(
-                f"{slug}: stable held nothing before {_short(held[-1])}: there is nothing to go back to."
-            )
+            raise ModelIndexError(f"{slug}: stable held nothing before {_short(held[-1])}: it cannot be rolled back.")
         return held[-2]
 
     def rolled_back(self, slug: str) -> "Index":

@@ -57,7 +57,7 @@ class ModelIndex:
 
     Args:
         source: a folder that holds `index.json`, or a Hub repo id; None reads `ARTIFICER_INDEX`.
-        offline: open no socket; None reads `HF_HUB_OFFLINE`.
+        offline: open no connection; None reads `HF_HUB_OFFLINE`.
         cache: where the last-known-good copies are; None for `storage.cache_folder.cache_folder()`.
 
     >>> index = ModelIndex("acme/registry")  # doctest: +SKIP
@@ -169,7 +169,7 @@ class ModelIndex:
             raise ModelIndexError(f"{self.source}: {release.repo!r} is a folder; an index on the Hub cannot name one.")
         place = self._folder / release.repo
         if not place.resolve().is_relative_to(self._folder.resolve()):
-            raise ModelIndexError(f"{self.source}: {release.repo!r} leads out of the index's folder, by a link.")
+            raise ModelIndexError(f"{self.source}: {release.repo!r} is outside the index's folder, through a link.")
         return place
 
     def _drop_damaged_manifest(self, release: Release) -> None:
@@ -245,11 +245,11 @@ def _read(path: Path) -> Index:
     try:
         return Index.from_json(path.read_bytes())
     except OSError as error:
-        raise ModelIndexError(f"{path} cannot be read: {error.strerror}. Expected an index of Artificer's.") from None
+        raise ModelIndexError(f"{path} cannot be read: {error.strerror}. Expected an Artificer index.") from None
 
 
 def _write(folder: Path, name: str, data: bytes) -> None:
-    """Best effort: without a place to write there is no copy for the next start, which is no reason to fail now."""
+    """Best effort: without a place to write the next start has no copy, and this call does not fail."""
     try:
         write_whole(folder / name, data)
     except OSError as error:

@@ -27,7 +27,7 @@ class CallQueue:
 
         Raises:
             OverloadedError: too many calls are waiting or running.
-            DeadlineError: `timeout` seconds passed, be it in the queue.
+            DeadlineError: `timeout` seconds passed, in the queue or while computing.
         """
         import asyncio  # here: 30 ms that a synchronous program need not spend at its start
 

@@ -13,7 +13,7 @@ EncodingErrors = Literal["strict", "replace"]
 
 
 def is_single_pair(inputs: Any) -> bool:
-    """Whether `inputs` is one pair rather than a list of pairs, by CrossEncoder's rule: its first item is no list.
+    """Whether `inputs` is one pair rather than a list of pairs, by CrossEncoder's rule: its first item is not a list.
 
     Raises:
         InputError: it is neither.

@@ -50,7 +50,7 @@ class TextTokenizer:
         """A tokenizer from its file, whose own truncation and padding are overridden.
 
         Raises:
-            ManifestError: the file is not a tokenizer, or a graph's input is none that texts give.
+            ManifestError: the file is not a tokenizer, or a graph's input cannot be made from texts.
         """
         try:
             tokenizer: Tokenizer = Tokenizer.from_file(str(tokenizer_json))
@@ -64,7 +64,7 @@ class TextTokenizer:
         `prompt` is put before the first text of each; None for the model's default prompt.
 
         Raises:
-            InputError: a text cannot be encoded as UTF-8 (a lone surrogate), or is no string.
+            InputError: a text cannot be encoded as UTF-8 (a lone surrogate), or is not a string.
         """
         prefix = self.info.prompt if prompt is None else prompt
         try:

@@ -61,14 +61,14 @@ def load(
         threads: compute threads; None honours the affinity mask and the cgroup's quota (`host.thread_count`).
         max_length: cut texts at fewer tokens than the model allows.
         on_truncate: what to do about texts that are cut: `ok`, `warn` or `error`.
-        verify: `cached` hashes files that changed since they were last hashed, `full` hashes all and compiles anew.
+        verify: `cached` hashes files that changed since they were last hashed, `full` hashes all and compiles again.
         self_test: compute the manifest's golden samples first.
         autotune: measure the admissible variants here, once; later loads use the stored result.
         warm: compile the shapes of single requests now instead of at their first use (see `LoadedModel.warm`).
         max_pending: calls of the asynchronous methods that may wait before `OverloadedError`.
         errors: what to do about a lone surrogate, which UTF-8 cannot carry: `strict` refuses the call, `replace` scores
             the text with U+FFFD in its place.
-        offline: open no socket; None reads `HF_HUB_OFFLINE`.
+        offline: open no connection; None reads `HF_HUB_OFFLINE`.
         cache: the folder for fetched models, compiled models, verifications and timings; None for `cache_folder()`.
         index: a folder or Hub repo with an index to look `source` up in; None reads `ARTIFICER_INDEX` for a bare
             name. See `hub.model_index.ModelIndex`.
@@ -76,7 +76,7 @@ def load(
         manifest_sha256: load no other manifest than this one; an index look-up sets it.
 
     Raises:
-        InputError: an argument is none of the words that it may be.
+        InputError: an argument is not one of its allowed values.
         ManifestError: there is no manifest, or it is malformed.
         IntegrityError: a file is not what the manifest says.
         SelectionError: no variant is admissible here, or `variant` is not.

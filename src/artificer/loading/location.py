@@ -93,5 +93,5 @@ def _folder(address: Address, cache: Path) -> tuple[Path, Fetch | None]:
     if isinstance(source, str) and is_repo_id(source):
         return open_repo(source, revision=address.revision, offline=address.offline, cache=cache)
     raise ManifestError(
-        f"{source}: expected a published folder or a Hub repo id like acme/minilm, and there is no such folder."
+        f"{source}: expected a published folder or a Hub repo id like acme/minilm; this folder does not exist."
     )

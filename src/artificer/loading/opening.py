@@ -39,7 +39,7 @@ class Opened:
 class Opener:
     """Opens executions of one model; `prepare` makes one.
 
-    `tokenizer` cuts at the length that the caller asked for, `full_tokenizer` at the model's own, as the golden samples
+    `tokenizer` cuts at the length that the caller requested, `full_tokenizer` at the model's own, as the golden samples
     were. `hashed` counts the files that were hashed so far.
     """
 
@@ -56,7 +56,7 @@ class Opener:
         """Open and test an execution.
 
         Raises:
-            IntegrityError: a file is not what the manifest says; nobody may catch it to fall back.
+            IntegrityError: a file is not what the manifest says; never caught to fall back.
             SelfTestError: the execution does not reproduce the golden samples, or contradicts the manifest.
             Exception: whatever the runtime raises.
         """

@@ -41,7 +41,7 @@ class LoadOptions:
         """Refuse what no load could satisfy.
 
         Raises:
-            InputError: an argument is none of the words that it may be, or too small.
+            InputError: an argument is not one of its allowed values, or is too small.
             SelectionError: `threads` is not positive.
         """
         check_choice("objective", self.policy.objective, Objective)

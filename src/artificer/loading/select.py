@@ -108,10 +108,10 @@ def select(manifest: Manifest, host: Host, policy: Policy = Policy(), variant: s
     if variant is not None:
         asked = [each for each in executions if each.variant.id == variant]
         if not asked:
-            raise SelectionError(f"{manifest.slug}: {variant} was asked for, but {'; '.join(rejected[variant])}.")
-        others = {each.variant.id: (f"{variant} was asked for",) for each in executions if each.variant.id != variant}
+            raise SelectionError(f"{manifest.slug}: {variant} was requested, but {'; '.join(rejected[variant])}.")
+        others = {each.variant.id: (f"{variant} was requested",) for each in executions if each.variant.id != variant}
         ordered, _ = rank(asked, host, policy)
-        return Choice(tuple(ordered), "the caller asked for it", rejected | others)
+        return Choice(tuple(ordered), "the caller requested it", rejected | others)
     if not executions:
         lines = "\n".join(f"  {key}: {'; '.join(reasons)}" for key, reasons in rejected.items())
         raise SelectionError(f"{manifest.slug}: no variant is admissible on {host.name}:\n{lines}")
@@ -136,12 +136,12 @@ def admit(
     if missing and device == "cpu":
         reasons.append(f"this CPU has no {', '.join(missing)}")
     if policy.exact and variant.precision_class != "fp32":
-        reasons.append(f"its precision class is {variant.precision_class}, and exact scores were asked for")
+        reasons.append(f"its precision class is {variant.precision_class}, and exact scores were requested")
     if isinstance(parity, str):
         reasons.append(parity)
     if policy.quality_floor is not None:
         if variant.quality is None:
-            reasons.append("its quality was not measured, and a floor was asked for")
+            reasons.append("its quality was not measured, and a floor was requested")
         elif variant.quality.ratio < policy.quality_floor:
             reasons.append(f"its quality ratio {variant.quality.ratio:.4f} is below {policy.quality_floor:.4f}")
     precision = parity.execution_precision if isinstance(parity, Parity) else "f32"
@@ -243,7 +243,7 @@ def _comparable(figures: Measured | None, near: Near) -> bool:
 
 def _backend_reasons(backend: Backend, variant: Variant, host: Host, policy: Policy, parity: Parity | str) -> list[str]:
     if policy.runtime not in (None, variant.runtime):
-        return [f"it runs on {variant.runtime}, and {policy.runtime} was asked for"]
+        return [f"it runs on {variant.runtime}, and {policy.runtime} was requested"]
     package, minimum = backend.packages["cpu"], variant.minimum_runtime_version
     if isinstance(parity, Parity) and parity.device != "cpu":
         # A package for GPUs is released later than the one for CPUs: the version that proved it there is what counts.

@@ -59,7 +59,7 @@ def measured(
 ) -> Measured | None:
     """The figures of the variant's very bytes, in that precision and on that device; None when there are none.
 
-    Where the backend cannot be asked for a precision, it is not compared.
+    If a precision cannot be requested from the backend, it is not compared.
     """
     if benchmark is None:
         return None

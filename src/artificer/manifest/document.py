@@ -85,7 +85,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
         raise ManifestError(f"{self.slug} has no variant {variant_id!r}; it has: {known}.")
 
     def published_files(self) -> tuple[FileEntry, ...]:
-        """Every file of the published folder but the manifest itself, sorted by path."""
+        """Every file of the published folder except the manifest itself, sorted by path."""
         entries = [*self.files, *self.documents, *(f for v in self.variants for f in v.files)]
         return tuple(sorted(entries, key=lambda entry: entry.path))
 
@@ -98,12 +98,16 @@ class Manifest(Struct, frozen=True, kw_only=True):
         ids = [variant.id for variant in self.variants]
         for i, variant in enumerate(self.variants):
             where = f"variants[{i}] ({variant.id})"
-            _require(ids.count(variant.id) == 1, where, "the id is there twice")
+            _require(ids.count(variant.id) == 1, where, "duplicate id")
             names = [entry.path for entry in variant.files]
             if variant.status == "passed":
                 _require(variant.graph in names, where, "a passed variant's graph must be one of its files")
-                _require(variant.digest == tree_digest(variant.files), where, "the digest is not that of its files")
-                _require(any(p.verdict == "passed" for p in variant.parity), where, "passed without a passed parity")
+                _require(variant.digest == tree_digest(variant.files), where, "the digest does not match its files")
+                _require(
+                    any(p.verdict == "passed" for p in variant.parity),
+                    where,
+                    "a passed variant needs a passed parity record",
+                )
             else:
                 _require(not names and variant.graph is None, where, "only a passed variant has files")
                 _require(bool(variant.reason), where, f"status {variant.status} needs a reason")

@@ -38,7 +38,7 @@ def unsafe_path_reason(path: str) -> str | None:
         return "it holds a control character or a lone surrogate"
     parts = path.split("/")
     if PurePosixPath(path).is_absolute() or any(part in ("", ".", "..") for part in parts):
-        return "it is absolute, or climbs out of the folder, or is not normalised"
+        return "it is absolute, leaves the folder, or is not normalised"
     if any(part.endswith((" ", ".")) for part in parts):
         return "a part ends in a dot or a space, which some file systems drop"
     return None

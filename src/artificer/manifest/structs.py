@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Meta(ge=0)]
 Runtime = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]*$")]
-"""The name of a backend (`artificer.backends`). An unknown one is no error: its variants cannot be chosen."""
+"""The name of a backend (`artificer.backends`). An unknown one is not an error: its variants are rejected."""
 Status = Literal["passed", "failed", "unsupported"]
 ParityVerdict = Literal["passed", "failed"]
 Activation = Literal["identity", "sigmoid", "softmax"]
@@ -78,7 +78,7 @@ class Reference(Struct, frozen=True, kw_only=True):
 
 
 class ClassifierHead(Struct, frozen=True, kw_only=True, tag_field="type", tag="classifier"):
-    """One logit per label. Scores are the logits with the activation applied, once, by whoever loads the model."""
+    """One logit per label. The library that loads the model applies the activation once, to get scores."""
 
     labels: Annotated[tuple[str, ...], Meta(min_length=1)]
     activation: Activation
@@ -244,7 +244,7 @@ class Host(Struct, frozen=True, kw_only=True):
 
 class BenchmarkRow(Struct, frozen=True, kw_only=True):
     """One workload at one batch size. Latencies are of one call with `batch_size` inputs, from texts to outputs, in
-    milliseconds; `speedup` is the median over the rounds of speed over torch fp32's in the same round."""
+    milliseconds; `speedup` is the median over the rounds of speed over torch float32's in the same round."""
 
     workload: str
     batch_size: Annotated[int, Meta(ge=1)]

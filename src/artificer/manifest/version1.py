@@ -278,7 +278,7 @@ class ManifestV1(Struct, frozen=True, kw_only=True):
     benchmarks: tuple[Benchmark, ...]
 
     def upgraded_fields(self) -> dict[str, Any]:
-        """The fields of today's manifest, but for its schema version.
+        """The fields of today's manifest, except its schema version.
 
         Nothing read the task of 1.x, whose default was text-ranking: with several labels it is a classification.
         """

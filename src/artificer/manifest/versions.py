@@ -46,7 +46,7 @@ def schema_major(data: bytes) -> int:
     if minor > _NEWEST_READ[major]:
         warnings.warn(
             f"{MANIFEST_FILE} has schema version {found}, newer than {major}.{_NEWEST_READ[major]}:"
-            " what it adds is ignored.",
+            " its new fields are ignored.",
             stacklevel=4,
         )
     return major

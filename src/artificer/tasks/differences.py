@@ -46,7 +46,7 @@ def classifier_differences(
 def spearman(found: NDArray[Any], expected: NDArray[Any]) -> float | None:
     """Spearman's rho: Pearson's correlation of the ranks, ties sharing their mean rank.
 
-    None where `expected` is constant, so that there is no order to keep; 0 where only `found` is: it kept none.
+    None where `expected` is constant, so that the order is undefined; 0 where only `found` is.
     """
     if len(np.unique(expected)) < 2:
         return None

@@ -20,10 +20,10 @@ from artificer.tasks.differences import classifier_differences, group_by_query
 class PairModel(LoadedModel):
     """A loaded cross-encoder.
 
-    `predict` takes CrossEncoder's arguments, in its order, and returns what it returns; what needs torch is refused
-    with a word on what to do instead. Beside those, each call takes `on_truncate` (`ok`, `warn` or `error`) and
-    `errors` (`strict` or `replace`), both by default as given to `load`; `timeout` in seconds; and `cancelled`, a
-    function that is asked between two batches.
+    `predict` takes CrossEncoder's arguments, in its order, and returns what it returns; what needs torch is refused,
+    with what to do instead. Beside those, each call takes `on_truncate` (`ok`, `warn` or `error`) and `errors`
+    (`strict` or `replace`), both by default as given to `load`; `timeout` in seconds; and `cancelled`, a function
+    that is called between two batches.
     """
 
     @property

@@ -18,7 +18,7 @@ _LAST_LAYERS = (".out_proj.weight", ".linear_out.weight", ".summary.weight", ".w
 
 
 def refuse_other_architecture(config: Config) -> None:
-    """Raise SourceError when the checkpoint names an architecture that is no classifier."""
+    """Raise SourceError when the checkpoint names an architecture that is not a classifier."""
     name = _named(config)
     if name is None or name.endswith(CLASSIFIER_ARCHITECTURE):
         return

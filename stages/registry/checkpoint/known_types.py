@@ -1,6 +1,6 @@
 """What the installed transformers can load, read from its tables without importing it, which takes seconds.
 
-Where transformers is not installed, nothing is refused for its sake: a stage that needs it says so.
+If transformers is not installed, these checks are skipped; a stage that needs it says so.
 """
 
 import re
@@ -36,7 +36,8 @@ def check_model_type(config: Config) -> None:
     if table is not None and f'("{model_type}",' not in table:
         raise SourceError(
             f"{config.path}: model_type: {model_type} is not known to transformers {version('transformers')}, which is "
-            "installed here. It takes a newer release, or the checkpoint brings code of its own, which is never run."
+            "installed here. Install a newer release. A type that the checkpoint's own code defines is not supported: "
+            "that code is never run."
         )
 
 

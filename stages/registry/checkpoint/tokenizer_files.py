@@ -49,7 +49,7 @@ def read_tokenizer(folder: Path, tokenizer_config: Config) -> tuple[Tokenizer, T
 
 
 def _open(path: Path) -> Tokenizer:
-    """The tokenizer, tried on a pair of texts and asked for what is read of it later."""
+    """The tokenizer, tried on a pair of texts and checked for what is read of it later."""
     try:
         tokenizer = Tokenizer.from_file(str(path))
         tokenizer.encode("a", "b")

@@ -1,4 +1,4 @@
-"""The order in which recipes for dynamic int8 are tried: the plain one, then gentler ones."""
+"""The order in which recipes for dynamic int8 are tried: the plain one, then less aggressive ones."""
 
 import tempfile
 from collections.abc import Iterator

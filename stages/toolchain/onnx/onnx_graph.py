@@ -1,4 +1,4 @@
-"""Small questions to an ONNX file, asked without loading its weights."""
+"""Reading facts of an ONNX file without loading its weights."""
 
 import math
 from pathlib import Path

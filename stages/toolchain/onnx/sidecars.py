@@ -1,7 +1,7 @@
 """A graph and its sidecars as one unit: ONNX weights outside of the graph, in one file of one name.
 
-Above 2 GB a graph cannot hold its weights. Exporters write them beside it under names of their own (one file a tensor,
-`model.onnx_data`, `model.onnx.data`), and the name stands inside the graph. optimum and sentence-transformers look for
+Above 2 GB a graph cannot hold its weights. Exporters write them beside it under names of their own (one file per
+tensor, `model.onnx_data`, `model.onnx.data`), and the name is in the graph. optimum and sentence-transformers look for
 `<graph>_data` beside the graph in a repo (optimum.onnxruntime.modeling, `filename + "_data"`), and for nothing else.
 
 What this module guarantees after `normalise_sidecars(folder, file_name)`:
@@ -51,8 +51,8 @@ def normalise_sidecars(folder: Path, file_name: str) -> Path | None:
     Returns the sidecar, or None where the graph holds all its weights.
 
     Raises:
-        SidecarError: the graph is none, or refers to data that is missing, cut off, linked, or outside of the folder.
-            Nothing was changed then.
+        SidecarError: the file is not a graph, or refers to data that is missing, cut off, linked, or outside the
+            folder. Nothing was changed then.
     """
     graph, wanted = folder / file_name, sidecar_name(file_name)
     if not _locations(graph):
@@ -227,7 +227,7 @@ def _number(entries: dict[str, str], key: str, tensor: Any) -> int | None:
 
 
 def _bytes_of(tensor: Any) -> int | None:
-    """What a tensor of that shape and type takes; None for a type of no fixed size."""
+    """The bytes that a tensor of that shape and type takes; None for a type of no fixed size."""
     import onnx
 
     if tensor.data_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):

@@ -1,4 +1,4 @@
-"""The order in which recipes for static int8 and for int8 weights are tried: the plain one, then gentler ones."""
+"""The order in which recipes for static int8 and int8 weights are tried: the plain one, then less aggressive ones."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from stages.fallback.recipe import PLAIN, Recipe
 from stages.toolchain.openvino import sensitivity
 from stages.toolchain.openvino.static_int8 import WEIGHTS_ONLY
 
-# By type and by pattern, since names of nodes differ between architectures and exporters (FIELD-NOTES). Linear layers
+# By type and by pattern, since names of nodes differ between architectures and exporters. Linear layers
 # are `aten::linear`, so that other products are of two activations.
 ATTENTION = r".*/aten::(matmul|bmm|scaled_dot_product_attention)/.*"
 HEAD = r".*\.(classifier|pooler|score|head)[./].*"
