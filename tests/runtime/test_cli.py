@@ -23,7 +23,7 @@ def test_verify_hashes_everything(copied: Copy, capsys: pytest.CaptureFixture[st
     assert main(["verify", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "not in the manifest, never opened: notes.txt" in out
-    assert "all as the manifest says" in out
+    assert "all match the manifest" in out
     (folder / "README.md").write_text("# A fixturf\n")
     assert main(["verify", str(folder)]) == 1
     assert "README.md: expected sha256" in capsys.readouterr().err

@@ -195,21 +195,25 @@ def test_a_recipe_reaches_the_library(copy: Path, stages: Stages) -> None:
 @pytest.mark.parametrize(
     ("stage", "recipes", "message"),
     [
-        ("quantize_onnx", {"onnx-qint8-arm64": {"weight_dtype": "QInt8"}}, "recipes.onnx-qint8-arm64.weight_dtype: no"),
+        (
+            "quantize_onnx",
+            {"onnx-qint8-arm64": {"weight_dtype": "QInt8"}},
+            "recipes.onnx-qint8-arm64.weight_dtype: unknown field",
+        ),
         (
             "quantize_onnx",
             {"onnx-qint8-arm64": {"weights_dtype": "Int9"}},
             "recipes.onnx-qint8-arm64.weights_dtype: expected one of QInt8",
         ),
-        ("optimize", {"onnx-O1": {"level": 3}}, "recipes.onnx-O1.level: no"),
-        ("optimize", {"onnx-O2": {"optimize_for_gpu": True}}, "recipes.onnx-O2.optimize_for_gpu: no"),
+        ("optimize", {"onnx-O1": {"level": 3}}, "recipes.onnx-O1.level: unknown field"),
+        ("optimize", {"onnx-O2": {"optimize_for_gpu": True}}, "recipes.onnx-O2.optimize_for_gpu: unknown field"),
         ("quantize_onnx", {"onnx-qint8-arm64": {"per_channel": "no"}}, "per_channel: expected a bool, found 'no'"),
         (
             "quantize_onnx",
             {"onnx-qint8-arm64": {"operators_to_quantize": "MatMul"}},
             "operators_to_quantize: expected a list, found 'MatMul'",
         ),
-        ("quantize_openvino", {"openvino-qint8": {"speed": 3}}, "recipes.openvino-qint8.speed: no"),
+        ("quantize_openvino", {"openvino-qint8": {"speed": 3}}, "recipes.openvino-qint8.speed: unknown field"),
     ],
 )
 def test_a_mistaken_recipe_ends_the_stage(
