@@ -42,8 +42,9 @@ def run(slug: str) -> None:
     logits = logits_of(model, pairs, params.batch_size)
     if not np.isfinite(logits).all():
         raise SourceError(f"{spec.source.location}: torch's own logits are not all finite: the weights are broken.")
-    difference = _bare_difference(spec, pairs[:BARE_PAIRS], logits[:BARE_PAIRS], params.batch_size)
     _check_scores(spec, model, pairs[:BARE_PAIRS], logits[:BARE_PAIRS])
+    del model  # before the bare one is loaded: one copy of the weights at a time
+    difference = _bare_difference(spec, pairs[:BARE_PAIRS], logits[:BARE_PAIRS], params.batch_size)
     made_with = Reference(
         framework="torch",
         version=torch.__version__.partition("+")[0],

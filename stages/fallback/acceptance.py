@@ -24,7 +24,8 @@ from stages.records.fallback_costs import Cost
 from stages.records.model_spec import ModelSpec, load_spec
 from stages.records.open_tokenizer import open_tokenizer
 from stages.records.pairs import read_pairs
-from stages.tasks import BUILDING_TASKS, QualityOf
+from stages.tasks import BUILDING_TASKS
+from stages.tasks.gold_labels import QualityOf
 
 SPEED_PAIRS, SPEED_ROUNDS = 64, 5
 JUDGED = tuple(name for name in ClassThresholds.__struct_fields__ if name != "quality_ratio")

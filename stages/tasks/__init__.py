@@ -3,19 +3,13 @@
 A task is registered under one name in both halves.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from artificer.manifest import Quality
 from stages.records.pairs import Pair
+from stages.tasks.gold_labels import QualityOf
 from stages.tasks.text_classification import TextClassificationBuilding
 from stages.tasks.text_ranking import TextRankingBuilding
-
-QualityOf = Callable[[NDArray[np.float32], Quality | None], Quality]
-"""The quality of a model's outputs, given the reference's quality; None for the reference itself."""
 
 
 class BuildingTask(Protocol):

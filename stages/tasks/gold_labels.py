@@ -10,6 +10,7 @@ from stages.core.errors import DataError
 from stages.records.pairs import Pair
 
 QualityOf = Callable[[NDArray[np.float32], Quality | None], Quality]
+"""The quality of a model's outputs, given the reference's quality; None for the reference itself."""
 
 
 def not_numbers(pairs: Sequence[Pair]) -> str | None:

@@ -1,11 +1,7 @@
 """Text classification, the building half: any number of labels. One label is judged like a ranking."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from artificer.manifest import Quality
 from stages.records.pairs import Pair
 from stages.tasks import gold_labels
 
@@ -26,9 +22,7 @@ class TextClassificationBuilding:
         """One label is graded by numbers; several need to know which of them apply."""
         return gold_labels.not_numbers(pairs) if len(labels) == 1 else gold_labels.not_classes(pairs, len(labels))
 
-    def quality(
-        self, labels: Sequence[str], pairs: Sequence[Pair], relevant_from: float
-    ) -> Callable[[NDArray[np.float32], Quality | None], Quality]:
+    def quality(self, labels: Sequence[str], pairs: Sequence[Pair], relevant_from: float) -> gold_labels.QualityOf:
         """Accuracy or macro-averaged precision (`metrics.quality.class_quality`); of one label, as for a ranking."""
         if len(labels) == 1:
             return gold_labels.by_numbers(pairs, relevant_from)

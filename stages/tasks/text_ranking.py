@@ -1,11 +1,7 @@
 """Text ranking, the building half: one label, judged by the order of each query's passages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from artificer.manifest import Quality
 from stages.records.pairs import Pair
 from stages.tasks import gold_labels
 
@@ -34,6 +30,6 @@ model.rank("how do I stop a tap from dripping", passages)"""
         labels: Sequence[str],  # noqa: ARG002
         pairs: Sequence[Pair],
         relevant_from: float,
-    ) -> Callable[[NDArray[np.float32], Quality | None], Quality]:
+    ) -> gold_labels.QualityOf:
         """NDCG@10, MAP and Spearman's rho (`metrics.quality.ranking_quality`)."""
         return gold_labels.by_numbers(pairs, relevant_from)
