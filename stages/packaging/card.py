@@ -5,8 +5,8 @@ from pathlib import Path
 from string import Template
 
 from artificer.manifest import ClassifierHead, Manifest, Variant
-from stages.packaging.example_graph import example_graph
 from stages.packaging.judged_on import JudgedOn
+from stages.packaging.peer_snippet import peer_snippet
 from stages.packaging.plot import CARD_PLOT
 from stages.packaging.summary import lines, markdown_table
 from stages.records.quality_report import QualityReport
@@ -46,10 +46,9 @@ def render(manifest: Manifest, quality: QualityReport, judged: JudgedOn, argumen
         revision=manifest.source.revision,
         rows=manifest.evaluation.rows,
         activation=_head(manifest).activation,
-        arguments="".join(f", {argument}" for argument in arguments),
+        peer=peer_snippet(manifest, manifest.name, arguments=arguments),
         plot=CARD_PLOT,
         tables="\n".join(tables).strip(),
-        example_file=example_graph(manifest, ("fp32",)),
         architecture=manifest.architecture,
         labels=_labels(manifest),
         use=BUILDING_TASKS[manifest.task].snippet,

@@ -2,7 +2,7 @@
 
 from artificer.manifest import Manifest
 from stages.hub.repo_state import State
-from stages.packaging.example_graph import example_graph
+from stages.packaging.peer_snippet import peer_snippet
 from stages.packaging.summary import lines, markdown_table
 from stages.publishing.package import Package
 from stages.publishing.plan import Plan
@@ -51,22 +51,15 @@ def tables(manifest: Manifest) -> str:
 def try_it(manifest: Manifest, entry: PublishEntry, repo: str, number: int, names: dict[str, str]) -> str:
     """A snippet that loads a variant from the pull request's own revision."""
     revision = f"refs/pr/{number}"
-    graph = example_graph(manifest, ("fp32", "half"))
-    file_name = names.get(graph, graph)
-    peer = (
-        "from sentence_transformers import CrossEncoder\n\n"
-        f'model = CrossEncoder("{repo}", revision="{revision}", backend="onnx",\n'
-        f'                     model_kwargs={{"file_name": "{file_name}"}})\n'
-        'model.predict([("how do plants eat?", "By photosynthesis.")])'
-    )
+    peer = peer_snippet(manifest, repo, revision=revision, names=names)
     if entry.contents == "variants":
-        return f"```python\n{peer}\n```"
+        return peer
     own = (
         "import artificer\n\n"
         f'model = artificer.load("{repo}", revision="{revision}")\n'
         'model.rank("how do plants eat?", ["By photosynthesis.", "At noon."])'
     )
-    return f"```python\n{own}\n```\n\n```python\n{peer}\n```"
+    return f"```python\n{own}\n```\n\n{peer}"
 
 
 def describe_plan(

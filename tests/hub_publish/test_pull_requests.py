@@ -36,8 +36,8 @@ def test_somebody_elses_repo(hub: Hub, command: Command, make_project: Project, 
     talk = HfApi().get_discussion_details(theirs, 1)
     body = talk.events[0].content  # type: ignore[attr-defined]
     assert "| onnx-O3 | passed |" in body
-    assert 'CrossEncoder("others/model", revision="refs/pr/1", backend="onnx",' in body
-    assert '"file_name": "onnx/model_fast.onnx"' in body
+    assert '    "others/model",\n    revision="refs/pr/1",\n    backend="openvino",\n' in body
+    assert '`backend="onnx"` and a `file_name` such as `"onnx/model_fast.onnx"`' in body
     receipt = load_receipt(tiny.SLUG)
     assert receipt is not None
     assert receipt.pull_request == 1

@@ -236,7 +236,20 @@ def test_the_card_passes_an_activation_that_the_config_does_not_declare(root: Pa
     Fabricated().write(root, tiny)
     stages("pack", SLUG)
     card = (PACKAGE / "README.md").read_text(encoding="utf-8")
-    assert ", activation_fn=torch.nn.Identity())" in card
+    assert ",\n    activation_fn=torch.nn.Identity(),\n)" in card
+
+
+def test_the_card_names_the_onnx_backend_where_no_openvino_variant_passed(
+    root: Path, tiny: Path, stages: Stages
+) -> None:
+    """What passed is what the snippet loads, with what its backend needs."""
+    Fabricated(statuses={"openvino": ("failed", "no such operator")}).write(root, tiny)
+    stages("pack", SLUG)
+    card = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    assert '# pip install "sentence-transformers[onnx]==5.7.0"' in card
+    assert 'backend="onnx",\n    model_kwargs={"file_name": "onnx/model_O2.onnx"},' in card
+    assert "needs transformers 4: it works with sentence-transformers up to 5.7, not with 6." in card
+    assert 'backend="openvino"' not in card
 
 
 @pytest.mark.usefixtures("packed")
