@@ -46,7 +46,8 @@ def run(slug: str) -> None:
             raise ParityError(f"{slug}: the plain ONNX export does not compute what torch computes: {plain.reason}.")
         plot.speed_against_quality([manifest], load_host().name, folder / plot.CARD_PLOT)
         (folder / card.FILE).write_text(
-            card.render(manifest, quality, judged_on(manifest), _peer_arguments(spec)), encoding="utf-8"
+            card.render(manifest, quality, judged_on(manifest), _peer_arguments(spec), params.publish.install),
+            encoding="utf-8",
         )
         documents = tuple(describe_file(folder, path) for path in sorted((card.FILE, plot.CARD_PLOT)))
         manifest = msgspec.structs.replace(manifest, documents=documents)

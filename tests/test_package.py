@@ -13,10 +13,8 @@ ROOT = Path(__file__).parent.parent
 SLIM = {"msgspec", "numpy", "tokenizers"}
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree, built from a copy so that nothing is left behind in it."""
-    source = tmp_path_factory.mktemp("source")
+def copy_of_the_sources(folder: Path) -> None:
+    """What a build of the wheel reads, so that nothing is left behind in this tree."""
     names = [
         "pyproject.toml",
         "README.md",
@@ -27,7 +25,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "registry/models.yaml",
         "tests/test_package.py",
     ]
-    subprocess.run(["cp", "-r", "--parents", *names, str(source)], cwd=ROOT, check=True)
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["cp", "-r", "--parents", *names, str(folder)], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree."""
+    source = tmp_path_factory.mktemp("source")
+    copy_of_the_sources(source)
     out = tmp_path_factory.mktemp("wheel")
     options = ["--quiet", "--no-deps", "--no-build-isolation", "-w", str(out)]
     command = [sys.executable, "-m", "pip", "wheel", *options, str(source)]

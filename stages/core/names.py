@@ -8,6 +8,7 @@ NAMESPACE_PATTERN = r"^[A-Za-z0-9][\w.-]{0,95}$"
 LICENSE_PATTERN = r"^[A-Za-z0-9][\w.+-]{0,63}$"  # an SPDX id, or one of the Hub's
 COMMIT_PATTERN = "^[0-9a-f]{40}$"
 BRANCH_PATTERN = r"^[A-Za-z0-9][\w.-]{0,95}$"
+PIP_ADDRESS_PATTERN = r'^(git\+(https|ssh|file)://[^\s"$`\\]+|(https|file)://[^\s"$`\\]+\.whl)$'
 
 
 def is_slug(text: str) -> bool:

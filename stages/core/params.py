@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from artificer.manifest import Metrics, PrecisionClass
 from stages.core import paths
 from stages.core.errors import RegistryError
-from stages.core.names import NAMESPACE_PATTERN, REPO_PATTERN
+from stages.core.names import NAMESPACE_PATTERN, PIP_ADDRESS_PATTERN, REPO_PATTERN
 from stages.core.variants import Step, rows_of_step
 from stages.core.yaml_files import convert, read_yaml
 
@@ -154,11 +154,12 @@ class IndexParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class PublishParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where published models go, and what is checked there."""
+    """Where published models go, and what is checked there. `install` is the address of Artificer itself, for cards."""
 
     target: Literal["folder", "hub"]
     folder: str
     namespace: Annotated[str, Meta(pattern=NAMESPACE_PATTERN)]
+    install: Annotated[str, Meta(pattern=PIP_ADDRESS_PATTERN)] | None = None
     read_back: Literal["uploaded", "all", "hashes"]
     index: IndexParams | None
 

@@ -5,12 +5,13 @@ from pathlib import Path
 from string import Template
 
 from artificer.manifest import ClassifierHead, Manifest, Variant
+from stages.packaging.front_matter import front_matter
+from stages.packaging.install_line import install_line
 from stages.packaging.judged_on import JudgedOn
 from stages.packaging.peer_snippet import peer_snippet
 from stages.packaging.plot import CARD_PLOT
 from stages.packaging.summary import lines, markdown_table
 from stages.records.quality_report import QualityReport
-from stages.registry.licenses import card_license
 from stages.tasks import BUILDING_TASKS
 
 FILE = "README.md"
@@ -23,8 +24,11 @@ ACTIVATION_MODULES = {
 }
 
 
-def render(manifest: Manifest, quality: QualityReport, judged: JudgedOn, arguments: Sequence[str]) -> str:
-    """The card. `arguments` are what sentence-transformers needs beside the pristine files to give the same scores."""
+def render(
+    manifest: Manifest, quality: QualityReport, judged: JudgedOn, arguments: Sequence[str], address: str | None
+) -> str:
+    """The card. `arguments` are what sentence-transformers needs beside the pristine files to give the same scores,
+    `address` is where pip gets Artificer (`publish.install`)."""
     tables = []
     for benchmark in manifest.benchmarks or (None,):
         if benchmark is not None:
@@ -38,10 +42,9 @@ def render(manifest: Manifest, quality: QualityReport, judged: JudgedOn, argumen
     text = Template(TEMPLATE.read_text(encoding="utf-8"))
     return text.substitute(
         name=manifest.name,
-        front_license=card_license(manifest.source.license),
+        front_matter=front_matter(manifest, quality),
+        install=install_line(manifest, address),
         license=manifest.source.license,
-        task=manifest.task,
-        base_model=f"base_model: {manifest.source.location}\n" if manifest.source.kind == "hub" else "",
         source=manifest.source.location,
         revision=manifest.source.revision,
         rows=manifest.evaluation.rows,

@@ -36,7 +36,7 @@ def license_problem(license: str) -> str | None:
     )
 
 
-def card_license(license: str) -> str:
-    """The lines of a model card's front matter: the Hub takes its own ids alone, and `other` with a name."""
+def license_fields(license: str) -> dict[str, str]:
+    """The fields of a model card's front matter: the Hub takes its own ids alone, and `other` with a name."""
     plain = license.lower()
-    return f"license: {plain}" if plain in HUB_IDS else f"license: other\nlicense_name: {plain}"
+    return {"license": plain} if plain in HUB_IDS else {"license": "other", "license_name": plain}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.registry.licenses import card_license
+from stages.registry.licenses import license_fields
 from tests.stages import project
 from tests.stages.checkpoints import edit_config, tiny_bert
 from tests.stages.conftest import Stages
@@ -162,18 +162,18 @@ def test_an_unknown_license_is_refused(root: Path, stages: Stages, license: str,
 
 
 @pytest.mark.parametrize(
-    ("license", "lines"),
+    ("license", "fields"),
     [
-        ("Apache-2.0", "license: apache-2.0"),
-        ("llama3", "license: llama3"),
-        ("proprietary", "license: other\nlicense_name: proprietary"),
-        ("LicenseRef-Acme", "license: other\nlicense_name: licenseref-acme"),
-        ("0BSD", "license: other\nlicense_name: 0bsd"),
+        ("Apache-2.0", {"license": "apache-2.0"}),
+        ("llama3", {"license": "llama3"}),
+        ("proprietary", {"license": "other", "license_name": "proprietary"}),
+        ("LicenseRef-Acme", {"license": "other", "license_name": "licenseref-acme"}),
+        ("0BSD", {"license": "other", "license_name": "0bsd"}),
     ],
 )
-def test_a_card_names_the_license_as_the_hub_wants_it(license: str, lines: str) -> None:
+def test_a_card_names_the_license_as_the_hub_wants_it(license: str, fields: dict[str, str]) -> None:
     """The Hub refuses a card with another id than its own."""
-    assert card_license(license) == lines
+    assert license_fields(license) == fields
 
 
 @pytest.mark.usefixtures("folder")

@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 from starlette.responses import JSONResponse, Response
 
-from . import errors
+from . import card_rules, errors
 from .call import Call
 from .objects import Entry, lfs_pointer
 from .repo import RepoType
@@ -133,7 +133,8 @@ async def validate_yaml(call: Call) -> Response:
     except yaml.YAMLError as error:
         return JSONResponse({"errors": [{"message": str(error)}], "warnings": []}, 400)
     missing = [] if card else [{"message": "empty or missing yaml metadata in repo card"}]
-    return JSONResponse({"errors": [], "warnings": missing})
+    wrong = [{"message": problem} for problem in card_rules.problems(card)]
+    return JSONResponse({"errors": wrong, "warnings": missing}, 400 if wrong else 200)
 
 
 def _sibling(path: str, entry: Entry, *, blobs: bool) -> dict[str, Any]:
