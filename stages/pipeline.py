@@ -124,6 +124,7 @@ STAGES: tuple[Stage, ...] = (
         flags=(
             ("--dry-run", "print what would be sent, and send nothing"),
             ("--overwrite", "replace files that others put there or changed"),
+            ("--sign", "publish nothing without a signature; publish.signing in params.yaml says whose"),
         ),
     ),
     Stage(

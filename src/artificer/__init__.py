@@ -23,6 +23,7 @@ from artificer.errors import (
     ScoreError,
     SelectionError,
     SelfTestError,
+    SignatureError,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from artificer.loading.loader import load
     from artificer.loading.select import Choice, Policy
     from artificer.manifest import Manifest
+    from artificer.signing.signed_by import SignedBy
     from artificer.tasks.text_classification import Classifier
     from artificer.tasks.text_ranking import Reranker
 
@@ -59,6 +61,8 @@ __all__ = [
     "ScoreError",
     "SelectionError",
     "SelfTestError",
+    "SignatureError",
+    "SignedBy",
     "TruncationWarning",
     "errors",
     "load",
@@ -74,6 +78,7 @@ _LAZY = {
     "Classifier": "artificer.tasks.text_classification",
     "LoadedModel": "artificer.inference.loaded_model",
     "Reranker": "artificer.tasks.text_ranking",
+    "SignedBy": "artificer.signing.signed_by",
     "TruncationWarning": "artificer.inference.loaded_model",
     "load": "artificer.loading.loader",
 }

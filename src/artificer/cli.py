@@ -43,18 +43,30 @@ def _verify(given: argparse.Namespace) -> int:
     from artificer.backends import backend_problem
     from artificer.loading.integrity import check_sidecars, extra_files, verify_files
     from artificer.loading.location import read_manifest
-    from artificer.manifest import MANIFEST_FILE
+    from artificer.manifest import MANIFEST_FILE, SIGNATURE_FILE
+    from artificer.signing.signed_by import wanted_signer
 
     folder = Path(given.source)
-    manifest, sha256 = read_manifest(folder)
+    wanted, signed = wanted_signer(given.signature), None
+    if wanted is not None:
+        from artificer.signing.signature_check import check_signed_folder
+
+        signed = check_signed_folder(folder, wanted)
+    manifest, sha256 = read_manifest(folder, signed)
     files = manifest.published_files()
+    if signed is not None:
+        signed.check_entries(files)
     verify_files(folder, files, manifest_sha256=sha256, verification_cache=None, mode="full")
     for variant in manifest.variants:
         if (problem := backend_problem(variant.runtime)) is not None:
             print(f"{variant.id}: the files beside its graph were not checked: {problem}")
         elif variant.status == "passed":
             check_sidecars(folder, variant)
-    for path in extra_files(folder, (MANIFEST_FILE, *(entry.path for entry in files))):
+    if signed is not None:
+        print(f"{SIGNATURE_FILE}: signed by {signed.signer}: every file, and no other")
+    elif (folder / SIGNATURE_FILE).exists():
+        print(f"{SIGNATURE_FILE}: not checked: --signature says whose signature to expect")
+    for path in extra_files(folder, (MANIFEST_FILE, SIGNATURE_FILE, *(entry.path for entry in files))):
         print(f"not in the manifest, never opened: {path}")
     size = sum(entry.size for entry in files)
     print(f"{manifest.slug}: {len(files)} files, {size} bytes: all match the manifest (its sha256 is {sha256})")
@@ -136,11 +148,13 @@ def _load(given: argparse.Namespace) -> Any:
         device=given.device,
         threads=given.threads,
         offline=given.offline or None,
+        require_signature=given.require_signature,
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     from artificer import __version__
+    from artificer.signing.signed_by import SIGNER_FORMS
 
     parser = argparse.ArgumentParser(prog="artificer", description="Load and inspect published cross-encoders.")
     parser.add_argument("--version", action="version", version=__version__)
@@ -159,12 +173,14 @@ def _parser() -> argparse.ArgumentParser:
     choose.add_argument("--exact", action="store_true", help="use only variants of the class fp32")
     choose.add_argument("--revision", help="branch, tag or commit of a Hub repo")
     choose.add_argument("--offline", action="store_true", help="open no connection")
+    choose.add_argument("--require-signature", metavar="SIGNER", help="load nothing else; as verify --signature")
     choose.add_argument("--json", action="store_true", help="print JSON")
 
     explain = commands.add_parser("explain", parents=[source, choose], help="which variant would run, and why")
     explain.set_defaults(run=_explain)
     verify = commands.add_parser("verify", help="hash every file of a published folder")
     verify.add_argument("source", help="a published folder")
+    verify.add_argument("--signature", metavar="SIGNER", help=f"who must have signed it: {SIGNER_FORMS}")
     verify.set_defaults(run=_verify)
     rank = commands.add_parser("rank", parents=[source, choose], help="rank documents, or the lines of standard input")
     rank.add_argument("query")

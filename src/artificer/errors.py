@@ -17,6 +17,10 @@ class IntegrityError(ArtificerError):
     """A file is missing, differs from the manifest, or is outside its folder. Never a reason to fall back."""
 
 
+class SignatureError(IntegrityError):
+    """What was asked for is not signed, not by whom the caller requires, or not as it was signed."""
+
+
 class SelectionError(ArtificerError):
     """No variant is admissible on this machine, or the requested one is not; the message lists each reason."""
 

@@ -153,6 +153,24 @@ class IndexParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     repo: Annotated[str, Meta(pattern=REPO_PATTERN)] | None = None
 
 
+class SigningParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who signs what is published: a private key; a key with its certificate; or a Sigstore identity, without a key.
+
+    `password_variable` names the environment variable with the key's password. `chain` are the certificates from the
+    issuer's up to the root. `identity` and `issuer` are those that the signature must then have.
+    """
+
+    key: str | None = None
+    password_variable: str | None = None
+    certificate: str | None = None
+    chain: tuple[str, ...] = ()
+    identity: str | None = None
+    issuer: str | None = None
+
+    def __str__(self) -> str:
+        return self.identity or self.certificate or self.key or "nobody"
+
+
 class PublishParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where published models go, and what is checked there. `install` is the address of Artificer itself, for cards."""
 
@@ -162,6 +180,7 @@ class PublishParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     install: Annotated[str, Meta(pattern=PIP_ADDRESS_PATTERN)] | None = None
     read_back: Literal["uploaded", "all", "hashes"]
     index: IndexParams | None
+    signing: SigningParams | None = None
 
 
 class ClassThresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -235,6 +254,22 @@ def _contradictions(params: BuildParams) -> Iterator[Problem]:
     index = params.publish.index
     if index is not None and bool(index.folder) == bool(index.repo):
         yield "publish.index", "expected `folder` or `repo`"
+    if params.publish.signing is not None:
+        yield from _signing_problems(params.publish.signing)
+
+
+def _signing_problems(signing: SigningParams) -> Iterator[Problem]:
+    where = "publish.signing"
+    if bool(signing.key) == bool(signing.identity):
+        yield where, "expected one of `key` and `identity`"
+    if bool(signing.identity) != bool(signing.issuer):
+        yield where, "expected `identity` and `issuer` together"
+    if signing.identity and (signing.certificate or signing.chain or signing.password_variable):
+        yield where, "`certificate`, `chain` and `password_variable` belong to a key"
+    if signing.chain and not signing.certificate:
+        yield f"{where}.chain", "expected a `certificate` that it belongs to"
+    if signing.certificate and signing.password_variable:
+        yield f"{where}.password_variable", "the key of a certificate cannot have a password"
 
 
 def _set_problem(where: str, data_set: DataSet) -> Problem | None:

@@ -36,6 +36,11 @@ def receipt(slug: str) -> Path:
     return Path("registry/receipts", f"{slug}.json")
 
 
+def signature(slug: str) -> Path:
+    """The signature of what was published last."""
+    return Path("artifacts/signatures", slug, "model.sig")
+
+
 def benchmarks(slug: str) -> Path:
     """The folder of measured figures, one file per host class."""
     return Path("registry/benchmarks", slug)

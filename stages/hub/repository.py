@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from artificer.errors import ArtificerError
-from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
+from artificer.manifest import MANIFEST_FILE, SIGNATURE_FILE, FileEntry, Manifest, describe_file
 from stages.core.errors import PublishError
 from stages.hub import calls
 from stages.hub.repo_state import Held, State, Wanted
@@ -70,7 +70,7 @@ class HubRepo:
             for file in info.siblings or []
         }
         if previous is None:
-            previous = self._published(commit) if MANIFEST_FILE in files else {}
+            previous = self._published(commit, SIGNATURE_FILE in files) if MANIFEST_FILE in files else {}
         for path in previous:
             held = files.get(path)
             if held and held.sha256 is None and not (path in wanted and wanted[path].is_held(held)):
@@ -145,15 +145,16 @@ class HubRepo:
     def _download(self, path: str, commit: str, folder: Path) -> Path:
         return Path(calls.call(self.api.hf_hub_download, self.repo, path, revision=commit, local_dir=folder))
 
-    def _published(self, commit: str) -> dict[str, FileEntry]:
-        """What the manifest at `commit` lists, itself included; nothing where it is not an Artificer manifest."""
+    def _published(self, commit: str, is_signed: bool) -> dict[str, FileEntry]:
+        """What the manifest at `commit` lists, with itself and its signature; nothing where it is not Artificer's."""
         data = self.read(MANIFEST_FILE, commit)
         try:
             entries = Manifest.from_json(data).published_files()
         except ArtificerError:
             return {}
         own = FileEntry(path=MANIFEST_FILE, size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        return {entry.path: entry for entry in (*entries, own)}
+        signature = (self.describe(SIGNATURE_FILE, commit),) if is_signed else ()
+        return {entry.path: entry for entry in (*entries, own, *signature)}
 
 
 def moved(error: BaseException) -> bool:

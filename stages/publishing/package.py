@@ -1,9 +1,9 @@
 """What is to be published: the manifest, the files that it lists, and where each lies now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
+from artificer.manifest import MANIFEST_FILE, SIGNATURE_FILE, FileEntry, Manifest, describe_file
 from stages.core import paths
 from stages.core.errors import PublishError, UsageError
 from stages.core.names import is_repo_id, is_slug
@@ -13,7 +13,8 @@ from stages.registry.model_list import load_entry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A packed model. `files` are in the manifest's order, the manifest itself last; `origins` says where they lie."""
+    """A packed model. `files` are in the manifest's order, then the manifest itself, and last the signature if there is
+    one; `origins` says where they lie."""
 
     slug: str
     repo: str
@@ -24,7 +25,12 @@ class Package:
     @property
     def manifest_sha256(self) -> str:
         """The SHA-256 of the manifest's bytes."""
-        return self.files[-1].sha256
+        return self._entry(MANIFEST_FILE).sha256
+
+    @property
+    def signature_sha256(self) -> str | None:
+        """The SHA-256 of the signature's bytes, or None."""
+        return self._entry(SIGNATURE_FILE).sha256 if SIGNATURE_FILE in self.origins else None
 
     @property
     def bytes(self) -> int:
@@ -33,12 +39,25 @@ class Package:
 
     def check(self, path: str, found: FileEntry) -> None:
         """Raise PublishError unless `found` is what the manifest says of `path`."""
-        entry = next(entry for entry in self.files if entry.path == path)
+        entry = self._entry(path)
         if (found.size, found.sha256) != (entry.size, entry.sha256):
             raise PublishError(
                 f"{self.origins[path]}: the manifest says {entry.size} bytes, sha256 {entry.sha256}; "
                 f"found {found.size}, {found.sha256}. Nothing was published; run `dvc repro`."
             )
+
+    def _entry(self, path: str) -> FileEntry:
+        return next(entry for entry in self.files if entry.path == path)
+
+
+def with_signature(package: Package, path: Path) -> Package:
+    """The package with the signature that lies at `path`."""
+    entry = describe_file(path.parent, path.name)
+    return replace(
+        package,
+        files=(*package.files, FileEntry(path=SIGNATURE_FILE, size=entry.size, sha256=entry.sha256)),
+        origins={**package.origins, SIGNATURE_FILE: path},
+    )
 
 
 def load_package(slug: str) -> Package:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from artificer.errors import ArtificerError
-from artificer.manifest import MANIFEST_FILE, FileEntry, Manifest, describe_file
+from artificer.manifest import MANIFEST_FILE, SIGNATURE_FILE, FileEntry, Manifest, describe_file
 from stages.core import files, paths
 from stages.core.capacity import require_disk
 from stages.core.copying import copy_file, shares_blocks
@@ -42,9 +42,16 @@ def publish(package: Package, *, dry_run: bool, overwrite: bool) -> Receipt | No
         target=TARGET,
         repo=package.repo,
         manifest_sha256=package.manifest_sha256,
+        signature_sha256=package.signature_sha256,
         files=len(package.files),
         bytes=package.bytes,
     )
+
+
+def held_signature(package: Package) -> bytes | None:
+    """The signature that lies where the package goes, or None."""
+    path = Path(load_params().publish.folder, package.repo, SIGNATURE_FILE)
+    return path.read_bytes() if path.is_file() else None
 
 
 def published_already(target: Path, wanted: tuple[FileEntry, ...]) -> bool:
@@ -88,7 +95,8 @@ def _refuse_foreign_files(target: Path, slug: str) -> None:
                 f"{target} holds the model {previous.slug!r}, not {slug!r}: two entries publish to one repo. Give "
                 f"one of them another `publish.repo` in {paths.REGISTRY}."
             )
-        foreign = found - {entry.path for entry in previous.published_files()} - {MANIFEST_FILE}
+        ours = {entry.path for entry in previous.published_files()} | {MANIFEST_FILE, SIGNATURE_FILE}
+        foreign = found - ours
     except (OSError, ArtificerError):
         foreign = found
     if foreign:

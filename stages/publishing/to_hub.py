@@ -6,7 +6,7 @@ so is somebody else's commit: the plan is then made again, unless it was our fil
 
 from typing import Any
 
-from artificer.manifest import FileEntry
+from artificer.manifest import SIGNATURE_FILE, FileEntry
 from stages.core.errors import PublishError
 from stages.core.params import load_params
 from stages.hub import calls
@@ -45,6 +45,22 @@ def publish(package: Package, *, dry_run: bool, overwrite: bool) -> Receipt | No
             publisher.preview()
             return None
         return publisher.publish()
+
+
+def held_signature(package: Package) -> bytes | None:
+    """The signature that was published with these files before, or None. The receipt says where."""
+    from huggingface_hub import get_token
+
+    receipt = load_receipt(package.slug)
+    if receipt is None or receipt.commit is None or receipt.signature_sha256 is None:
+        return None
+    if (receipt.repo, receipt.manifest_sha256) != (package.repo, package.manifest_sha256):
+        return None
+    try:
+        return open_repo(package.repo, get_token()).read(SIGNATURE_FILE, receipt.commit)
+    except Exception as error:  # the client's; then it is signed again
+        print(f"{package.repo}: {SIGNATURE_FILE} could not be read: {calls.explain(error, package.repo, None)}")
+        return None
 
 
 def _publisher(package: Package, entry: PublishEntry, repo: HubRepo, overwrite: bool) -> "_Publisher":
@@ -104,6 +120,7 @@ class _Publisher:
             target=TARGET,
             repo=self._repo.repo,
             manifest_sha256=self._package.manifest_sha256,
+            signature_sha256=self._package.signature_sha256,
             files=len(items),
             bytes=sum(item.size for item in items),
             commit=state.commit,

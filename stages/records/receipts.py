@@ -11,14 +11,16 @@ from stages.core.errors import PublishError
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was published where: registry/receipts/<slug>.json.
 
-    On a Hub `commit` is the commit that was read back, and `pull_request` its number where it was proposed. `offered`
-    lists what lies in somebody else's repo under that repo's names; elsewhere the manifest lists it.
+    `signature_sha256` is the hash of `model.sig`, null where it was not signed. On a Hub `commit` is the commit that
+    was read back, and `pull_request` its number where it was proposed. `offered` lists what lies in somebody else's
+    repo under that repo's names; elsewhere the manifest lists it.
     """
 
     slug: str
     target: str
     repo: str
     manifest_sha256: str
+    signature_sha256: str | None = None
     files: int
     bytes: int
     commit: str | None = None

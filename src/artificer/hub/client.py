@@ -16,9 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO
 
-from artificer.errors import FetchError, ManifestError, MissingRuntimeError
+from artificer.errors import FetchError, ManifestError, MissingRuntimeError, SignatureError
 from artificer.hub.fetch import fetch_files, locked
-from artificer.manifest import MANIFEST_FILE, Manifest
+from artificer.manifest import MANIFEST_FILE, SIGNATURE_FILE, Manifest
+from artificer.signing.signed_by import SignedBy
+from artificer.signing.signed_files import SignedFiles
 from artificer.storage.atomic_write import write_whole
 
 logger = logging.getLogger("artificer")
@@ -34,23 +36,32 @@ def is_repo_id(text: str) -> bool:
     return bool(_REPO.fullmatch(text)) and ".." not in text and "--" not in text
 
 
+class _AbsentError(FetchError):
+    """The Hub answered that a file is not there."""
+
+
 def open_repo(
-    repo: str, *, revision: str | None, offline: bool | None, cache: Path
-) -> tuple[Path, Callable[[tuple[str, ...]], None]]:
-    """The cache folder of `repo` at the commit that `revision` (default `main`) means, with its manifest in it; and a
-    function that fetches further files of the manifest into it.
+    repo: str, *, revision: str | None, offline: bool | None, cache: Path, signed_by: SignedBy | None = None
+) -> tuple[Path, Callable[[tuple[str, ...]], None], SignedFiles | None]:
+    """The cache folder of `repo` at the commit that `revision` (default `main`) means, with its manifest in it; a
+    function that fetches further files of the manifest into it; and what `signed_by` signed, where that is required.
 
     Raises:
         FetchError: the Hub cannot be reached and the cache does not hold what is needed.
+        SignatureError: the repo is not signed by `signed_by`; or its manifest is not the one that was signed, and was
+            neither parsed nor stored.
     """
     closed = is_offline() if offline is None else offline
     base = cache / "models" / repo.replace("/", "--")
     commit = _resolve(repo, revision or "main", closed, base)
     folder = base / commit
     source = HubSource(repo, commit, closed)
+    signed = _signed(source, folder, f"{repo}@{commit[:8]}", signed_by) if signed_by is not None else None
     if not (folder / MANIFEST_FILE).exists():
         with locked(folder), source.open(MANIFEST_FILE) as stream:
             data = stream.read()
+        if signed is not None:
+            signed.check_manifest(hashlib.sha256(data).hexdigest())
         Manifest.from_json(data)
         write_whole(folder / MANIFEST_FILE, data)
 
@@ -66,19 +77,44 @@ def open_repo(
             verification_cache=cache / "verified",
         )
 
-    return folder, fetch
+    return folder, fetch, signed
+
+
+def _signed(source: "HubSource", folder: Path, where: str, signed_by: SignedBy) -> SignedFiles:
+    """What the signature says, fetched if it is not in the cache."""
+    from artificer.signing.signature_check import check_signature, not_signed
+
+    path = folder / SIGNATURE_FILE
+    if path.exists():
+        try:
+            return check_signature(folder, signed_by, where)
+        except SignatureError:
+            if source.offline:
+                raise
+            # The copy may be damaged: it is fetched again, once.
+    try:
+        with locked(folder), source.open(SIGNATURE_FILE) as stream:
+            data = stream.read()
+    except _AbsentError:
+        raise not_signed(where, signed_by) from None
+    write_whole(path, data)
+    try:
+        return check_signature(folder, signed_by, where)
+    except SignatureError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 class HubSource:
     """A Hub repo at a commit, as a `fetch.Source`."""
 
     def __init__(self, repo: str, commit: str, offline: bool):
-        self._repo, self._commit, self._offline = repo, commit, offline
+        self._repo, self._commit, self.offline = repo, commit, offline
 
     @contextmanager
     def open(self, path: str) -> Iterator[IO[bytes]]:
         """The bytes of `path`, downloaded to a temporary folder that goes away afterwards."""
-        if self._offline:
+        if self.offline:
             raise FetchError(
                 f"{self._repo}@{self._commit[:8]}: {path} is not in the cache, and offline=True forbids fetching it."
                 " Load the model once online."
@@ -95,7 +131,9 @@ class HubSource:
             try:
                 local = hub.hf_hub_download(self._repo, path, revision=self._commit, local_dir=scratch)
             except Exception as error:  # the client's errors, its HTTP library's and OSErrors alike
-                raise FetchError(f"{self._repo}@{self._commit[:8]}: {path}: {_plain(error)}") from None
+                absent = getattr(getattr(error, "response", None), "status_code", None) == 404
+                kind = _AbsentError if absent else FetchError
+                raise kind(f"{self._repo}@{self._commit[:8]}: {path}: {_plain(error)}") from None
             with Path(local).open("rb") as stream:
                 yield stream
 

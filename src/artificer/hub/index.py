@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from artificer.errors import ModelIndexError
 from artificer.manifest import Sha256, canonical_json, unsafe_path_reason
 
-INDEX_VERSION = "1.0"
+INDEX_VERSION = "1.1"
 INDEX_FILE = "index.json"
 INDEX_VARIABLE = "ARTIFICER_INDEX"
 _OLD_VARIABLE = "ARTIFICER_REGISTRY"  # until 0.1
@@ -45,8 +45,9 @@ def _warn_of_old_variable() -> None:
     logger.warning("%s is set, which is not read any more: set %s instead.", _OLD_VARIABLE, INDEX_VARIABLE)
 
 
-class Release(Struct, frozen=True, kw_only=True):
-    """One published state of a model. `manifest_sha256` is the hash of its manifest's bytes.
+class Release(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One published state of a model. `manifest_sha256` is the hash of its manifest's bytes, `signature_sha256` that of
+    its signature's, null where it is not signed.
 
     With a `revision`, a 40-hex commit, `repo` is a Hub repo; without, a POSIX path below the index's own folder.
     """
@@ -54,6 +55,7 @@ class Release(Struct, frozen=True, kw_only=True):
     repo: str
     revision: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")] | None
     manifest_sha256: Sha256
+    signature_sha256: Sha256 | None = None
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -124,6 +126,14 @@ class Index(Struct, frozen=True, kw_only=True):
             )
             raise ModelIndexError(f"{slug} has no release in channel {channel!r}: {remedy}.")
         return entry.channels[channel]
+
+    def lacks(self, earlier: "Index") -> str | None:
+        """The first model whose history does not begin with what `earlier` has of it, or None."""
+        for slug, entry in sorted(earlier.models.items()):
+            history = self.models[slug].history if slug in self.models else ()
+            if history[: len(entry.history)] != entry.history:
+                return slug
+        return None
 
     def published(self, slug: str, release: Release) -> "Index":
         """With `candidate` at `release`; the same index when it is there already."""

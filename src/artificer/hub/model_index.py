@@ -15,12 +15,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from artificer.errors import FetchError, IntegrityError, ModelIndexError
+from artificer.errors import FetchError, IntegrityError, ModelIndexError, SignatureError
 from artificer.hub.client import client, is_offline, is_refusal, is_repo_id, open_repo
 from artificer.hub.index import INDEX_FILE, INDEX_VARIABLE, Channel, Index, Release, index_of_environment
 from artificer.loading.location import Address
 from artificer.manifest import MANIFEST_FILE, Manifest
 from artificer.manifest.versions import UNREADABLE
+from artificer.signing.signed_by import SignedBy, wanted_signer
+from artificer.signing.signed_files import SignedFiles
 from artificer.storage.atomic_write import write_whole
 from artificer.storage.cache_folder import cache_folder
 
@@ -59,13 +61,21 @@ class ModelIndex:
         source: a folder that holds `index.json`, or a Hub repo id; None reads `ARTIFICER_INDEX`.
         offline: open no connection; None reads `HF_HUB_OFFLINE`.
         cache: where the last-known-good copies are; None for `storage.cache_folder.cache_folder()`.
+        require_signature: who must have signed each model, as for `artificer.load`; None reads
+            `ARTIFICER_REQUIRE_SIGNATURE`. The index must then continue the history that this machine has seen of it:
+            an older one, which would bring back an older release, is refused.
 
     >>> index = ModelIndex("acme/registry")  # doctest: +SKIP
     >>> list(index), index.describe("minilm-l6").variants  # doctest: +SKIP
     """
 
     def __init__(
-        self, source: str | Path | None = None, *, offline: bool | None = None, cache: str | Path | None = None
+        self,
+        source: str | Path | None = None,
+        *,
+        offline: bool | None = None,
+        cache: str | Path | None = None,
+        require_signature: SignedBy | str | None = None,
     ):
         named = source if source is not None else index_of_environment()
         if not named:
@@ -77,6 +87,7 @@ class ModelIndex:
         self.offline = is_offline() if offline is None else offline
         self._cache = Path(cache) if cache is not None else cache_folder()
         self._copies = self._cache / "indexes" / self.source.replace("/", "--")
+        self._signed_by = wanted_signer(require_signature)
         self._index: Index | None = None
         self.stale_reason: str | None = None
 
@@ -86,11 +97,18 @@ class ModelIndex:
         Raises:
             ModelIndexError: there is none, it is malformed, or the Hub refused.
             FetchError: the Hub cannot be reached, and there is no cached copy.
+            SignatureError: a signature is required, and this is an older index than the one that was read before.
         """
         if self._folder is not None:
             self._index = _read(self._folder / INDEX_FILE)
         else:
             self._index = self._cached_index("the network is off") if self.offline else self._ask()
+        if self._signed_by is not None:
+            try:
+                self._refuse_older(self._index)
+            except SignatureError:
+                self._index = None
+                raise
         return self._index
 
     def read(self) -> Index:
@@ -112,15 +130,28 @@ class ModelIndex:
         """
         release = self.find(slug, channel)
         folder = self._place(release)
+        signed: SignedFiles | None = None
         if release.revision is not None:
             assert isinstance(folder, str)
             self._drop_damaged_manifest(release)
-            folder, _ = open_repo(folder, revision=release.revision, offline=self.offline, cache=self._cache)
+            folder, _, signed = open_repo(
+                folder,
+                revision=release.revision,
+                offline=self.offline,
+                cache=self._cache,
+                signed_by=self._signed_by,
+            )
+        elif self._signed_by is not None:
+            from artificer.signing.signature_check import check_signed_folder
+
+            signed = check_signed_folder(Path(folder), self._signed_by)
         try:
             data = (Path(folder) / MANIFEST_FILE).read_bytes()
         except OSError as error:
             raise ModelIndexError(f"{slug}: {folder} holds no readable {MANIFEST_FILE}: {error.strerror}.") from None
         check_manifest(slug, data, release.manifest_sha256)
+        if signed is not None:
+            signed.check_manifest(release.manifest_sha256)
         manifest = Manifest.from_json(data)
         return Description(
             slug=slug,
@@ -159,7 +190,24 @@ class ModelIndex:
             _write(self._copies / "good", f"{slug}.{channel}.json", msgspec.json.encode(release))
 
     def _address(self, release: Release, offline: bool) -> Address:
-        return Address(self._place(release), release.revision, release.manifest_sha256, offline)
+        return Address(self._place(release), release.revision, release.manifest_sha256, offline, self._signed_by)
+
+    def _refuse_older(self, index: Index) -> None:
+        """Raise SignatureError where the index lacks events that this machine has seen; else store what was seen."""
+        name = hashlib.sha256(str(self._folder.resolve() if self._folder else self.source).encode()).hexdigest()[:32]
+        folder = self._cache / "indexes" / "seen"
+        try:
+            before = Index.from_json((folder / f"{name}.json").read_bytes())
+        except (OSError, ModelIndexError):
+            before = Index()
+        if lost := index.lacks(before):
+            raise SignatureError(
+                f"{self.source}: the index lacks releases of {lost} that this machine has seen in it: it was replaced"
+                " by an older one, or its history was changed. Nothing was opened. If that was on purpose, delete"
+                f" {folder / f'{name}.json'}."
+            )
+        if index != before:
+            _write(folder, f"{name}.json", index.to_json())
 
     def _place(self, release: Release) -> str | Path:
         """The repo, or the folder, which must lie below the index's own, links followed."""

@@ -21,6 +21,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     folder: str
     manifest_sha256: str
+    signed_by: str | None
     source: str
     variant: str
     why: str
@@ -64,6 +65,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             f"  verified: {self.files_hashed} files hashed at this load, the rest by the verification cache",
             f"  self-test: {tested}",
         ]
+        if self.signed_by is not None:
+            lines.append(f"  signed by: {self.signed_by}")
         lines += [f"  skipped: {line}" for line in self.fallbacks]
         lines += [f"  rejected: {key}: {'; '.join(reasons)}" for key, reasons in self.rejected.items()]
         return "\n".join(lines)
@@ -83,6 +86,7 @@ def explain(
         model=manifest.slug,
         folder=str(location.folder),
         manifest_sha256=location.manifest_sha256,
+        signed_by=location.signed_by,
         source=f"{manifest.source.location} at {manifest.source.revision}",
         variant=execution.variant.id,
         why=choice.basis,

@@ -16,6 +16,7 @@ from artificer.loading.opening import open_first, prepare
 from artificer.loading.options import LoadOptions
 from artificer.loading.select import Objective, Policy, select
 from artificer.manifest import Device, Runtime
+from artificer.signing.signed_by import SignedBy, wanted_signer
 from artificer.storage.cache_folder import cache_folder
 
 logger = logging.getLogger("artificer")
@@ -47,6 +48,7 @@ def load(
     index: str | Path | None = None,
     channel: Channel = "stable",
     manifest_sha256: str | None = None,
+    require_signature: SignedBy | str | None = None,
 ) -> Any:
     """Load the fastest variant that is proven for this machine.
 
@@ -74,11 +76,13 @@ def load(
             name. See `hub.model_index.ModelIndex`.
         channel: of the index: `stable` or `candidate`.
         manifest_sha256: load no other manifest than this one; an index look-up sets it.
+        require_signature: who must have signed the model, as a `SignedBy` or as text (`key=acme.pub`); None reads
+            `ARTIFICER_REQUIRE_SIGNATURE`. The signature is checked before any other file is opened.
 
     Raises:
         InputError: an argument is not one of its allowed values.
         ManifestError: there is no manifest, or it is malformed.
-        IntegrityError: a file is not what the manifest says.
+        IntegrityError: a file is not what the manifest says; SignatureError, that the signature is missing or wrong.
         SelectionError: no variant is admissible here, or `variant` is not.
         MissingRuntimeError: the forced variant's runtime is not installed, or cannot use the forced device.
         SelfTestError: no admissible variant reproduces the golden samples.
@@ -106,6 +110,7 @@ def load(
         cache=Path(cache) if cache is not None else cache_folder(),
         revision=revision,
         manifest_sha256=manifest_sha256,
+        signed_by=wanted_signer(require_signature),
         offline=offline,
         index=index,
         channel=channel,
@@ -114,7 +119,7 @@ def load(
     named = index_for(source, index)
     if named is not None:
         return _load_from_index(str(source), named, options)
-    return _load(Address(source, revision, manifest_sha256, offline), options)
+    return _load(Address(source, revision, manifest_sha256, offline, options.signed_by), options)
 
 
 def _load_from_index(slug: str, index: str | Path, options: LoadOptions) -> LoadedModel:
@@ -122,7 +127,7 @@ def _load_from_index(slug: str, index: str | Path, options: LoadOptions) -> Load
     from artificer.hub.model_index import ModelIndex
 
     options.check_without_revision(slug)
-    models = ModelIndex(index, offline=options.offline, cache=options.cache)
+    models = ModelIndex(index, offline=options.offline, cache=options.cache, require_signature=options.signed_by)
     wanted = models.locate(slug, options.channel)
     try:
         loaded = _load(wanted.address, options)

@@ -8,6 +8,8 @@ from pathlib import Path
 from artificer.errors import IntegrityError, ManifestError
 from artificer.hub.index import SLUG, index_of_environment
 from artificer.manifest import MANIFEST_FILE, Manifest
+from artificer.signing.signed_by import SignedBy
+from artificer.signing.signed_files import SignedFiles
 
 Fetch = Callable[[tuple[str, ...]], None]
 """Makes the files at these paths be there; the manifest lists them."""
@@ -19,48 +21,58 @@ _MANIFEST_LIMIT = 64 << 20  # bytes; a real one has some tens of kilobytes
 class Address:
     """What names a published folder: the folder itself, or a Hub repo at a revision.
 
-    `manifest_sha256` is the hash that its manifest must have. `offline` None reads `HF_HUB_OFFLINE`.
+    `manifest_sha256` is the hash that its manifest must have. `offline` None reads `HF_HUB_OFFLINE`. `signed_by` is who
+    must have signed it; None does not look for a signature.
     """
 
     source: str | Path
     revision: str | None = None
     manifest_sha256: str | None = None
     offline: bool | None = None
+    signed_by: SignedBy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A folder with its manifest. `fetch` is None where all files are there already."""
+    """A folder with its manifest. `fetch` is None where all files are there already. `signed_by` is who signed it, in
+    words, where that was required and checked."""
 
     folder: Path
     manifest: Manifest
     manifest_sha256: str
     fetch: Fetch | None
+    signed_by: str | None = None
 
 
 def locate(address: Address, cache: Path) -> Location:
     """The folder of an address, its manifest read and checked. Fetches the manifest of a Hub repo, and nothing else.
 
+    Where a signature is required it is fetched and checked first: before that, no other file is opened.
+
     Raises:
         ManifestError: there is no such folder, or no manifest, or it is malformed.
         FetchError: the Hub cannot be reached, and the cache does not hold what is needed.
-        IntegrityError: the manifest is not the one that the address names.
+        IntegrityError: the manifest is not the one that the address names; SignatureError, that it is not signed as
+            the address requires.
     """
-    folder, fetch = _folder(address, cache)
-    manifest, sha256 = read_manifest(folder)
+    folder, fetch, signed = _folder(address, cache)
+    manifest, sha256 = read_manifest(folder, signed)
+    if signed is not None:
+        signed.check_entries(manifest.published_files())
     if address.manifest_sha256 not in (None, sha256):
         raise IntegrityError(
             f"{address.source}: the manifest has sha256 {sha256}, expected {address.manifest_sha256}: it was changed"
             " after it was published or looked up. Nothing was opened."
         )
-    return Location(folder, manifest, sha256, fetch)
+    return Location(folder, manifest, sha256, fetch, signed.signer if signed is not None else None)
 
 
-def read_manifest(folder: Path) -> tuple[Manifest, str]:
-    """The manifest in `folder`, validated, and the SHA-256 of its bytes.
+def read_manifest(folder: Path, signed: SignedFiles | None = None) -> tuple[Manifest, str]:
+    """The manifest in `folder`, validated, and the SHA-256 of its bytes, which is compared with what was `signed`.
 
     Raises:
         ManifestError: there is none, or it is malformed; ManifestVersionError for another major version.
+        SignatureError: it is not the one that was signed. It was not parsed.
     """
     try:
         with (folder / MANIFEST_FILE).open("rb") as stream:
@@ -71,7 +83,10 @@ def read_manifest(folder: Path) -> tuple[Manifest, str]:
         ) from None
     if len(data) > _MANIFEST_LIMIT:
         raise ManifestError(f"{folder / MANIFEST_FILE} is larger than {_MANIFEST_LIMIT} bytes.")
-    return Manifest.from_json(data), hashlib.sha256(data).hexdigest()
+    sha256 = hashlib.sha256(data).hexdigest()
+    if signed is not None:
+        signed.check_manifest(sha256)
+    return Manifest.from_json(data), sha256
 
 
 def index_for(source: str | Path, index: str | Path | None) -> str | Path | None:
@@ -81,17 +96,27 @@ def index_for(source: str | Path, index: str | Path | None) -> str | Path | None
     return index_of_environment() if SLUG.fullmatch(str(source)) and not Path(source).is_dir() else None
 
 
-def _folder(address: Address, cache: Path) -> tuple[Path, Fetch | None]:
+def _folder(address: Address, cache: Path) -> tuple[Path, Fetch | None, SignedFiles | None]:
     source = address.source
     folder = Path(source)
     if folder.is_dir():
         if address.revision is not None:
             raise ManifestError(f"{source} is a folder, which has no revision {address.revision!r}.")
-        return folder, None
+        return folder, None, _signed(folder, address.signed_by)
     from artificer.hub.client import is_repo_id, open_repo
 
     if isinstance(source, str) and is_repo_id(source):
-        return open_repo(source, revision=address.revision, offline=address.offline, cache=cache)
+        return open_repo(
+            source, revision=address.revision, offline=address.offline, cache=cache, signed_by=address.signed_by
+        )
     raise ManifestError(
         f"{source}: expected a published folder or a Hub repo id like acme/minilm; this folder does not exist."
     )
+
+
+def _signed(folder: Path, signed_by: SignedBy | None) -> SignedFiles | None:
+    if signed_by is None:
+        return None
+    from artificer.signing.signature_check import check_signed_folder
+
+    return check_signed_folder(folder, signed_by)

@@ -11,6 +11,7 @@ from artificer.inference.loaded_model import OnTruncate
 from artificer.loading.integrity import Verify
 from artificer.loading.select import Objective, Policy
 from artificer.manifest import Device
+from artificer.signing.signed_by import SignedBy
 
 _SHORTEST = 8  # tokens: special ones, and something of both texts
 
@@ -33,6 +34,7 @@ class LoadOptions:
     errors: EncodingErrors = "strict"
     revision: str | None = None
     manifest_sha256: str | None = None
+    signed_by: SignedBy | None = None
     offline: bool | None = None
     index: str | Path | None = None
     channel: Channel = "stable"

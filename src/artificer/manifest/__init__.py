@@ -3,6 +3,7 @@
 from artificer.manifest.document import Manifest, manifest_schema
 from artificer.manifest.file_entries import (
     MANIFEST_FILE,
+    SIGNATURE_FILE,
     canonical_json,
     describe_file,
     tree_digest,
@@ -46,6 +47,7 @@ __all__ = [
     "INPUT_NAMES",
     "MANIFEST_FILE",
     "SCHEMA_VERSION",
+    "SIGNATURE_FILE",
     "Activation",
     "Attempt",
     "Benchmark",

@@ -11,7 +11,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from artificer.errors import ManifestError
-from artificer.manifest.file_entries import MANIFEST_FILE, canonical_json, tree_digest, unsafe_path_reason
+from artificer.manifest.file_entries import (
+    MANIFEST_FILE,
+    SIGNATURE_FILE,
+    canonical_json,
+    tree_digest,
+    unsafe_path_reason,
+)
 from artificer.manifest.structs import (
     Benchmark,
     DatasetInfo,
@@ -125,7 +131,7 @@ def manifest_schema() -> dict[str, Any]:
 
 
 def _check_paths(groups: list[tuple[str, tuple[FileEntry, ...]]]) -> None:
-    seen = {MANIFEST_FILE: MANIFEST_FILE}
+    seen = {name.casefold(): name for name in (MANIFEST_FILE, SIGNATURE_FILE)}
     for where, entries in groups:
         for i, entry in enumerate(entries):
             reason = unsafe_path_reason(entry.path)

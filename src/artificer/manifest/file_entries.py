@@ -10,6 +10,7 @@ import msgspec
 from artificer.manifest.structs import FileEntry
 
 MANIFEST_FILE = "manifest.json"
+SIGNATURE_FILE = "model.sig"
 
 
 def canonical_json(value: Any) -> bytes:

@@ -1,0 +1,1 @@
+"""Signatures of published folders: `model.sig`, by the package model-signing (extra `[signing]`)."""
