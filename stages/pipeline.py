@@ -129,7 +129,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         name="report",
-        summary="The leaderboard of all models, and speed against quality as a plot",
+        summary="The leaderboard of all models, speed against quality as a plot, and the report site",
         scope="once",
         measured=False,
     ),

@@ -1,4 +1,4 @@
-"""Stage `report`: the leaderboard of all models, in the terminal, as Markdown and CSV, and as a plot."""
+"""Stage `report`: the leaderboard of all models, in the terminal, as Markdown and CSV, as a plot, and as a site."""
 
 import csv
 import io
@@ -12,12 +12,13 @@ from stages.packaging import plot
 from stages.packaging.summary import Line, cells, lines, markdown_table
 from stages.records.host_record import load_host
 from stages.registry import model_list
+from stages.site.generate import generate
 
 STYLES = {"passed": "green", "failed": "red", "unsupported": "yellow", "reference": "dim"}
 
 
 def run() -> None:
-    """Write reports/leaderboard.md and .csv, and reports/speed_quality.png and .svg."""
+    """Write reports/leaderboard.md and .csv, reports/speed_quality.png and .svg, and reports/site/."""
     host = load_host().name
     manifests = [
         Manifest.from_json((paths.package(slug) / MANIFEST_FILE).read_bytes())
@@ -51,6 +52,8 @@ def run() -> None:
     csv.writer(table, lineterminator="\n").writerows(rows)
     files.write_file(paths.LEADERBOARD_CSV, table.getvalue().encode())
     plot.speed_against_quality(manifests, host, *(paths.PLOT_STEM.with_suffix(suffix) for suffix in (".png", ".svg")))
+    with files.staged_folder(paths.SITE) as folder:
+        generate(manifests, folder)
 
 
 def _heading(manifest: Manifest, benchmark: Benchmark | None) -> str:

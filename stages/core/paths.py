@@ -24,6 +24,7 @@ REPORTS = Path("reports")
 LEADERBOARD = REPORTS / "leaderboard.md"
 LEADERBOARD_CSV = REPORTS / "leaderboard.csv"
 PLOT_STEM = REPORTS / "speed_quality"
+SITE = REPORTS / "site"
 
 
 def lock(slug: str) -> Path:

@@ -84,6 +84,7 @@ OUTS: dict[str, Callable[[], set[Path]]] = {
         paths.LEADERBOARD_CSV,
         paths.PLOT_STEM.with_suffix(".png"),
         paths.PLOT_STEM.with_suffix(".svg"),
+        paths.SITE,
     },
 }
 

@@ -51,9 +51,17 @@ stages:
       params: [publish, {registry/models.yaml: ["models.${key}"]}]
       outs: [{"registry/receipts/${key}.json": {cache: false, persist: true}}]
   report:
-    cmd: python -c "import pathlib; pathlib.Path('reports/leaderboard.md').write_text('all')"
+    cmd: python report.py
     deps: [artifacts/packages]
-    outs: [{reports/leaderboard.md: {cache: false}}]
+    outs: [reports/site, {reports/leaderboard.md: {cache: false}}]
+"""
+REPORT = """
+import pathlib
+
+for name in ("leaderboard.md", "site/index.html"):
+    path = pathlib.Path("reports", name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("all")
 """
 PACK = """
 import json, pathlib, shutil, sys
@@ -161,6 +169,9 @@ def test_a_source_moves(hub: Hub, tmp_path: Path, environment: dict[str, str], v
     run(tmp_path / "fifth", environment, "git merge --quiet origin/publish/receipts")
     ran, printed = run_job("ci", "lock", tmp_path / "fifth", environment, values)
     assert ran == ["Check the registry", "Check the lock"]
+    ran, _ = run_job("pages", "pages", tmp_path / "fifth", environment, values)
+    assert ran == ["Pull the site"]
+    assert (tmp_path / "fifth" / "reports/site/index.html").read_text() == "all"
     ran, _ = run_job("update", "update", tmp_path / "fifth", environment, values)
     assert ran == ["Update"]
     secrets = [value.encode() for name, value in values.items() if not name.startswith("vars.")]
@@ -218,6 +229,7 @@ def make_project(folder: Path) -> None:
     (folder / "reports").mkdir()
     (folder / "dvc.yaml").write_text(DVC)
     (folder / "pack.py").write_text(PACK)
+    (folder / "report.py").write_text(REPORT)
     (folder / ".gitignore").write_text("/artifacts/\n/dist/\n__pycache__/\n/update.txt\n/body.md\n/would-run.txt\n")
     assert DEMO.is_dir()
 
