@@ -1,4 +1,4 @@
-"""The command line: `artificer explain | verify | rank | bench`. Errors exit with 1, usage with 2."""
+"""The command line of the runtime, `artificer COMMAND`. Errors exit with 1, usage with 2."""
 
 import argparse
 import json
@@ -129,6 +129,35 @@ def _bench(given: argparse.Namespace) -> int:
     return 0
 
 
+def _bom(given: argparse.Namespace) -> int:
+    """Write the bill of materials to standard output, or to a file."""
+    from artificer.exporting.bill_of_materials import bill_of_materials
+    from artificer.loading.location import read_manifest
+    from artificer.storage.atomic_write import write_whole
+
+    manifest, sha256 = read_manifest(Path(given.source))
+    data = bill_of_materials(manifest, sha256)
+    if given.out is None:
+        sys.stdout.write(data.decode())
+        return 0
+    try:
+        write_whole(Path(given.out), data)
+    except OSError as error:
+        raise InputError(f"{given.out} cannot be written: {error.strerror}.") from None
+    return 0
+
+
+def _export_package(given: argparse.Namespace) -> int:
+    """Write an onnxruntime model package; name what is in it, and what is not."""
+    from artificer.exporting.model_package import export_package
+
+    done = export_package(Path(given.source), Path(given.out), given.variant)
+    print(f"{done.folder}: {', '.join(done.variants)}; onnxruntime opens {done.opened} here")
+    for name, reason in done.left_out.items():
+        print(f"left out: {name}: {reason}")
+    return 0
+
+
 def _seconds(action: Any) -> float:
     start = time.perf_counter()
     action()
@@ -191,6 +220,17 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--pairs", type=int, default=128)
     bench.add_argument("--rounds", type=int, default=3)
     bench.set_defaults(run=_bench)
+    bom = commands.add_parser("bom", help="a bill of materials of a published folder (CycloneDX ML-BOM, JSON)")
+    bom.add_argument("source", help="a published folder")
+    bom.add_argument("--out", help="a file (default: standard output)")
+    bom.set_defaults(run=_bom)
+    package = commands.add_parser("export-package", help="the ONNX variants as an onnxruntime model package")
+    package.add_argument("source", help="a published folder")
+    package.add_argument("out", help="the package's folder: empty, or to be made")
+    package.add_argument(
+        "--variant", action="append", default=[], help="only this one; several in order of preference (default: all)"
+    )
+    package.set_defaults(run=_export_package)
     return parser
 
 
