@@ -41,10 +41,17 @@ class _AbsentError(FetchError):
 
 
 def open_repo(
-    repo: str, *, revision: str | None, offline: bool | None, cache: Path, signed_by: SignedBy | None = None
+    repo: str,
+    *,
+    revision: str | None,
+    offline: bool | None,
+    cache: Path,
+    signed_by: SignedBy | None = None,
+    records: Path | None = None,
 ) -> tuple[Path, Callable[[tuple[str, ...]], None], SignedFiles | None]:
     """The cache folder of `repo` at the commit that `revision` (default `main`) means, with its manifest in it; a
-    function that fetches further files of the manifest into it; and what `signed_by` signed, where that is required.
+    function that fetches further files of the manifest into it; and what `signed_by` signed, where that is required
+    (`records`: see `signing.signature_check`).
 
     Raises:
         FetchError: the Hub cannot be reached and the cache does not hold what is needed.
@@ -56,7 +63,8 @@ def open_repo(
     commit = _resolve(repo, revision or "main", closed, base)
     folder = base / commit
     source = HubSource(repo, commit, closed)
-    signed = _signed(source, folder, f"{repo}@{commit[:8]}", signed_by) if signed_by is not None else None
+    where = f"{repo}@{commit[:8]}"
+    signed = _signed(source, folder, where, signed_by, records) if signed_by is not None else None
     if not (folder / MANIFEST_FILE).exists():
         with locked(folder), source.open(MANIFEST_FILE) as stream:
             data = stream.read()
@@ -80,14 +88,14 @@ def open_repo(
     return folder, fetch, signed
 
 
-def _signed(source: "HubSource", folder: Path, where: str, signed_by: SignedBy) -> SignedFiles:
+def _signed(source: "HubSource", folder: Path, where: str, signed_by: SignedBy, records: Path | None) -> SignedFiles:
     """What the signature says, fetched if it is not in the cache."""
     from artificer.signing.signature_check import check_signature, not_signed
 
     path = folder / SIGNATURE_FILE
     if path.exists():
         try:
-            return check_signature(folder, signed_by, where)
+            return check_signature(folder, signed_by, where, records=records)
         except SignatureError:
             if source.offline:
                 raise
@@ -99,7 +107,7 @@ def _signed(source: "HubSource", folder: Path, where: str, signed_by: SignedBy) 
         raise not_signed(where, signed_by) from None
     write_whole(path, data)
     try:
-        return check_signature(folder, signed_by, where)
+        return check_signature(folder, signed_by, where, records=records)
     except SignatureError:
         path.unlink(missing_ok=True)
         raise

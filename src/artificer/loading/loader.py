@@ -148,7 +148,7 @@ def _load_from_index(slug: str, index: str | Path, options: LoadOptions) -> Load
 def _load(address: Address, options: LoadOptions) -> LoadedModel:
     """Locate, select, open and test."""
     here = hosts.detect()
-    location = locate(address, options.cache)
+    location = locate(address, options.cache, check_again=options.verify == "full")
     threads, threads_from = (options.threads, "given to load") if options.threads else hosts.thread_count()
     opener = prepare(location, options, threads, here.isa)
     choice = select(location.manifest, here, options.policy, options.variant)

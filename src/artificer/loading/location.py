@@ -14,6 +14,7 @@ from artificer.signing.signed_files import SignedFiles
 Fetch = Callable[[tuple[str, ...]], None]
 """Makes the files at these paths be there; the manifest lists them."""
 
+SIGNATURE_RECORDS = "signatures"  # in the cache
 _MANIFEST_LIMIT = 64 << 20  # bytes; a real one has some tens of kilobytes
 
 
@@ -44,10 +45,11 @@ class Location:
     signed_by: str | None = None
 
 
-def locate(address: Address, cache: Path) -> Location:
+def locate(address: Address, cache: Path, *, check_again: bool = False) -> Location:
     """The folder of an address, its manifest read and checked. Fetches the manifest of a Hub repo, and nothing else.
 
-    Where a signature is required it is fetched and checked first: before that, no other file is opened.
+    Where a signature is required it is fetched and checked first: before that, no other file is opened. `check_again`
+    does so even if this very signature was checked before.
 
     Raises:
         ManifestError: there is no such folder, or no manifest, or it is malformed.
@@ -55,7 +57,8 @@ def locate(address: Address, cache: Path) -> Location:
         IntegrityError: the manifest is not the one that the address names; SignatureError, that it is not signed as
             the address requires.
     """
-    folder, fetch, signed = _folder(address, cache)
+    records = None if check_again else cache / SIGNATURE_RECORDS
+    folder, fetch, signed = _folder(address, cache, records)
     manifest, sha256 = read_manifest(folder, signed)
     if signed is not None:
         signed.check_entries(manifest.published_files())
@@ -96,27 +99,32 @@ def index_for(source: str | Path, index: str | Path | None) -> str | Path | None
     return index_of_environment() if SLUG.fullmatch(str(source)) and not Path(source).is_dir() else None
 
 
-def _folder(address: Address, cache: Path) -> tuple[Path, Fetch | None, SignedFiles | None]:
+def _folder(address: Address, cache: Path, records: Path | None) -> tuple[Path, Fetch | None, SignedFiles | None]:
     source = address.source
     folder = Path(source)
     if folder.is_dir():
         if address.revision is not None:
             raise ManifestError(f"{source} is a folder, which has no revision {address.revision!r}.")
-        return folder, None, _signed(folder, address.signed_by)
+        return folder, None, _signed(folder, address.signed_by, records)
     from artificer.hub.client import is_repo_id, open_repo
 
     if isinstance(source, str) and is_repo_id(source):
         return open_repo(
-            source, revision=address.revision, offline=address.offline, cache=cache, signed_by=address.signed_by
+            source,
+            revision=address.revision,
+            offline=address.offline,
+            cache=cache,
+            signed_by=address.signed_by,
+            records=records,
         )
     raise ManifestError(
         f"{source}: expected a published folder or a Hub repo id like acme/minilm; this folder does not exist."
     )
 
 
-def _signed(folder: Path, signed_by: SignedBy | None) -> SignedFiles | None:
+def _signed(folder: Path, signed_by: SignedBy | None, records: Path | None) -> SignedFiles | None:
     if signed_by is None:
         return None
     from artificer.signing.signature_check import check_signed_folder
 
-    return check_signed_folder(folder, signed_by)
+    return check_signed_folder(folder, signed_by, records=records)

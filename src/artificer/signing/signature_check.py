@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from artificer.errors import InputError, MissingRuntimeError, SignatureError
 from artificer.manifest import SIGNATURE_FILE
+from artificer.signing.remembered import CheckedSignatures
 from artificer.signing.signed_by import SignedBy
 from artificer.signing.signed_files import SignedFiles, parse
 
@@ -17,11 +18,14 @@ _LIMIT = 16 << 20  # bytes; a real one has some kilobytes
 _WRONG_KEY = "Key mismatch"
 
 
-def check_signature(folder: Path, wanted: SignedBy, where: str | None = None) -> SignedFiles:
+def check_signature(
+    folder: Path, wanted: SignedBy, where: str | None = None, *, records: Path | None = None
+) -> SignedFiles:
     """What `model.sig` in `folder` says, after checking that `wanted` signed it. Opens no other file of the folder.
 
     Args:
         where: what messages call the folder; None for its path.
+        records: a folder with what was checked before (`signing.remembered`); None checks in any case.
 
     Raises:
         SignatureError: it is not signed, somebody else signed it, or the signature is damaged.
@@ -31,6 +35,9 @@ def check_signature(folder: Path, wanted: SignedBy, where: str | None = None) ->
     where = where or str(folder)
     data = _read(folder / SIGNATURE_FILE, where, wanted)
     signed = parse(data, where, str(wanted))
+    checked = CheckedSignatures(records)
+    if checked.has(data, wanted):
+        return signed
     config = _verifier(wanted)
     try:
         from artificer.signing.stated_hashes import StatedHashes
@@ -44,12 +51,13 @@ def check_signature(folder: Path, wanted: SignedBy, where: str | None = None) ->
         raise SignatureError(f"{where}: {SIGNATURE_FILE} changed while it was checked. Nothing else was opened.")
     if wanted.subject is not None:
         _check_subject(signed, wanted.subject)
+    checked.add(data, wanted)
     return signed
 
 
-def check_signed_folder(folder: Path, wanted: SignedBy) -> SignedFiles:
+def check_signed_folder(folder: Path, wanted: SignedBy, *, records: Path | None = None) -> SignedFiles:
     """`check_signature`, and that the folder holds the signed files and no others, by their names."""
-    signed = check_signature(folder, wanted)
+    signed = check_signature(folder, wanted, records=records)
     signed.check_folder(folder)
     return signed
 
