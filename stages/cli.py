@@ -1,6 +1,7 @@
 """`python -m stages <command> …`: a command for each stage, and the registry's own. BuildError is caught here alone."""
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -11,7 +12,7 @@ from stages.core import environment, paths
 from stages.core.errors import BuildError
 from stages.pipeline import STAGES, Stage
 from stages.registry import model_list
-from stages.running import orphans, preflight, resources
+from stages.running import dvc_lock_file, orphans, preflight, resources
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     command = next((row for row in COMMANDS if row.name == name), None)
     environment.prepare(online=any(row.online for row in (stage, command) if row is not None))
     orphans.end_with_dvc()
+    if not os.environ.get(orphans.SET_BY_DVC):
+        dvc_lock_file.remove_damaged()
     try:
         if stage is not None:
             _run_stage(stage, arguments)

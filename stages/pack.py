@@ -54,7 +54,9 @@ def run(slug: str) -> None:
         manifest.validate()
         task_of(manifest)
         (folder / MANIFEST_FILE).write_bytes(manifest.to_json())
-    files.write_file(paths.metrics(slug), canonical_json(metrics(manifest, quality.reference, load_host().name)))
+        found = canonical_json(metrics(manifest, quality.reference, load_host().name))
+        (folder / paths.PACKED_METRICS).write_bytes(found)
+    files.write_file(paths.metrics(slug), found)
 
 
 def _peer_arguments(spec: ModelSpec) -> list[str]:

@@ -14,17 +14,16 @@ from stages.records.host_record import load_host
 from stages.registry import model_list
 from stages.site.generate import generate
 
+MOST_TABLES = 20  # of that many models the terminal shows every variant, of more a line each
 STYLES = {"passed": "green", "failed": "red", "unsupported": "yellow", "reference": "dim"}
 
 
 def run() -> None:
-    """Write reports/leaderboard.md and .csv, reports/speed_quality.png and .svg, and reports/site/."""
+    """Write reports/leaderboard.md and .csv, reports/metrics/, reports/speed_quality.png and .svg, and reports/site/."""
     host = load_host().name
-    manifests = [
-        Manifest.from_json((paths.package(slug) / MANIFEST_FILE).read_bytes())
-        for slug in model_list.slugs()
-        if (paths.package(slug) / MANIFEST_FILE).is_file()
-    ]
+    packed = [slug for slug in model_list.slugs() if (paths.package(slug) / MANIFEST_FILE).is_file()]
+    manifests = [Manifest.from_json((paths.package(slug) / MANIFEST_FILE).read_bytes()) for slug in packed]
+    show = _print if len(manifests) <= MOST_TABLES else _print_line
     text, rows = ["# Leaderboard", ""], [["model", "variant", "host", "status", "speedup", "quality_percent"]]
     for manifest in manifests:
         benchmarks: list[Benchmark | None] = [*manifest.benchmarks] or [None]
@@ -46,7 +45,9 @@ def run() -> None:
                 if line.speedup is not None
             ]
             if where in (host, "no host"):
-                _print(manifest, _heading(manifest, benchmark), found)
+                show(manifest, _heading(manifest, benchmark), found)
+    for slug in packed:
+        files.write_file(paths.metrics(slug), (paths.package(slug) / paths.PACKED_METRICS).read_bytes())
     files.write_file(paths.LEADERBOARD, ("\n".join(text).rstrip() + "\n").encode())
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows(rows)
@@ -81,3 +82,8 @@ def _print(manifest: Manifest, heading: str, found: list[Line]) -> None:
         style = STYLES[line.status]
         table.add_row(line.id, f"[{style}]{line.status}[/]", *cells(line))
     Console(width=120).print(table)
+
+
+def _print_line(manifest: Manifest, heading: str, found: list[Line]) -> None:
+    passed = sum(line.status == "passed" for line in found)
+    print(f"{manifest.slug}: {passed} of {len(manifest.variants)} variants passed; {heading}")

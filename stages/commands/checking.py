@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from artificer.tasks.task import TASKS
 from stages import pipeline
@@ -43,11 +44,14 @@ def check() -> None:
         params = load_params()
     except BuildError as error:
         problems.found.append(str(error))
-    slugs = model_list.slugs()
+    written = model_list.raw_entries()
+    entries: dict[str, ModelEntry] = {}
     owners: dict[str, str] = {}
-    for slug in slugs:
-        problems.collect(partial(_check_model, slug, params, owners, problems))
-    if not slugs:
+    for slug, raw in written.items():
+        problems.collect(partial(_parse, slug, raw, entries))
+        if slug in entries:
+            problems.collect(partial(_check_model, slug, entries[slug], params, owners, problems))
+    if not written:
         problems.found.append(
             f"{paths.REGISTRY}: models: nothing to build. Run `python -m stages add <repo-or-folder>`."
         )
@@ -55,20 +59,25 @@ def check() -> None:
         raise RegistryError("\n".join(problems.found))
     print(f"{paths.REGISTRY}, its locks and {paths.PARAMS} are valid")
     assert params is not None  # or there was a problem
-    for slug in slugs:
-        _say_data(slug, params)
+    for slug, entry in entries.items():
+        _say_data(slug, entry, params)
 
 
-def _say_data(slug: str, params: BuildParams) -> None:
+def _say_data(slug: str, entry: ModelEntry, params: BuildParams) -> None:
     """On what a model is judged and calibrated, and whether that says something about it."""
-    evaluation, calibration = set_uses(slug, model_list.load_entry(slug), params)
+    evaluation, calibration = set_uses(slug, entry, params)
     print(f"{slug}: judged on {evaluation}, calibrated on {calibration}")
     if warning := borrowed_warning(slug, evaluation, calibration):
         print(warning)
 
 
-def _check_model(slug: str, params: BuildParams | None, owners: dict[str, str], problems: _Problems) -> None:
-    entry = model_list.load_entry(slug)
+def _parse(slug: str, raw: Any, entries: dict[str, ModelEntry]) -> None:
+    entries[slug] = model_list.check_entry(slug, raw, paths.REGISTRY)
+
+
+def _check_model(
+    slug: str, entry: ModelEntry, params: BuildParams | None, owners: dict[str, str], problems: _Problems
+) -> None:
     check_task_name(slug, entry)
     if problem := pairs_problem(entry.task, TASKS[entry.task].sample_inputs):
         raise RegistryError(f"{paths.REGISTRY}: models.{slug}.task: {problem}.")

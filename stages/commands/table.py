@@ -99,6 +99,11 @@ COMMANDS: tuple[Command, ...] = (
         function="stages.commands.checking:check",
     ),
     Command(
+        name="push",
+        summary="send what was built to the DVC remote, and the entries of the run-cache that it lacks",
+        function="stages.commands.push:push",
+    ),
+    Command(
         name="schema",
         summary="write the JSON Schemas, and the table of stages in docs/pipeline.md",
         function="stages.commands.schemas:schema",

@@ -20,6 +20,7 @@ OWN_DATA = Path("registry/data")
 DATA_FOLDERS = (DEMO, OWN_DATA)
 HOST = Path("artifacts/host.json")
 PACKAGES = Path("artifacts/packages")
+PACKED_METRICS = "metrics.json"  # in a package; not published
 REPORTS = Path("reports")
 LEADERBOARD = REPORTS / "leaderboard.md"
 LEADERBOARD_CSV = REPORTS / "leaderboard.csv"
@@ -53,7 +54,8 @@ def parity_records(slug: str) -> Path:
 
 
 def metrics(slug: str) -> Path:
-    """The key figures that `dvc metrics show` prints."""
+    """The key figures that `dvc metrics show` prints: `pack` writes them, and `report` again from the packages, since
+    DVC may have restored a package without running `pack`."""
     return REPORTS / "metrics" / f"{slug}.json"
 
 

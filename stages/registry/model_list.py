@@ -117,12 +117,13 @@ class Lock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def slugs() -> tuple[str, ...]:
     """Every slug, in the file's order."""
-    return tuple(_raw_models())
+    return tuple(raw_entries())
 
 
 def load_entry(slug: str) -> ModelEntry:
-    """The validated entry. Raises RegistryError with the key path of what is wrong."""
-    models = _raw_models()
+    """The validated entry. Raises RegistryError with the key path of what is wrong. Each call reads the file: for many
+    models, `load_entries` reads it once."""
+    models = raw_entries()
     if slug not in models:
         raise RegistryError(f"{paths.REGISTRY}: models: unknown model {slug!r}; known: {', '.join(models) or 'none'}.")
     return check_entry(slug, models[slug], paths.REGISTRY)
@@ -130,7 +131,16 @@ def load_entry(slug: str) -> ModelEntry:
 
 def load_entries() -> dict[str, ModelEntry]:
     """All validated entries by slug."""
-    return {slug: check_entry(slug, raw, paths.REGISTRY) for slug, raw in _raw_models().items()}
+    return {slug: check_entry(slug, raw, paths.REGISTRY) for slug, raw in raw_entries().items()}
+
+
+def raw_entries() -> dict[str, Any]:
+    """All entries as they are written, by slug. Raises RegistryError when the file is not a registry."""
+    raw = read_yaml(paths.REGISTRY)
+    models = raw.get("models") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or set(raw) != {"models"} or not isinstance(models, dict | None):
+        raise RegistryError(f"{paths.REGISTRY}: expected one top-level key, `models`, that maps slugs to entries.")
+    return {str(slug): entry for slug, entry in (models or {}).items()}
 
 
 def check_entry(slug: str, raw: Any, path: Path) -> ModelEntry:
@@ -235,11 +245,3 @@ def _check_publish(publish: PublishEntry, path: Path, where: str) -> None:
             raise RegistryError(f"{path}: {where}.names.{ours}: {theirs!r} is refused: {reason}.")
     if len(set(publish.names.values())) != len(publish.names):
         raise RegistryError(f"{path}: {where}.names: two files have the same name.")
-
-
-def _raw_models() -> dict[str, Any]:
-    raw = read_yaml(paths.REGISTRY)
-    models = raw.get("models") if isinstance(raw, dict) else None
-    if not isinstance(raw, dict) or set(raw) != {"models"} or not isinstance(models, dict | None):
-        raise RegistryError(f"{paths.REGISTRY}: expected one top-level key, `models`, that maps slugs to entries.")
-    return {str(slug): entry for slug, entry in (models or {}).items()}

@@ -1,6 +1,5 @@
 """On which sets a model is judged and calibrated, and whether those are the demo's, borrowed for another model."""
 
-from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -8,7 +7,7 @@ from msgspec import Struct
 from stages.core import paths
 from stages.core.params import BuildParams, DataSet
 from stages.registry.model_list import ModelEntry
-from stages.texts.sets import load_pairs, set_names
+from stages.texts.sets import file_content, set_names
 
 
 class SetUse(Struct, frozen=True, kw_only=True):
@@ -60,22 +59,13 @@ def borrowed_warning(slug: str, evaluation: SetUse, calibration: SetUse) -> str 
 def _use(entry: ModelEntry, name: str, data_set: DataSet, rows: int, *, shows_labels: bool) -> SetUse:
     if not data_set.path:
         return SetUse(name=name, rows=None, labelled=None, borrowed=False)
-    file = Path(data_set.path)
-    changed = file.stat().st_mtime_ns if file.exists() else None
-    count, labelled = _content(name, data_set, paths.PARAMS.stat().st_mtime_ns, changed)
+    count, labelled = file_content(name, data_set)
     return SetUse(
         name=name,
         rows=min(count, rows),
         labelled=labelled if shows_labels else None,
         borrowed=is_borrowed(entry, data_set),
     )
-
-
-@cache
-def _content(name: str, data_set: DataSet, *_changed: int | None) -> tuple[int, bool]:
-    """Rows, and whether they have labels. Many models share a set, which is read once."""
-    pairs = load_pairs(name, data_set)
-    return len(pairs), bool(pairs) and pairs[0].label is not None
 
 
 def _is_demo(path: str | None) -> bool:

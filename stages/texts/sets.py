@@ -1,5 +1,6 @@
 """The sets of params.yaml: which ones a model uses, and their pairs."""
 
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -43,6 +44,19 @@ def load_pairs(name: str, data_set: DataSet) -> tuple[Pair, ...]:
     return tuple(islice(pairs, data_set.rows))
 
 
+def file_content(name: str, data_set: DataSet) -> tuple[int, bool]:
+    """Rows of a local set, and whether they have labels. Many models share a set: it is read once, and again if it, its
+    pin, or params.yaml changes. Raises DataError as `load_pairs` does."""
+    paths_read = (paths.PARAMS, paths.DATA_LOCK, Path(data_set.path or ""))
+    return _content(name, data_set, *(path.stat().st_mtime_ns if path.exists() else None for path in paths_read))
+
+
+@cache
+def _content(name: str, data_set: DataSet, *_changed: int | None) -> tuple[int, bool]:
+    pairs = load_pairs(name, data_set)
+    return len(pairs), bool(pairs) and pairs[0].label is not None
+
+
 def require_rows(name: str, count: int, use: Use) -> None:
     """Raise DataError when a set is too small for its use."""
     minimum = FEWEST_ROWS[use]
@@ -66,6 +80,6 @@ def check_sets(slug: str, entry: ModelEntry, params: BuildParams) -> None:
     for name in dict.fromkeys((*set_names(slug, entry, params.data), *workloads)):
         data_set = params.data.sets[name]
         if data_set.path:
-            load_pairs(name, data_set)
+            file_content(name, data_set)
         else:
             pinned_revision(name, data_set)

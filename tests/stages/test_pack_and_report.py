@@ -140,7 +140,7 @@ def test_quality_is_a_gate(root: Path, tiny: Path, stages: Stages) -> None:
 def test_packing_twice_gives_the_same_bytes(root: Path, stages: Stages, packed: Manifest) -> None:
     """Manifest, card and plot hold no time, path or version that varies."""
     before = snapshot(root / PACKAGE)
-    assert set(before) == {"manifest.json", "README.md", "speed-quality.png"}
+    assert set(before) == {"manifest.json", "metrics.json", "README.md", "speed-quality.png"}
     assert stages("pack", SLUG)[0] == 0
     assert snapshot(root / PACKAGE) == before
     assert packed.to_json() == before["manifest.json"]

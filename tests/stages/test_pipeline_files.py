@@ -31,7 +31,7 @@ def source(name: str) -> str:
 
 
 def names(entries: list[Any]) -> set[str]:
-    """Paths of outs or metrics, with or without options."""
+    """Paths of outs, with or without options."""
     return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
 
 
@@ -44,11 +44,20 @@ def test_dvc_yaml_has_the_stages_of_the_table() -> None:
         assert body(row.name)["cmd"] == f"python -m stages {row.name}" + f" {KEY}" * for_each_model
 
 
-def test_what_a_stage_takes_is_a_metric_where_it_is_recorded() -> None:
-    """`dvc metrics show` prints seconds and memory of measured stages, and of no other."""
+def test_metrics_are_no_outputs() -> None:
+    """`dvc metrics show` reads two folders. DVC does not push an output that it does not cache, and without it the stage
+    could not be restored in another clone."""
+    shown = [Path(folder) for folder in read_yaml(REPOSITORY / "dvc.yaml")["metrics"]]
+    assert shown == [paths.metrics(KEY).parent, paths.resources(KEY, "fetch").parents[1]]
+    assert not [name for name in STAGES if "metrics" in body(name)]
+
+
+def test_what_is_built_for_a_model_can_be_restored_in_another_clone() -> None:
+    """Every output of its stages is cached by DVC; only receipts, which are in git, are not."""
     for row in pipeline.STAGES:
-        stated = names(body(row.name).get("metrics", []))
-        assert (paths.resources(KEY, row.name).as_posix() in stated) == row.measured
+        if row.scope == "model" and row.name != "publish":
+            options = [next(iter(out.values())) for out in body(row.name)["outs"] if isinstance(out, dict)]
+            assert not any(option.get("cache") is False for option in options), row.name
 
 
 def test_the_table_in_the_documents_is_up_to_date() -> None:
@@ -77,7 +86,7 @@ OUTS: dict[str, Callable[[], set[Path]]] = {
     "parity": lambda: {paths.parity(KEY)},
     "evaluate": lambda: {paths.quality(KEY)},
     "benchmark": lambda: {paths.benchmark(KEY)},
-    "pack": lambda: {paths.package(KEY), paths.metrics(KEY)},
+    "pack": lambda: {paths.package(KEY)},
     "publish": lambda: {paths.receipt(KEY)},
     "report": lambda: {
         paths.LEADERBOARD,
@@ -92,8 +101,7 @@ OUTS: dict[str, Callable[[], set[Path]]] = {
 @pytest.mark.parametrize("name", STAGES)
 def test_outs_are_the_paths_that_the_code_writes(name: str) -> None:
     """DVC's static paths mirror stages/core/paths.py."""
-    stated = names(body(name)["outs"]) | names(body(name).get("metrics", []))
-    assert stated - {paths.resources(KEY, name).as_posix()} == {path.as_posix() for path in OUTS[name]()}
+    assert names(body(name)["outs"]) == {path.as_posix() for path in OUTS[name]()}
 
 
 def test_nothing_depends_on_what_a_stage_took() -> None:

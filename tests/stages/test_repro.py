@@ -142,6 +142,26 @@ def test_a_second_repro_runs_nothing(built: Built) -> None:
     assert "Data and pipelines are up to date." in done.stdout + done.stderr
 
 
+def test_another_clone_builds_nothing_that_was_built_and_pushed(copy: Path, tmp_path: Path) -> None:
+    """With the lock it runs nothing. Without, as a scheduled update whose branch is not merged, it restores what was
+    built from the run-cache, and measures: figures belong to the machine."""
+    assert dvc(copy, "remote", "add", "-q", "-d", "folder", str(tmp_path / "remote")).returncode == 0
+    done = project.stage(copy, "push")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in (".dvc/cache", ".dvc/tmp", ".dvc/site", "artifacts"):
+        shutil.rmtree(copy / name)
+    assert project.stage(copy, "host").returncode == 0
+    assert dvc(copy, "pull", "--allow-missing").returncode == 0
+    assert repro(copy, "--pull", "--allow-missing", "report") == []
+    for name in (".dvc/cache", ".dvc/tmp", ".dvc/site", "artifacts"):
+        shutil.rmtree(copy / name)
+    (copy / "dvc.lock").unlink()
+    assert project.stage(copy, "host").returncode == 0
+    ran = {name.partition("@")[0] for name in repro(copy, "--pull", "--allow-missing", "report")}
+    assert ran <= {"host", "parity", "benchmark", "pack", "report"}
+    assert {"benchmark", "pack", "report"} <= ran
+
+
 def test_a_changed_threshold_runs_no_inference(copy: Path) -> None:
     """Judging is separate from measuring: pack, publish and report run, in seconds."""
     with edited(copy / "params.yaml") as params:

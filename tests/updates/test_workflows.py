@@ -39,7 +39,6 @@ stages:
       deps: ["artifacts/models/${key}/source", pack.py]
       params: [parity.rows]
       outs: ["artifacts/models/${key}/variants/export_onnx", "artifacts/packages/${key}"]
-      metrics: [{"reports/metrics/${key}.json": {cache: false}}]
   publish:
     foreach: ${models}
     do:
@@ -54,6 +53,7 @@ stages:
     cmd: python report.py
     deps: [artifacts/packages]
     outs: [reports/site, {reports/leaderboard.md: {cache: false}}]
+metrics: [reports/metrics]
 """
 REPORT = """
 import pathlib
@@ -137,7 +137,7 @@ def test_a_source_moves(hub: Hub, tmp_path: Path, environment: dict[str, str], v
         "git init --quiet --initial-branch main && dvc init --quiet",
         f"python -m stages add {SOURCE} --slug base --license mit",
         f"dvc remote add --local --default ci {values['vars.DVC_REMOTE_URL']}",
-        "dvc repro --quiet report && dvc push --quiet --run-cache",
+        "dvc repro --quiet report && python -m stages push",
         f"git add . && git commit --quiet --message First && git remote add origin {origin}",
         "git push --quiet --set-upstream origin main",
     )
@@ -150,6 +150,12 @@ def test_a_source_moves(hub: Hub, tmp_path: Path, environment: dict[str, str], v
     assert "  ~ config.json" in printed
     assert re.search(r"reports/metrics/base.json +\| seed +\| \d+ +\| \d+ +\| 1", printed), printed
     assert "pr create --head update/sources --title Update the sources" in printed
+
+    clone(origin, tmp_path / "again", environment)
+    _, printed = run_job("update", "update", tmp_path / "again", environment, values)
+    assert "Running stage 'fetch" not in printed, "the clone before pushed it, and its branch is not merged"
+    assert "Running stage 'pack" not in printed
+    assert "Running stage 'report" in printed
 
     clone(origin, tmp_path / "third", environment)
     run(tmp_path / "third", environment, "git merge --quiet origin/update/sources && git push --quiet origin main")
