@@ -45,8 +45,8 @@ def test_dvc_yaml_has_the_stages_of_the_table() -> None:
 
 
 def test_metrics_are_no_outputs() -> None:
-    """`dvc metrics show` reads two folders. DVC does not push an output that it does not cache, and without it the stage
-    could not be restored in another clone."""
+    """`dvc metrics show` reads two folders. DVC pushes no output that it does not cache, and without it the stage could
+    not be restored in another clone."""
     shown = [Path(folder) for folder in read_yaml(REPOSITORY / "dvc.yaml")["metrics"]]
     assert shown == [paths.metrics(KEY).parent, paths.resources(KEY, "fetch").parents[1]]
     assert not [name for name in STAGES if "metrics" in body(name)]
