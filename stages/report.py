@@ -19,7 +19,7 @@ STYLES = {"passed": "green", "failed": "red", "unsupported": "yellow", "referenc
 
 
 def run() -> None:
-    """Write reports/leaderboard.md and .csv, reports/metrics/, reports/speed_quality.png and .svg, and reports/site/."""
+    """Write reports/leaderboard.md and .csv, reports/metrics/, reports/speed_quality.png and .svg, reports/site/."""
     host = load_host().name
     packed = [slug for slug in model_list.slugs() if (paths.package(slug) / MANIFEST_FILE).is_file()]
     manifests = [Manifest.from_json((paths.package(slug) / MANIFEST_FILE).read_bytes()) for slug in packed]
