@@ -9,7 +9,7 @@ from stages.core.params import BuildParams, load_params
 from stages.records.pairs import Texts, write_pairs, write_workloads
 from stages.registry.model_list import load_entry
 from stages.texts.set_use import is_borrowed
-from stages.texts.sets import load_pairs, require_rows, set_names, workload_texts
+from stages.texts.sets import load_pairs, origin, require_rows, set_names, workload_texts
 
 
 def run(slug: str) -> None:
@@ -29,8 +29,15 @@ def run(slug: str) -> None:
         evaluation,
         borrowed=is_borrowed(entry, evaluation_set),
         relevant_from=evaluation_set.relevant_from,
+        origin=origin(names[0], evaluation_set),
     )
-    write_pairs(paths.calibration(slug), names[1], calibration, borrowed=is_borrowed(entry, calibration_set))
+    write_pairs(
+        paths.calibration(slug),
+        names[1],
+        calibration,
+        borrowed=is_borrowed(entry, calibration_set),
+        origin=origin(names[1], calibration_set),
+    )
     print(f"{len(evaluation)} evaluation pairs of {names[0]}, {len(calibration)} calibration pairs of {names[1]}")
 
 

@@ -68,6 +68,7 @@ def _built(slug: str) -> list[Path]:
         paths.parity_records(slug),
         paths.model(slug),
         paths.package(slug),
+        paths.signature(slug).parent,
         paths.metrics(slug),
         paths.resources(slug, "fetch").parent,
     ]

@@ -49,9 +49,12 @@ def passed_variants(manifest: Manifest) -> list[Variant]:
 
 def _result(manifest: Manifest, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     data = manifest.evaluation
+    dataset: dict[str, Any] = {"type": data.dataset or data.name, "name": data.name}
+    if data.revision is not None:
+        dataset["revision"] = data.revision
     return {
         "task": {"type": manifest.task},
-        "dataset": {"type": data.name, "name": data.name, "args": {"rows": data.rows, "sha256": data.sha256}},
+        "dataset": {**dataset, "args": {"rows": data.rows, "sha256": data.sha256}},
         "metrics": metrics,
     }
 

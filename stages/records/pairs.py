@@ -27,12 +27,14 @@ class Pair(Struct, frozen=True, kw_only=True):
 
 class DataFile(Struct, frozen=True):
     """Normalised pairs, and the name of the set in params.yaml that they came from. `borrowed`: it is the demo's, and
-    the model is not. `relevant_from` is the set's own, if it has one."""
+    the model is not. `relevant_from` is the set's own, if it has one. `dataset` and `revision` are those of the Hub."""
 
     name: str
     pairs: tuple[Pair, ...]
     borrowed: bool = False
     relevant_from: float | None = None
+    dataset: str | None = None
+    revision: str | None = None
 
     def relevance(self, default: float) -> float:
         """The label from which a pair counts as relevant."""
@@ -44,10 +46,19 @@ class DataFile(Struct, frozen=True):
 
 
 def write_pairs(
-    path: Path, name: str, pairs: Iterable[Pair], *, borrowed: bool = False, relevant_from: float | None = None
+    path: Path,
+    name: str,
+    pairs: Iterable[Pair],
+    *,
+    borrowed: bool = False,
+    relevant_from: float | None = None,
+    origin: tuple[str, str] | None = None,
 ) -> None:
-    """One header line with the set's name and what is known of it, then one pair per line."""
+    """One header line with the set's name and what is known of it, then one pair per line. `origin` is the id and the
+    commit of a data set of the Hub."""
     header: dict[str, Any] = {"set": name}
+    if origin is not None:
+        header["dataset"], header["revision"] = origin
     if borrowed:
         header["borrowed"] = True
     if relevant_from is not None:
@@ -61,7 +72,14 @@ def read_pairs(path: Path) -> DataFile:
     header, *rows = path.read_bytes().splitlines()
     found = json.loads(header)
     pairs = tuple(msgspec.json.decode(row, type=Pair) for row in rows)
-    return DataFile(found["set"], pairs, found.get("borrowed", False), found.get("relevant_from"))
+    return DataFile(
+        found["set"],
+        pairs,
+        found.get("borrowed", False),
+        found.get("relevant_from"),
+        found.get("dataset"),
+        found.get("revision"),
+    )
 
 
 def write_workloads(slug: str, workloads: dict[str, Texts]) -> None:
@@ -79,4 +97,4 @@ def describe(path: Path, rows: int) -> DatasetInfo:
     data = read_pairs(path)
     used = data.pairs[:rows]
     digest = hashlib.sha256(b"".join(msgspec.json.encode(pair) + b"\n" for pair in used)).hexdigest()
-    return DatasetInfo(name=data.name, rows=len(used), sha256=digest)
+    return DatasetInfo(name=data.name, rows=len(used), sha256=digest, dataset=data.dataset, revision=data.revision)

@@ -57,6 +57,13 @@ def _content(name: str, data_set: DataSet, *_changed: int | None) -> tuple[int, 
     return len(pairs), bool(pairs) and pairs[0].label is not None
 
 
+def origin(name: str, data_set: DataSet) -> tuple[str, str] | None:
+    """The id and the pinned commit of a data set of the Hub; None for a local file."""
+    if data_set.path or data_set.dataset is None:
+        return None
+    return data_set.dataset, pinned_revision(name, data_set)
+
+
 def require_rows(name: str, count: int, use: Use) -> None:
     """Raise DataError when a set is too small for its use."""
     minimum = FEWEST_ROWS[use]

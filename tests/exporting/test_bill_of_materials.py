@@ -111,6 +111,17 @@ def test_a_base_model_on_the_hub_has_a_package_url(manifest: Manifest) -> None:
     assert base["purl"] == f"pkg:huggingface/acme/base@{'f' * 40}"
 
 
+def test_a_data_set_of_the_hub_has_its_commit_and_address(manifest: Manifest) -> None:
+    """A local one has neither."""
+    data = msgspec.structs.replace(manifest.evaluation, dataset="acme/pairs", revision="e" * 40, name="hub-pairs")
+    parts = document(msgspec.structs.replace(manifest, evaluation=data))["components"]
+    found = {part["name"]: part for part in parts if part["type"] == "data"}
+    assert found["hub-pairs"]["version"] == "e" * 40
+    (place,) = found["hub-pairs"]["externalReferences"]
+    assert place["url"] == f"https://huggingface.co/datasets/acme/pairs/tree/{'e' * 40}"
+    assert "version" not in found["pairs"]
+
+
 def test_the_same_manifest_gives_the_same_bytes(make: Make) -> None:
     """In processes that order sets differently; without a time or a random number."""
     folder = make()

@@ -12,6 +12,7 @@ from typing import Any
 
 import model_signing
 import pytest
+import sigstore._store
 
 import artificer
 from artificer import SignatureError, SignedBy
@@ -280,6 +281,35 @@ def test_certificates(publish: Publish, tmp_path: Path) -> None:
     other_root = make_certificate(tmp_path / "elsewhere", "Release Bot")[2]
     assert "X509StoreContextError" in refusal(folder, SignedBy(certificate=other_root))
     assert "is not a valid signature by the key" in refusal(folder, SignedBy(key=make_key(tmp_path / "keys")[1]))
+
+
+@pytest.fixture
+def trust(tmp_path: Path) -> Path:
+    """The trust configuration of Sigstore's public instance, as its client's package holds it."""
+    store = next(Path(sigstore._store.__file__).parent.glob("*sigstore.dev"))
+    parts = {"trustedRoot": "trusted_root.json", "signingConfig": "signing_config.v0.2.json"}
+    path = tmp_path / "trust.json"
+    path.write_text(
+        json.dumps(
+            {
+                "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+                **{key: json.loads((store / name).read_text()) for key, name in parts.items()},
+            }
+        )
+    )
+    return path
+
+
+def test_what_no_identity_signed_is_refused_by_the_trust_of_sigstore(
+    publish: Publish, trust: Path, tmp_path: Path
+) -> None:
+    """A signature by a key has no certificate, and a certificate of one's own is not Sigstore's. No network is used."""
+    signer = f"identity=bot@example.com,issuer=https://accounts.google.com,trust={trust}"
+    assert "InvalidBundle: expected certificate in bundle" in refusal(publish(), signer)
+    key, certificate, root = make_certificate(tmp_path / "pki", "bot@example.com")
+    folder = publish(signing={"key": str(key), "certificate": str(certificate), "chain": [str(root)]})
+    text = refusal(folder, signer)
+    assert "is not a valid signature by bot@example.com (https://accounts.google.com): " in text
 
 
 def test_artificer_verify_checks_the_signature_first(

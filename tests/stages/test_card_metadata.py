@@ -97,6 +97,13 @@ def test_the_tags_are_those_of_what_passed(packed: Manifest) -> None:
     assert set(data_of(plain, quality).tags or []) == everything - {"openvino", "int8"}
 
 
+def test_a_data_set_of_the_hub_is_named_by_its_id_and_commit(packed: Manifest) -> None:
+    """So that the Hub links to it."""
+    data = msgspec.structs.replace(packed.evaluation, dataset="acme/pairs", revision="e" * 40)
+    results = data_of(msgspec.structs.replace(packed, evaluation=data), load_quality(SLUG)).eval_results or []
+    assert {(each.dataset_type, each.dataset_revision) for each in results} == {("acme/pairs", "e" * 40)}
+
+
 def test_without_labels_the_index_says_how_close_the_scores_are(packed: Manifest) -> None:
     """Quality was not measured, so no figure of it is stated."""
     results = data_of(packed, QualityReport(reference=None, variants={}, reason="no labels")).eval_results or []

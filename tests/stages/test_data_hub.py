@@ -8,10 +8,11 @@ from typing import Any
 import datasets
 import pytest
 
+from artificer.manifest import canonical_json
 from stages.core.errors import DataError
 from stages.core.params import Columns, DataSet
-from stages.records.pairs import Pair
-from stages.texts.sets import load_pairs
+from stages.records.pairs import Pair, describe, write_pairs
+from stages.texts.sets import load_pairs, origin
 from tests.stages.conftest import Stages
 from tests.stages.project import read_json
 
@@ -48,6 +49,16 @@ def test_a_hub_set_is_read_at_its_commit(hub: dict[Any, Any]) -> None:
     """Columns are those that params.yaml names."""
     hub[None, "train"] = [{"question": "q1", "answer": "a1", "other": 1}, {"question": "q2", "answer": "a2"}]
     assert load_pairs("s", a_set(rows=1)) == (Pair(query="q1", passage="a1"),)
+
+
+def test_the_manifest_states_which_data_set_of_the_hub_was_used(tmp_path: Path) -> None:
+    """Id and commit travel with the normalised pairs; a local file has neither."""
+    pairs = [Pair(query="q1", passage="a1")]
+    for data_set, expected in ((a_set(), ("acme/pairs", COMMIT)), (DataSet(path="a.jsonl"), (None, None))):
+        write_pairs(tmp_path / "pairs.jsonl", "s", pairs, origin=origin("s", data_set))
+        found = describe(tmp_path / "pairs.jsonl", 1)
+        assert (found.dataset, found.revision) == expected
+        assert (b'"dataset"' in canonical_json(found)) == (expected[0] is not None)
 
 
 def test_a_wrong_row_of_a_hub_set_is_named_by_its_number(hub: dict[Any, Any]) -> None:

@@ -127,9 +127,21 @@ def _data_sets(manifest: Manifest) -> Iterable["Component"]:
             name=data.name,
             type=ComponentType.DATA,
             bom_ref=_ref(key),
+            version=data.revision,
+            external_references=_web(data),
             hashes=[_sha256(data.sha256)],
             properties=[_property("role", use) for use in uses] + [_property("rows", str(data.rows))],
         )
+
+
+def _web(data: DatasetInfo) -> list[Any]:
+    """Where the set is on the Hub."""
+    from cyclonedx.model import ExternalReference, ExternalReferenceType, XsUri
+
+    if data.dataset is None:
+        return []
+    url = f"https://huggingface.co/datasets/{data.dataset}/tree/{data.revision}"
+    return [ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(url))]
 
 
 def _ref(key: str) -> str:

@@ -44,12 +44,17 @@ class Source(Struct, frozen=True, kw_only=True):
     files: tuple[FileEntry, ...]
 
 
-class DatasetInfo(Struct, frozen=True, kw_only=True):
-    """Labelled or calibration pairs: the name in params.yaml, the rows used, and the SHA-256 of the normalised rows."""
+class DatasetInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Labelled or calibration pairs: the name in params.yaml, the rows used, and the SHA-256 of the normalised rows.
+
+    For a data set of the Hub, `dataset` is its id and `revision` the commit.
+    """
 
     name: str
     rows: Count
     sha256: Sha256
+    dataset: str | None = None
+    revision: str | None = None
 
 
 class TokenizerInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
