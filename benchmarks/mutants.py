@@ -22,8 +22,9 @@ from typing import Any
 from artificer import host
 from artificer.errors import ArtificerError
 from artificer.loading.integrity import verify_files
-from artificer.loading.select import Policy, select
 from artificer.manifest import Manifest
+from artificer.selection.policy import Policy
+from artificer.selection.select import select
 
 HOSTILE: list[Any] = [
     None, True, -1, 0, 1e308, 2**70, "", "..", "../../etc/passwd", "/etc/passwd", "C:\\x", "a\u0000b", "\ud800", "CON",

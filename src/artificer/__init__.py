@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from artificer.inference.loaded_model import LoadedModel, TruncationWarning
     from artificer.loading.explain import Explanation
     from artificer.loading.loader import load
-    from artificer.loading.select import Choice, Policy
     from artificer.manifest import Manifest
+    from artificer.selection.policy import Policy
+    from artificer.selection.select import Choice
     from artificer.signing.signed_by import SignedBy
     from artificer.tasks.text_classification import Classifier
     from artificer.tasks.text_ranking import Reranker
@@ -70,10 +71,10 @@ __all__ = [
 
 # Imported when first used, so that `import artificer.manifest` in the builder or a tool stays a matter of milliseconds.
 _LAZY = {
-    "Choice": "artificer.loading.select",
+    "Choice": "artificer.selection.select",
     "Explanation": "artificer.loading.explain",
     "Manifest": "artificer.manifest",
-    "Policy": "artificer.loading.select",
+    "Policy": "artificer.selection.policy",
     "ModelIndex": "artificer.hub.model_index",
     "Classifier": "artificer.tasks.text_classification",
     "LoadedModel": "artificer.inference.loaded_model",

@@ -88,15 +88,16 @@ def _rank(given: argparse.Namespace) -> int:
 
 
 def _bench(given: argparse.Namespace) -> int:
-    """One line per admissible variant: pairs/s, and the median time of a single pair, interleaved over rounds."""
+    """One line per admissible execution: pairs/s, and the median time of a single pair, interleaved over rounds."""
     from artificer import host
     from artificer.loading.loader import load
     from artificer.loading.location import read_manifest
-    from artificer.loading.select import Policy, select
+    from artificer.selection.policy import Policy
+    from artificer.selection.select import select
     from artificer.tasks.task import task_of
 
     manifest, _ = read_manifest(Path(given.source))
-    choice = select(manifest, host.detect(), Policy(allow_bf16=given.allow_bf16, device=given.device))
+    choice = select(manifest, host.detect(), Policy(accuracy=given.accuracy, device=given.device))
     pairs = [task_of(manifest).text(each.inputs) for each in manifest.golden] * (
         given.pairs // max(1, len(manifest.golden)) + 1
     )
@@ -106,10 +107,10 @@ def _bench(given: argparse.Namespace) -> int:
     loaded: dict[str, Any] = {
         each.label: load(
             given.source,
-            variant=each.variant.id,
+            variant=each.full_label,
             device=each.device,
             threads=given.threads,
-            allow_bf16=given.allow_bf16,
+            accuracy=given.accuracy,
         )
         for each in choice.executions
     }
@@ -172,8 +173,7 @@ def _load(given: argparse.Namespace) -> Any:
         revision=given.revision,
         variant=given.variant,
         objective=given.objective,
-        exact=given.exact,
-        allow_bf16=given.allow_bf16,
+        accuracy=given.accuracy,
         device=given.device,
         threads=given.threads,
         offline=given.offline or None,
@@ -192,14 +192,17 @@ def _parser() -> argparse.ArgumentParser:
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument("source", help="a published folder, or a Hub repo id")
     source.add_argument(
-        "--allow-bf16", action="store_true", help="OpenVINO may compute in bf16 where the variant passed"
+        "--accuracy",
+        choices=["near", "exact", "any"],
+        default="near",
+        help="near (default): float32, half precisions, and int8 of proven quality; exact: float32 alone; any: whatever"
+        " passed",
     )
     source.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where it is proven and the fastest")
     source.add_argument("--threads", type=int, help="compute threads (default: what the container allows)")
     choose = argparse.ArgumentParser(add_help=False)
-    choose.add_argument("--variant", help="use this variant")
+    choose.add_argument("--variant", help="use this variant, or execution, such as 'openvino in bf16'")
     choose.add_argument("--objective", choices=["latency", "throughput", "size"], default="throughput")
-    choose.add_argument("--exact", action="store_true", help="use only variants of the class fp32")
     choose.add_argument("--revision", help="branch, tag or commit of a Hub repo")
     choose.add_argument("--offline", action="store_true", help="open no connection")
     choose.add_argument("--require-signature", metavar="SIGNER", help="load nothing else; as verify --signature")
@@ -216,7 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     rank.add_argument("documents", nargs="*")
     rank.add_argument("--top-k", type=int)
     rank.set_defaults(run=_rank)
-    bench = commands.add_parser("bench", parents=[source], help="measure every admissible variant here")
+    bench = commands.add_parser("bench", parents=[source], help="measure every admissible execution here")
     bench.add_argument("--pairs", type=int, default=128)
     bench.add_argument("--rounds", type=int, default=3)
     bench.set_defaults(run=_bench)

@@ -6,8 +6,9 @@ from msgspec import Struct
 
 from artificer.errors import SelectionError
 from artificer.host import gpu_class
-from artificer.loading.select import Policy, select
 from artificer.manifest import Benchmark, Device, Manifest, Parity, Quality, Variant, on_device
+from artificer.selection.policy import Policy
+from artificer.selection.select import select
 from stages.records.benchmarks import BASELINE, speedup
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from artificer.backends.offers import Offer
 from artificer.backends.packages import Package
 from artificer.backends.session import Inputs, Output, Session, SessionOptions
 from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime
@@ -46,6 +47,7 @@ class BagBackend:
     name: Runtime = "bag"
     packages: Mapping[Device, Package] = {"cpu": Package("numpy", "numpy", "bag")}
     takes_precision = False
+    settings: tuple[Mapping[str, str], ...] = ()
     compiles_per_shape = False
     sidecar_suffix = ".npz"
 
@@ -53,9 +55,9 @@ class BagBackend:
         """See `Backend`."""
         return None if device in self.packages else "bags run on the CPU"
 
-    def precisions(self, host: Host) -> tuple[ExecutionPrecision, ...]:  # noqa: ARG002
+    def offers(self, host: Host, precision_class: PrecisionClass) -> tuple[Offer, ...]:  # noqa: ARG002
         """See `Backend`."""
-        return ()
+        return (Offer(),)
 
     def sidecars(self, graph: Path) -> dict[str, int]:
         """See `Backend`."""

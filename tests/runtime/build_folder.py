@@ -34,6 +34,7 @@ from artificer.manifest import (
     Manifest,
     Parity,
     PrecisionClass,
+    Quality,
     Reference,
     Runtime,
     Source,
@@ -286,7 +287,7 @@ def _variant(
         tools={package: metadata.version(package)},
         notes=(),
         parity=parity,
-        quality=None,
+        quality=None if missing else Quality(main_metric="spearman", metrics={"spearman": 1.0}, ratio=1.0),
     )
 
 
@@ -310,7 +311,7 @@ def _parity(
             "score_max_abs": float(np.abs(scores - expected).max()),
             "score_mean_abs": float(np.abs(scores - expected).mean()),
         },
-        thresholds={},
+        thresholds={"quality_ratio": 0.98},
         verdict="passed",
         reasons=(),
     )

@@ -6,7 +6,6 @@ import msgspec
 from hypothesis import strategies as st
 
 from artificer.host import ISA_CLASSES
-from artificer.loading.select import Policy
 from artificer.manifest import (
     Benchmark,
     BenchmarkRow,
@@ -18,6 +17,7 @@ from artificer.manifest import (
     Quality,
     Variant,
 )
+from artificer.selection.policy import Policy
 
 replace = msgspec.structs.replace
 GPU = "nvidia-h100"
@@ -45,8 +45,7 @@ def policies(draw: st.DrawFn) -> Policy:
     """Any policy."""
     return Policy(
         objective=draw(st.sampled_from(["latency", "throughput", "size"])),
-        exact=draw(st.booleans()),
-        allow_bf16=draw(st.booleans()),
+        accuracy=draw(st.sampled_from(["near", "exact", "any"])),
         quality_floor=draw(st.none() | st.floats(0.9, 1.1)),
         memory_ceiling_bytes=draw(st.none() | st.integers(0, 400 << 20)),
         runtime=draw(st.sampled_from([None, None, "onnx", "openvino"])),

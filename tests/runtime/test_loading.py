@@ -11,6 +11,7 @@ import pytest
 
 import artificer
 from artificer import backends, host
+from artificer.backends import open_session
 from artificer.backends.session import Session
 from artificer.errors import (
     InputError,
@@ -74,12 +75,35 @@ def test_the_number_of_threads_can_be_given(published: Path) -> None:
 
 
 def test_openvino_computes_in_the_precision_that_was_proven(published: Path, manifest: Manifest) -> None:
-    """Its own default, bf16 on some CPUs, is used only where it passed and is allowed."""
-    with load(published, variant="openvino") as reranker:
+    """Its own default, bf16 on some CPUs, is used only where it passed."""
+    for record in manifest.variant("openvino").parity:
+        with load(published, variant=f"openvino in {record.execution_precision}") as reranker:
+            assert reranker.explain().execution_precision == record.execution_precision
+    with load(published, variant="openvino", accuracy="exact") as reranker:
         assert reranker.explain().execution_precision == "f32"
-    if any(record.execution_precision == "bf16" for record in manifest.variant("openvino").parity):
-        with load(published, variant="openvino", allow_bf16=True) as reranker:
-            assert reranker.explain().execution_precision == "bf16"
+
+
+def test_settings_of_a_record_reach_the_runtime_and_are_explained(copied: Copy) -> None:
+    """The execution is opened as it was proven, from the cache of compiled models too."""
+    folder = copied("openvino")
+    found = Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
+    (first, *_) = found.variant("openvino").parity
+    record = replace(
+        first, settings={"SNIPPETS_MODE": "DISABLE"}, metrics=first.metrics | {"length_score_max_abs": 0.0}
+    )
+    made = replace(found.variant("openvino"), parity=(record,))
+    rewrite(folder, variants=tuple(made if v.id == "openvino" else v for v in found.variants))
+    for _ in range(2):
+        with load(folder) as reranker:
+            explanation = reranker.explain()
+            assert explanation.settings == {"SNIPPETS_MODE": "DISABLE"}
+            assert "in f32, SNIPPETS_MODE=DISABLE" in str(explanation)
+
+
+def test_a_session_is_not_opened_with_settings_that_the_backend_does_not_list(published: Path) -> None:
+    """Whatever a manifest or a caller says."""
+    with pytest.raises(ValueError, match="openvino has no settings CACHE_DIR=/tmp in this release"):
+        open_session("openvino", published / "openvino/openvino_model.xml", threads=1, settings={"CACHE_DIR": "/tmp"})
 
 
 def test_a_variant_proven_in_bf16_is_not_executed_in_another_precision(copied: Copy) -> None:
@@ -98,7 +122,7 @@ def test_a_variant_proven_in_bf16_is_not_executed_in_another_precision(copied: C
         with load(folder, variant="openvino") as reranker:
             assert reranker.explain().execution_precision == "bf16"
     else:
-        with pytest.raises(SelfTestError, match="is proven in bf16, and computes in f32"):
+        with pytest.raises(SelectionError, match="openvino does not offer bf16 on this machine"):
             load(folder, variant="openvino")
 
 
@@ -117,10 +141,10 @@ def test_another_major_version_is_refused_and_a_newer_minor_warns(copied: Copy) 
     folder = copied("onnx-quint8-avx2")
     path = folder / MANIFEST_FILE
     text = path.read_text()
-    path.write_text(text.replace('"schema_version": "2.0"', '"schema_version": "3.0"'))
+    path.write_text(text.replace('"schema_version": "2.1"', '"schema_version": "3.0"'))
     with pytest.raises(ManifestVersionError, match="upgrade the artificer package"):
         load(folder)
-    path.write_text(text.replace('"schema_version": "2.0"', '"schema_version": "2.9"'))
+    path.write_text(text.replace('"schema_version": "2.1"', '"schema_version": "2.9"'))
     with pytest.warns(UserWarning, match="newer than"):
         load(folder, variant="onnx-quint8-avx2").close()
 
@@ -217,7 +241,7 @@ def test_autotune_measures_once_and_keeps_the_result(
 
     def measure(candidates: Any, *_: Any) -> Timings:
         counted.append(len(candidates))
-        return Timings({f"{c.variant.id} in {c.precision}": float(c.variant.id != "onnx-O1") for c in candidates})
+        return Timings({c.label: float(c.variant.id != "onnx-O1") for c in candidates})
 
     monkeypatch.setattr("artificer.loading.autotune.measure", measure)
     for _ in range(2):

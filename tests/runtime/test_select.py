@@ -1,6 +1,9 @@
+import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,9 +12,10 @@ from hypothesis import strategies as st
 
 from artificer import host
 from artificer.errors import SelectionError
-from artificer.loading.release_numbers import at_least, release
-from artificer.loading.select import Policy, select
 from artificer.manifest import Host, Manifest, Rank
+from artificer.selection.policy import Policy
+from artificer.selection.release_numbers import at_least, release
+from artificer.selection.select import select
 from tests.runtime import strategies
 
 replace = msgspec.structs.replace
@@ -33,10 +37,11 @@ def test_whatever_is_chosen_is_proven_here(
     if choice is None:
         assert not unnamed
         return
-    ids = [each.variant.id for each in choice.executions]
-    assert set(ids).isdisjoint(choice.rejected)
-    out = {name.removesuffix(" on cuda") for name in choice.rejected}
-    assert set(ids) | out == {variant.id for variant in made.variants}
+    labels = [each.label for each in choice.executions]
+    assert len(set(labels)) == len(labels)
+    assert set(labels).isdisjoint(choice.rejected)
+    named = {re.split(" in | on ", label)[0] for label in [*labels, *choice.rejected]}
+    assert named == {variant.id for variant in made.variants}
     assert all(reasons and all(reasons) for reasons in choice.rejected.values())
     for each in choice.executions:
         variant = each.variant
@@ -54,12 +59,16 @@ def test_whatever_is_chosen_is_proven_here(
             assert at_least(drawn.runtimes[package], variant.minimum_runtime_version)
             assert set(variant.requires_isa) <= set(drawn.isa)
         assert each.parity.verdict == "passed"
-        assert each.parity.execution_precision == each.precision
-        assert each.precision == "f32" or policy.allow_bf16 or variant.runtime == "onnx"
-        if variant.precision_class == "int8":
+        assert each.parity.execution_precision == each.precision or variant.runtime == "onnx"
+        assert each.precision == "f32" or "avx512_bf16" in drawn.isa
+        assert each.settings in ({}, {"SNIPPETS_MODE": "DISABLE"})
+        if variant.precision_class == "int8" or each.precision != "f32":
             assert (each.parity.device, each.parity.isa_class) == ("cpu", drawn.isa_class)
-        if policy.exact:
-            assert variant.precision_class == "fp32"
+        if policy.accuracy == "exact":
+            assert (variant.precision_class, each.precision) == ("fp32", "f32")
+        if policy.accuracy == "near" and variant.precision_class == "int8":
+            assert variant.quality is not None
+            assert variant.quality.ratio >= (each.parity.thresholds["quality_ratio"] or 0.0)
         if policy.quality_floor is not None:
             assert variant.quality is not None
             assert variant.quality.ratio >= policy.quality_floor
@@ -74,18 +83,25 @@ def test_selection_depends_on_nothing_but_its_arguments(
     made = data.draw(strategies.manifests(manifest))
     try:
         choice = select(made, drawn, policy)
-    except SelectionError:
-        for variant in made.variants:
-            with pytest.raises(SelectionError, match=variant.id):
-                select(made, drawn, policy, variant.id)
+    except SelectionError as error:
+        unnamed = [variant.id for variant in made.variants if variant.id not in str(error)]
+        choice = None
+    if choice is None:
+        assert not unnamed
         return
     assert select(made, drawn, policy) == choice
+    for each in choice.executions:
+        assert select(made, drawn, policy, each.variant.id).best.variant == each.variant
+        assert select(made, drawn, policy, each.full_label).executions == (each,)
+    free = dataclasses.replace(policy, accuracy="any") if policy.accuracy == "near" else policy
+    try:
+        admitted = {each.variant.id for each in select(made, drawn, free).executions}
+    except SelectionError:
+        admitted = set()
     for variant in made.variants:
-        if variant.id in choice.rejected:
+        if variant.id not in admitted:
             with pytest.raises(SelectionError, match="was requested, but"):
                 select(made, drawn, policy, variant.id)
-        else:
-            assert select(made, drawn, policy, variant.id).best.variant == variant
 
 
 @shared
@@ -96,12 +112,13 @@ def test_a_stricter_policy_never_admits_more(manifest: Manifest, data: st.DataOb
 
     def admitted(policy: Policy) -> set[str]:
         try:
-            return {each.variant.id for each in select(made, drawn, policy).executions}
+            return {each.label for each in select(made, drawn, policy).executions}
         except SelectionError:
             return set()
 
+    assert admitted(Policy(accuracy="exact")) <= admitted(Policy()) <= admitted(Policy(accuracy="any"))
     free = Policy()
-    for strict in (Policy(exact=True), Policy(quality_floor=1.0), Policy(memory_ceiling_bytes=1 << 20)):
+    for strict in (Policy(quality_floor=1.0), Policy(memory_ceiling_bytes=1 << 20)):
         assert admitted(strict) <= admitted(free)
 
 
@@ -119,15 +136,15 @@ def test_figures_of_other_bytes_are_ignored(proven: Manifest, here: Host) -> Non
     other = replace(proven, benchmarks=(replace(benchmark, subjects=subjects),))
     choice = select(other, here)
     assert choice.best.variant.id == "onnx-qint8-avx512_vnni"
-    assert choice.executions[-1].variant.id == "openvino-qint8"
+    assert [each.variant.id for each in choice.executions if each.measured is None][-1] == "openvino-qint8"
 
 
 @pytest.mark.parametrize(
     ("policy", "cpu", "first"),
     [
         (Policy(), "AMD EPYC", "openvino-qint8"),
-        (Policy(exact=True), "Intel Xeon", "openvino"),
-        (Policy(exact=True), "AMD EPYC", "onnx-O2"),
+        (Policy(accuracy="exact"), "Intel Xeon", "openvino"),
+        (Policy(accuracy="exact"), "AMD EPYC", "onnx-O2"),
         (Policy(objective="size"), "AMD EPYC", "onnx-qint8-avx512"),
         (Policy(runtime="onnx"), "AMD EPYC", "onnx-qint8-avx512_vnni"),
     ],
@@ -182,7 +199,7 @@ def test_ranks_give_the_flowcharts_order(proven: Manifest, here: Host, cpu: str,
 def test_selection_imports_neither_a_tokenizer_nor_a_runtime() -> None:
     """The builder and tools ask for figures of speed and choices without what computes scores."""
     heavy = "{'numpy', 'tokenizers', 'onnxruntime', 'openvino'}"
-    code = f"import sys, artificer.loading.select; print(*sorted({heavy} & sys.modules.keys()))"
+    code = f"import sys, artificer.selection.select; print(*sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
 
@@ -192,9 +209,7 @@ def test_int8_needs_a_proof_on_this_isa_class(proven: Manifest, here: Host) -> N
     older = replace(here, isa=("avx2", "x86-64"), isa_class="avx2")
     choice = select(proven, older)
     assert choice.best.variant.precision_class != "int8"
-    assert choice.rejected["openvino-qint8"] == (
-        "no passed parity on avx2 in f32 (passed: avx512_vnni in bf16, avx512_vnni in f32)",
-    )
+    assert choice.rejected["openvino-qint8"] == ("no passed parity on avx2 in f32 (passed: avx512_vnni in f32)",)
     assert choice.rejected["onnx-qint8-avx512_vnni"][0] == "this CPU has no avx512_vnni"
 
 
@@ -208,34 +223,80 @@ def test_a_failed_proof_here_outweighs_a_passed_one_elsewhere(proven: Manifest, 
     assert choice.rejected["onnx"] == ("it failed parity on avx512_vnni in f32: score_max_abs 0.2 above 0.01",)
 
 
+def with_records(proven: Manifest, variant_id: str, *records: dict[str, Any], **changes: Any) -> Manifest:
+    """The manifest with other records of one variant, each from its first, with what it says otherwise."""
+    (first, *_) = proven.variant(variant_id).parity
+    first = replace(first, metrics=first.metrics | {"length_score_max_abs": 0.0})
+    made = replace(proven.variant(variant_id), parity=tuple(replace(first, **each) for each in records), **changes)
+    return replace(proven, variants=tuple(made if v.id == variant_id else v for v in proven.variants))
+
+
+BF16 = {"execution_precision": "bf16"}
+NO_SNIPPETS = {"settings": {"SNIPPETS_MODE": "DISABLE"}}
+FAILED = {"verdict": "failed", "reasons": ("length_score_max_abs is 0.87, at most 0.25 (29-32 tokens)",)}
+
+
 def test_a_variant_made_for_bf16_is_executed_in_bf16_or_not_at_all(proven: Manifest, here: Host) -> None:
-    """Its first record says so: no policy is needed, a CPU without bf16 rejects it, and exact scores exclude it."""
-    (first, *_) = proven.variant("openvino").parity
-    made = replace(
-        proven.variant("openvino"),
-        precision_class="half",
-        requires_isa=("avx512_bf16",),
-        parity=(replace(first, execution_precision="bf16"),),
-    )
-    manifest = replace(proven, variants=tuple(made if v.id == "openvino" else v for v in proven.variants))
-    for policy in (Policy(), Policy(allow_bf16=True)):
-        assert select(manifest, here, policy, "openvino").best.precision == "bf16"
+    """Its first record says so: a CPU without bf16 rejects it, and exact scores exclude it."""
+    manifest = with_records(proven, "openvino", BF16, precision_class="half", requires_isa=("avx512_bf16",))
+    assert select(manifest, here, Policy(), "openvino").best.precision == "bf16"
     old = replace(here, isa=("avx2", "avx512", "avx512_vnni"))
     with pytest.raises(SelectionError, match="this CPU has no avx512_bf16"):
         select(manifest, old, Policy(), "openvino")
     with pytest.raises(SelectionError, match="exact scores were requested"):
-        select(manifest, here, Policy(exact=True), "openvino")
+        select(manifest, here, Policy(accuracy="exact"), "openvino")
 
 
-def test_bf16_is_used_only_where_it_is_proven_allowed_and_there(proven: Manifest, here: Host) -> None:
-    """OpenVINO's precision is f32 unless the caller allows bf16, its record passed, and the CPU has it."""
+def test_bf16_is_chosen_where_it_is_proven_measured_as_faster_and_offered(proven: Manifest, here: Host) -> None:
+    """No option is needed; exact scores, a CPU without it, or a proof on another class exclude it."""
+    manifest = with_records(proven, "openvino", {}, BF16)
+    (benchmark,) = manifest.benchmarks
+    (subject,) = (each for each in benchmark.subjects if each.id == "openvino")
+    rows = tuple(replace(row, inputs_per_second=1e6) for row in subject.rows)
+    faster = replace(subject, execution_precision="bf16", rows=rows)
+    manifest = replace(manifest, benchmarks=(replace(benchmark, subjects=(*benchmark.subjects, faster)),))
+    assert select(manifest, here).best.label == "openvino in bf16"
+    assert select(manifest, here, variant="openvino in f32").best.precision == "f32"
+    assert select(manifest, here, Policy(accuracy="exact"), "openvino").best.precision == "f32"
+    other = replace(here, isa=("avx2", "avx512", "avx512_vnni"))
+    choice = select(manifest, other)
+    assert choice.rejected["openvino in bf16"] == ("openvino does not offer bf16 on this machine",)
+    elsewhere = with_records(manifest, "openvino", {}, BF16 | {"isa_class": "avx512"})
+    assert select(elsewhere, here).rejected["openvino in bf16"] == (
+        "no passed parity on avx512_vnni in bf16 (passed: avx512 in bf16)",
+    )
 
-    def precision(host: Host, policy: Policy) -> str:
-        return select(proven, host, policy, "openvino").best.precision
 
-    assert precision(here, Policy()) == "f32"
-    assert precision(here, Policy(allow_bf16=True)) == "bf16"
-    assert precision(replace(here, isa=("avx2", "avx512", "avx512_vnni")), Policy(allow_bf16=True)) == "f32"
+def test_a_workaround_is_run_where_the_runtimes_own_way_failed(proven: Manifest, here: Host) -> None:
+    """It has a label of its own, and the failed record's reason names what failed."""
+    manifest = with_records(proven, "openvino", FAILED, NO_SNIPPETS)
+    choice = select(manifest, here, variant="openvino")
+    assert choice.best.label == "openvino in f32, SNIPPETS_MODE=DISABLE"
+    assert choice.best.settings == {"SNIPPETS_MODE": "DISABLE"}
+    assert "29-32 tokens" in choice.rejected["openvino"][0]
+
+
+def test_settings_that_this_release_does_not_know_are_never_used(proven: Manifest, here: Host) -> None:
+    """A manifest cannot set any property of a runtime: only what is in the backend's table."""
+    unknown = {"settings": {"PLUGIN_PATH": "/tmp/evil.so"}}
+    manifest = with_records(proven, "openvino", {}, unknown)
+    assert select(manifest, here, variant="openvino").best.settings == {}
+    assert select(manifest, here).rejected["openvino in f32, PLUGIN_PATH=/tmp/evil.so"] == (
+        "this release does not know the settings PLUGIN_PATH=/tmp/evil.so: a newer one may",
+    )
+
+
+def test_int8_needs_a_measured_quality_unless_it_is_named(proven: Manifest, here: Host) -> None:
+    """`near` refuses it with the way out; to name the variant is permission, and so is `any`."""
+    unjudged = replace(proven.variant("openvino-qint8"), quality=None)
+    manifest = replace(proven, variants=tuple(unjudged if v.id == unjudged.id else v for v in proven.variants))
+    choice = select(manifest, here)
+    assert choice.best.variant.id != "openvino-qint8"
+    assert choice.rejected["openvino-qint8"] == (
+        "it is int8 and its quality was not measured: pass accuracy='any' to use it",
+    )
+    assert select(manifest, here, Policy(accuracy="any")).best.variant.id == "openvino-qint8"
+    assert select(manifest, here, variant="openvino-qint8").best.variant.id == "openvino-qint8"
 
 
 def test_a_forced_variant_that_is_not_admissible_is_refused_with_the_reason(proven: Manifest, here: Host) -> None:

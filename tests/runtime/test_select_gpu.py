@@ -7,8 +7,9 @@ import pytest
 
 from artificer import host
 from artificer.errors import SelectionError
-from artificer.loading.select import Policy, select
 from artificer.manifest import Host, Manifest, Variant
+from artificer.selection.policy import Policy
+from artificer.selection.select import select
 
 replace = msgspec.structs.replace
 H100 = "NVIDIA H100"
@@ -53,7 +54,7 @@ def test_a_gpu_is_used_where_it_is_proven_and_measured_as_the_fastest(proven: Ma
     machine = on_gpu(here)
     fast = proven_on_gpu(proven, machine, {"onnx-O4": 9000, "onnx-O2": 5000})
     assert chosen(fast, machine) == "onnx-O4 on cuda"
-    assert chosen(fast, machine, exact=True) == "onnx-O2 on cuda"
+    assert chosen(fast, machine, accuracy="exact") == "onnx-O2 on cuda"
     assert chosen(fast, machine, device="cpu") == "openvino-qint8"
     slow = proven_on_gpu(proven, machine, {"onnx-O4": 1})
     assert chosen(slow, machine) == "openvino-qint8"

@@ -35,7 +35,7 @@ VARIED = Fabricated(
 @pytest.fixture
 def packed(root: Path, tiny: Path, stages: Stages) -> Manifest:
     """A model of which some variants passed and some did not."""
-    tighten(root, "int8", score_max_abs=0.1)
+    tighten(root, "int8", score_max_abs=0.1, quality_ratio=0.98)
     VARIED.write(root, tiny)
     assert stages("pack", SLUG)[0] == 0
     return Manifest.from_json((root / PACKAGE / "manifest.json").read_bytes())
@@ -122,7 +122,7 @@ def test_a_changed_threshold_changes_the_verdict_alone(root: Path, tiny: Path, s
     stages("pack", SLUG)
     path = root / PACKAGE / "manifest.json"
     assert Manifest.from_json(path.read_bytes()).variant("onnx-qint8-arm64").status == "passed"
-    tighten(root, "int8", score_max_abs=0.1)
+    tighten(root, "int8", score_max_abs=0.1, quality_ratio=0.98)
     stages("pack", SLUG)
     found = Manifest.from_json(path.read_bytes()).variant("onnx-qint8-arm64")
     assert (found.status, found.reason) == ("failed", "score_max_abs is 0.2, at most 0.1")

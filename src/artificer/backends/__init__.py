@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from artificer.backends.offers import Offer, unknown_settings
 from artificer.backends.onnx import OnnxBackend
 from artificer.backends.openvino import OpenVinoBackend
 from artificer.backends.packages import Package
 from artificer.errors import MissingRuntimeError
-from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime
+from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime, said
 
 if TYPE_CHECKING:
     from artificer.backends.compiled_cache import CompiledModelCache
@@ -23,9 +24,10 @@ class Backend(Protocol):
 
     `packages` has the package to install for each device that the backend can compute on, the CPU among them.
     `takes_precision` says that an execution precision can be requested from a session; without it a graph is computed
-    in its own types, and parity records and benchmarks of any precision hold for it. `compiles_per_shape` says that it
-    compiles for every input shape that it has not seen. `sidecar_suffix` is the suffix of the one file beside a graph
-    that has the graph's name; None where the graph itself names the files beside it.
+    in its own types, and parity records and benchmarks of any precision hold for it. `settings` are those that a
+    session can be opened with, beside none. `compiles_per_shape` says that it compiles for every input shape that it
+    has not seen. `sidecar_suffix` is the suffix of the one file beside a graph that has the graph's name; None where
+    the graph itself names the files beside it.
     """
 
     @property
@@ -36,6 +38,9 @@ class Backend(Protocol):
 
     @property
     def takes_precision(self) -> bool: ...  # noqa: D102
+
+    @property
+    def settings(self) -> tuple[Mapping[str, str], ...]: ...  # noqa: D102
 
     @property
     def compiles_per_shape(self) -> bool: ...  # noqa: D102
@@ -50,8 +55,9 @@ class Backend(Protocol):
         """
         ...
 
-    def precisions(self, host: Host) -> tuple[ExecutionPrecision, ...]:
-        """The execution precisions that can be requested on this host's CPU; none without `takes_precision`."""
+    def offers(self, host: Host, precision_class: PrecisionClass) -> tuple[Offer, ...]:
+        """The ways to run a graph of that class here: the CPU in float32 first, workarounds last; read from `host`
+        alone. Without `takes_precision` every precision is f32."""
         ...
 
     def sidecars(self, graph: Path) -> dict[str, int]:
@@ -82,6 +88,7 @@ def open_session(
     threads: int,
     execution_precision: ExecutionPrecision | None = "f32",
     device: Device = "cpu",
+    settings: Mapping[str, str] = {},
     output: str = "logits",
     compiled: "CompiledModelCache | None" = None,
 ) -> "Session":
@@ -89,6 +96,7 @@ def open_session(
 
     Raises:
         MissingRuntimeError: there is no such backend, or its package is not installed or cannot use the device.
+        ValueError: the backend does not know the settings.
     """
     from artificer.backends.session import SessionOptions
 
@@ -96,8 +104,15 @@ def open_session(
         raise MissingRuntimeError(f"{graph.name}: {problem}.")
     backend = BACKENDS[name]
     package = backend.packages["cpu"]
+    if unknown_settings(settings, backend.settings):
+        raise ValueError(f"{graph.name}: {name} has no settings {', '.join(said(settings))} in this release.")
     options = SessionOptions(
-        threads=threads, execution_precision=execution_precision, device=device, output=output, compiled=compiled
+        threads=threads,
+        execution_precision=execution_precision,
+        device=device,
+        settings=settings,
+        output=output,
+        compiled=compiled,
     )
     try:
         return backend.open(graph, options)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artificer.backends.offers import Offer
 from artificer.backends.packages import Package
-from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime
+from artificer.manifest import Device, Host, PrecisionClass, Runtime
 
 if TYPE_CHECKING:
     from artificer.backends.session import Session, SessionOptions
@@ -22,6 +23,7 @@ class OnnxBackend:
         "cuda": Package("onnxruntime-gpu", "onnxruntime", "cuda"),
     }
     takes_precision = False
+    settings: tuple[Mapping[str, str], ...] = ()
     compiles_per_shape = False
     sidecar_suffix = None
 
@@ -39,9 +41,10 @@ class OnnxBackend:
             return f"{package.distribution} is not installed: {package.remedy}, and remove {other}"
         return None
 
-    def precisions(self, host: Host) -> tuple[ExecutionPrecision, ...]:  # noqa: ARG002
-        """None: onnxruntime computes in the graph's own types."""
-        return ()
+    def offers(self, host: Host, precision_class: PrecisionClass) -> tuple[Offer, ...]:
+        """The CPU, and a GPU where there is one for the graph: onnxruntime computes in the graph's own types."""
+        on_gpu = self.device_problem(host, "cuda", precision_class) is None
+        return (Offer(), Offer(device="cuda")) if on_gpu else (Offer(),)
 
     def sidecars(self, graph: Path) -> dict[str, int]:
         """The external data that the graph names."""

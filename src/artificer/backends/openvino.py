@@ -4,14 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artificer.backends.offers import Offer
 from artificer.backends.packages import Package
-from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime
+from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime, Settings
 
 if TYPE_CHECKING:
     from artificer.backends.session import Session, SessionOptions
 
-_BF16 = {"avx512_bf16", "amx_bf16"}
-"""Any of these instruction sets lets OpenVINO compute in bfloat16."""
+_HALF: tuple[tuple[ExecutionPrecision, frozenset[str]], ...] = (
+    ("bf16", frozenset({"avx512_bf16", "amx_bf16"})),
+    ("f16", frozenset({"amx_fp16", "fp16"})),
+)
+"""Any of these instruction sets makes a half precision worth trying. avx512_fp16 is not among them: where that is all
+that a CPU has for f16, OpenVINO takes four times as long as in f32."""
+_WITHOUT_SNIPPETS: Settings = {"SNIPPETS_MODE": "DISABLE"}
+"""Without the CPU plugin's own compiler for groups of nodes, whose attention is wrong at some lengths in bf16."""
 
 
 class OpenVinoBackend:
@@ -20,6 +27,7 @@ class OpenVinoBackend:
     name: Runtime = "openvino"
     packages: Mapping[Device, Package] = {"cpu": Package("openvino", "openvino", "openvino")}
     takes_precision = True
+    settings: tuple[Mapping[str, str], ...] = (_WITHOUT_SNIPPETS,)
     compiles_per_shape = True
     sidecar_suffix = ".bin"
 
@@ -27,9 +35,19 @@ class OpenVinoBackend:
         """OpenVINO has no support for NVIDIA GPUs."""
         return None if device in self.packages else f"{self.name} runs on the CPU here"
 
-    def precisions(self, host: Host) -> tuple[ExecutionPrecision, ...]:
-        """float32, and bfloat16 on CPUs that have it."""
-        return ("f32", "bf16") if _BF16 & set(host.isa) else ("f32",)
+    def offers(self, host: Host, precision_class: PrecisionClass) -> tuple[Offer, ...]:  # noqa: ARG002
+        """float32, and half precisions on CPUs that have them; then each without snippets, where snippets are wrong.
+
+        With AMX, bf16 without snippets is not only a workaround: it is faster for short texts.
+        """
+        isa = set(host.isa)
+        precisions: list[ExecutionPrecision] = ["f32", *(name for name, any_of in _HALF if any_of & isa)]
+        plain = [Offer(precision=each) for each in precisions]
+        faster = {"bf16"} if "amx_bf16" in isa else set()
+        others = [
+            Offer(precision=each, settings=_WITHOUT_SNIPPETS, workaround=each not in faster) for each in precisions
+        ]
+        return (*plain, *sorted(others, key=lambda offer: offer.workaround))
 
     def sidecars(self, graph: Path) -> dict[str, int]:
         """The weights, in the `.bin` of the same name. How long it must be is not known."""

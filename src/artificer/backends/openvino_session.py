@@ -118,21 +118,15 @@ def _with_any(requests: "SimpleQueue[_Request]", inputs: Inputs) -> Output:
         requests.put(request)
 
 
-def _compile(
-    graph: Path,
-    threads: int,
-    execution_precision: ExecutionPrecision | None,
-    *,
-    streams: int,
-    cached: CompiledModelCache | None,
-) -> _Compiled:
+def _compile(graph: Path, asked: SessionOptions, *, streams: int, cached: CompiledModelCache | None) -> _Compiled:
     options: dict[str, Any] = {
-        "INFERENCE_NUM_THREADS": threads,
+        **asked.settings,
+        "INFERENCE_NUM_THREADS": asked.threads,
         "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
         "NUM_STREAMS": streams,
     }
-    if execution_precision is not None:
-        options["INFERENCE_PRECISION_HINT"] = execution_precision
+    if asked.execution_precision is not None:
+        options["INFERENCE_PRECISION_HINT"] = asked.execution_precision
     core = ov.Core()
     if cached is None:
         return _Compiled(None, core.compile_model(str(graph), "CPU", options))
@@ -170,11 +164,11 @@ def open_openvino(graph: Path, options: SessionOptions) -> OpenVinoSession:
         MissingRuntimeError: this system shows nothing of its CPUs.
     """
     check_topology()
-    threads, precision = options.threads, options.execution_precision
+    threads = options.threads
 
     def opened() -> Run:
         # Always compiled again: the self-test does not reach the streams.
-        streams = _compile(graph, threads, precision, streams=threads, cached=None)
+        streams = _compile(graph, options, streams=threads, cached=None)
         requests: SimpleQueue[_Request] = SimpleQueue()
         for _ in range(threads):
             requests.put(_Request(streams, options.output))
@@ -182,5 +176,5 @@ def open_openvino(graph: Path, options: SessionOptions) -> OpenVinoSession:
 
     files = files_of(graph, OpenVinoBackend().sidecars(graph))
     pool = StreamPool.over(files, threads, opened) if pays(files, threads) else None
-    compiled = _compile(graph, threads, precision, streams=1, cached=options.compiled)
+    compiled = _compile(graph, options, streams=1, cached=options.compiled)
     return OpenVinoSession(compiled, options.output, pool)

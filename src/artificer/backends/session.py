@@ -1,7 +1,7 @@
 """An open graph, and the options to open one. The same for all backends."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -23,13 +23,15 @@ class SessionOptions:
     """How to open a graph.
 
     `execution_precision` None leaves the precision to the runtime; the session then reports what it really uses.
-    `output` is the name of the output to return; a graph without an output of that name returns its first.
-    `compiled` holds compiled models of earlier processes, for backends that compile.
+    `settings` are properties of the runtime that the backend knows (`Backend.settings`). `output` is the name of the
+    output to return; a graph without an output of that name returns its first. `compiled` holds compiled models of
+    earlier processes, for backends that compile.
     """
 
     threads: int
     execution_precision: ExecutionPrecision | None = "f32"
     device: Device = "cpu"
+    settings: Mapping[str, str] = field(default_factory=dict)
     output: str = "logits"
     compiled: "CompiledModelCache | None" = None
 

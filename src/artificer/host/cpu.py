@@ -14,6 +14,7 @@ _FEATURES = {
     "avx_vnni": "avx_vnni", "avx512_vnni": "avx512_vnni", "avx512vnni": "avx512_vnni",
     "avx512_bf16": "avx512_bf16", "avx512bf16": "avx512_bf16", "avx512_fp16": "avx512_fp16",
     "avx512fp16": "avx512_fp16", "amx_tile": "amx_tile", "amx_int8": "amx_int8", "amx_bf16": "amx_bf16",
+    "amx_fp16": "amx_fp16",
     "asimd": "neon", "neon": "neon", "asimdhp": "fp16", "feat_fp16": "fp16", "asimddp": "dotprod",
     "feat_dotprod": "dotprod", "i8mm": "i8mm", "feat_i8mm": "i8mm", "bf16": "bf16", "feat_bf16": "bf16", "sve": "sve",
 }  # fmt: skip

@@ -11,8 +11,10 @@ import msgspec
 from artificer.errors import IntegrityError, ManifestError
 from artificer.inference.scoring import score_encoded
 from artificer.loading.opening import Opener
-from artificer.loading.select import Choice, Execution, Objective
 from artificer.manifest import Host
+from artificer.selection.admission import Execution
+from artificer.selection.policy import Objective
+from artificer.selection.select import Choice
 from artificer.storage.atomic_write import write_whole
 
 _ROUNDS = 3
@@ -20,7 +22,7 @@ _PASSAGE = "The quick brown fox jumps over the lazy dog while the river runs pas
 
 
 class Timings(msgspec.Struct, frozen=True):
-    """Median seconds per variant id and precision."""
+    """Median seconds by label."""
 
     seconds: dict[str, float]
 
@@ -36,12 +38,12 @@ def autotuned(choice: Choice, host: Host, opener: Opener) -> Choice:
         return choice
     key = msgspec.json.encode([opener.location.manifest_sha256, msgspec.to_builtins(host), objective], order="sorted")
     place = cache / "timings" / f"{hashlib.sha256(key).hexdigest()[:32]}.json"
-    names = {_name(each) for each in choice.executions}
+    names = {each.label for each in choice.executions}
     timings = _read(place)
     if timings is None or not names <= timings.seconds.keys():
         timings = measure(choice.executions, objective, opener)
         _write(place, timings)
-    ordered = sorted(choice.executions, key=lambda each: timings.seconds[_name(each)])
+    ordered = sorted(choice.executions, key=lambda each: timings.seconds[each.label])
     return replace(choice, executions=tuple(ordered), basis=f"best measured {objective} on this machine (autotune)")
 
 
@@ -60,7 +62,7 @@ def measure(executions: tuple[Execution, ...], objective: Objective, opener: Ope
         except (IntegrityError, ManifestError):
             raise
         except Exception:  # it is skipped, with its reason, when its turn comes
-            seconds[_name(execution)] = 1e9
+            seconds[execution.label] = 1e9
             continue
         rounds = []
         try:
@@ -70,12 +72,8 @@ def measure(executions: tuple[Execution, ...], objective: Objective, opener: Ope
                 rounds.append(time.perf_counter() - start)
         finally:
             session.close()
-        seconds[_name(execution)] = sorted(rounds[1:])[_ROUNDS // 2]
+        seconds[execution.label] = sorted(rounds[1:])[_ROUNDS // 2]
     return Timings(seconds)
-
-
-def _name(execution: Execution) -> str:
-    return f"{execution.label} in {execution.precision}"
 
 
 def _read(place: Path) -> Timings | None:

@@ -7,15 +7,17 @@ import msgspec
 
 from artificer.backends import BACKENDS
 from artificer.loading.opening import Opened, Opener
-from artificer.loading.select import Choice, Execution
-from artificer.manifest import Host
+from artificer.manifest import Host, said
+from artificer.selection.admission import Execution
+from artificer.selection.select import Choice
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What `LoadedModel.explain` returns; `print` it, or put `to_dict()` into a log.
 
-    `rejected` gives every reason for each variant that was not admissible; `fallbacks` says what was tried before, and
-    why it was skipped. `self_test` is the largest difference from a golden sample's output, null when it was not run.
+    `rejected` gives every reason for each execution that was not admissible; `fallbacks` says what was tried before,
+    and why it was skipped. `settings` is what the runtime was told beside the precision. `self_test` is the largest
+    difference from a golden sample's output, null when it was not run.
     """
 
     model: str
@@ -32,6 +34,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     runtime_version: str
     execution_precision: str
     device: str
+    settings: dict[str, str]
     parity: str
     result: str
     max_length: int
@@ -50,7 +53,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         return plain
 
     def __str__(self) -> str:
-        precision = self.execution_precision + ("" if self.device == "cpu" else f" on {self.device}")
+        precision = ", ".join([self.execution_precision, *said(self.settings)])
+        precision += "" if self.device == "cpu" else f" on {self.device}"
         tested = "not run" if self.self_test is None else f"within {self.self_test:.2g} of torch's outputs"
         lines = [
             f"{self.model}: {self.variant} on {self.runtime} {self.runtime_version} in {precision}",
@@ -97,6 +101,7 @@ def explain(
         runtime_version=host.runtimes.get(package.distribution, "unknown"),
         execution_precision=session.execution_precision,
         device=execution.device,
+        settings=dict(execution.settings),
         parity=_proof(execution),
         result=manifest.head.result,
         max_length=opener.tokenizer.max_length,

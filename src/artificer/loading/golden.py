@@ -10,8 +10,8 @@ from artificer.backends.session import Session
 from artificer.errors import ScoreError, SelfTestError
 from artificer.inference.scoring import score_encoded
 from artificer.inference.tokenization import TextTokenizer
-from artificer.loading.select import Execution
 from artificer.manifest import Manifest
+from artificer.selection.admission import Execution
 from artificer.tasks.task import Task
 
 # Beside three times what parity measured: rounding that other CPUs may add, relative to outputs above 1.

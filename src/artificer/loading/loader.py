@@ -14,8 +14,9 @@ from artificer.loading.integrity import Verify
 from artificer.loading.location import Address, index_for, locate
 from artificer.loading.opening import open_first, prepare
 from artificer.loading.options import LoadOptions
-from artificer.loading.select import Objective, Policy, select
 from artificer.manifest import Device, Runtime
+from artificer.selection.policy import Accuracy, Objective, Policy
+from artificer.selection.select import select
 from artificer.signing.signed_by import SignedBy, wanted_signer
 from artificer.storage.cache_folder import cache_folder
 
@@ -28,8 +29,7 @@ def load(
     revision: str | None = None,
     variant: str | None = None,
     objective: Objective = "throughput",
-    exact: bool = False,
-    allow_bf16: bool = False,
+    accuracy: Accuracy = "near",
     quality_floor: float | None = None,
     memory_ceiling_bytes: int | None = None,
     runtime: Runtime | None = None,
@@ -58,8 +58,9 @@ def load(
     Args:
         source: a published folder, a Hub repo id such as `acme/minilm-l6-artifacts`, or a model's name in `index`.
         revision: of a Hub repo; a branch or tag is resolved to its commit first. Refused for a folder.
-        variant: force this one. It must be admissible: a variant without proof for this machine is refused.
-        objective, exact, allow_bf16, quality_floor, memory_ceiling_bytes, runtime, device: see `select.Policy`.
+        variant: force this one, or one execution of it, such as `openvino in bf16`. It must be admissible: what has no
+            proof for this machine is refused.
+        objective, accuracy, quality_floor, memory_ceiling_bytes, runtime, device: see `policy.Policy`.
         threads: compute threads; None honours the affinity mask and the cgroup's quota (`host.thread_count`).
         max_length: cut texts at fewer tokens than the model allows.
         on_truncate: what to do about texts that are cut: `ok`, `warn` or `error`.
@@ -90,8 +91,7 @@ def load(
     options = LoadOptions(
         policy=Policy(
             objective=objective,
-            exact=exact,
-            allow_bf16=allow_bf16,
+            accuracy=accuracy,
             quality_floor=quality_floor,
             memory_ceiling_bytes=memory_ceiling_bytes,
             runtime=runtime,

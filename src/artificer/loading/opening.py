@@ -14,8 +14,9 @@ from artificer.loading.golden import self_test
 from artificer.loading.integrity import check_sidecars, verify_files
 from artificer.loading.location import Location
 from artificer.loading.options import LoadOptions
-from artificer.loading.select import Choice, Execution
 from artificer.manifest import Device, Variant
+from artificer.selection.admission import Execution
+from artificer.selection.select import Choice
 from artificer.tasks.task import Task, task_of
 
 logger = logging.getLogger("artificer")
@@ -82,6 +83,7 @@ class Opener:
             threads=self.threads,
             execution_precision=asked,
             device=execution.device,
+            settings=execution.settings,
             output=self.task.output,
             compiled=cached,
         )

@@ -9,8 +9,8 @@ from artificer.hub.index import Channel
 from artificer.inference.input_checks import EncodingErrors, check_choice
 from artificer.inference.loaded_model import OnTruncate
 from artificer.loading.integrity import Verify
-from artificer.loading.select import Objective, Policy
 from artificer.manifest import Device
+from artificer.selection.policy import Accuracy, Objective, Policy
 from artificer.signing.signed_by import SignedBy
 
 _SHORTEST = 8  # tokens: special ones, and something of both texts
@@ -47,6 +47,7 @@ class LoadOptions:
             SelectionError: `threads` is not positive.
         """
         check_choice("objective", self.policy.objective, Objective)
+        check_choice("accuracy", self.policy.accuracy, Accuracy)
         check_choice("on_truncate", self.on_truncate, OnTruncate)
         check_choice("errors", self.errors, EncodingErrors)
         check_choice("verify", self.verify, Verify)

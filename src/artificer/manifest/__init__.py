@@ -1,6 +1,15 @@
 """The manifest: the one contract between the builder, which writes it, and the runtime, which reads it."""
 
 from artificer.manifest.document import Manifest, manifest_schema
+from artificer.manifest.execution_names import (
+    Device,
+    ExecutionPrecision,
+    Settings,
+    execution_label,
+    full_label,
+    on_device,
+    said,
+)
 from artificer.manifest.file_entries import (
     MANIFEST_FILE,
     SIGNATURE_FILE,
@@ -18,14 +27,13 @@ from artificer.manifest.structs import (
     BenchmarkSubject,
     ClassifierHead,
     DatasetInfo,
-    Device,
     EmbeddingHead,
-    ExecutionPrecision,
     Fallback,
     FileEntry,
     GoldenSample,
     Head,
     Host,
+    LengthRange,
     Metrics,
     Parity,
     PrecisionClass,
@@ -38,8 +46,8 @@ from artificer.manifest.structs import (
     Status,
     TaskName,
     TokenizerInfo,
+    Tuning,
     Variant,
-    on_device,
 )
 from artificer.manifest.versions import SCHEMA_VERSION
 
@@ -63,6 +71,7 @@ __all__ = [
     "GoldenSample",
     "Head",
     "Host",
+    "LengthRange",
     "Manifest",
     "Metrics",
     "Parity",
@@ -71,16 +80,21 @@ __all__ = [
     "Rank",
     "Reference",
     "Runtime",
+    "Settings",
     "Sha256",
     "Source",
     "Status",
     "TaskName",
     "TokenizerInfo",
+    "Tuning",
     "Variant",
     "canonical_json",
     "describe_file",
+    "execution_label",
+    "full_label",
     "manifest_schema",
     "on_device",
+    "said",
     "tree_digest",
     "unsafe_path_reason",
 ]

@@ -4,6 +4,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from artificer.manifest.execution_names import Device as Device
+from artificer.manifest.execution_names import ExecutionPrecision as ExecutionPrecision
+from artificer.manifest.execution_names import Settings, execution_label, on_device
+
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Meta(ge=0)]
 Runtime = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]*$")]
@@ -18,8 +22,8 @@ INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 Metrics = dict[str, float | None]
 """Figures by name; null where a figure is undefined or was not measured."""
 PrecisionClass = Literal["fp32", "gelu-approximation", "half", "int8"]
-ExecutionPrecision = Literal["f32", "bf16", "f16"]
-Device = Literal["cpu", "cuda"]
+LengthRange = tuple[int, int]
+"""First and last length, both included, in tokens."""
 
 
 class FileEntry(Struct, frozen=True, kw_only=True):
@@ -132,10 +136,11 @@ class GoldenSample(Struct, frozen=True, kw_only=True):
 class Parity(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One parity record: an execution of a variant measured against the reference, on one ISA class, with its verdict.
 
-    `metrics` says how far the execution is from the reference over the evaluation set, by the names that the task
-    defines (`artificer.tasks`); `thresholds` has the limits of some of them, null for one that is not judged. On
-    `cuda`, `isa_class` is the GPU's class (`host.gpu_class`). `reasons` says which threshold was missed; it is empty
-    when the execution passed.
+    The execution is the variant on `device`, in `execution_precision`, opened with `settings`. `metrics` says how far
+    it is from the reference over the evaluation set, by the names that the task defines (`artificer.tasks`), and over
+    texts of many lengths (`artificer.proving`); `thresholds` has the limits of some of them, null for one that is not
+    judged. On `cuda`, `isa_class` is the GPU's class (`host.gpu_class`). `reasons` says which threshold was missed; it
+    is empty when the execution passed. `faulty_lengths` are the lengths of texts whose scores were beyond the limit.
     """
 
     runtime_version: str
@@ -147,6 +152,8 @@ class Parity(Struct, frozen=True, kw_only=True, omit_defaults=True):
     verdict: ParityVerdict
     reasons: tuple[str, ...]
     device: Device = "cpu"
+    settings: Settings = {}
+    faulty_lengths: tuple[LengthRange, ...] = ()
 
 
 class Quality(Struct, frozen=True, kw_only=True):
@@ -260,10 +267,24 @@ class BenchmarkRow(Struct, frozen=True, kw_only=True):
     speedup: float
 
 
+class Tuning(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How batches are formed and spread: what changes an execution's speed and not what it is. Null leaves a choice to
+    the runtime's own defaults.
+
+    `streams` is how many batches are computed side by side, `max_tokens` and `max_rows` are the most of one batch, and
+    a call with `split_from` inputs or more is cut into as many batches as there are streams.
+    """
+
+    streams: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_rows: Annotated[int, Meta(ge=1)] | None = None
+    split_from: Annotated[int, Meta(ge=2)] | None = None
+
+
 class BenchmarkSubject(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One candidate of a benchmark: a variant's id, or torch-fp32, torch-bf16, torch-fp16, and the device that it ran
-    on. `digest` ties a variant's figures to its bytes: figures of other bytes are ignored. Memory is the peak resident
-    set of its own process; a GPU's own memory is not in it."""
+    """One candidate of a benchmark: an execution of a variant, or torch-fp32, torch-bf16, torch-fp16 on a device.
+    `digest` ties a variant's figures to its bytes: figures of other bytes are ignored. Memory is the peak resident set
+    of its own process; a GPU's own memory is not in it. `tuning` is what it was timed with on this host."""
 
     id: str
     digest: Sha256 | None
@@ -273,11 +294,15 @@ class BenchmarkSubject(Struct, frozen=True, kw_only=True, omit_defaults=True):
     size_bytes: Count
     rows: tuple[BenchmarkRow, ...]
     device: Device = "cpu"
+    settings: Settings = {}
+    tuning: Tuning | None = None
 
     @property
     def label(self) -> str:
-        """The id, and the device where that is not the CPU: what tells the subjects of one benchmark apart."""
-        return on_device(self.id, self.device)
+        """What tells the subjects of one benchmark apart (`execution_label`); torch's ids say their precision."""
+        if self.digest is None:
+            return on_device(self.id, self.device)
+        return execution_label(self.id, self.device, self.execution_precision, self.settings)
 
 
 class Benchmark(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -292,8 +317,3 @@ class Benchmark(Struct, frozen=True, kw_only=True, omit_defaults=True):
     subjects: tuple[BenchmarkSubject, ...]
     busy_percent: Annotated[float, Meta(ge=0, le=100)] | None = None
     workloads_sha256: Sha256 | None = None
-
-
-def on_device(name: str, device: Device) -> str:
-    """`onnx-O4` on the CPU, `onnx-O4 on cuda` on a GPU."""
-    return name if device == "cpu" else f"{name} on {device}"

@@ -8,8 +8,8 @@ from msgspec import Struct
 from artificer.errors import ManifestError, ManifestVersionError
 from artificer.manifest.file_entries import MANIFEST_FILE
 
-SCHEMA_VERSION = "2.0"
-_NEWEST_READ = {1: 0, 2: 0}
+SCHEMA_VERSION = "2.1"
+_NEWEST_READ = {1: 0, 2: 1}
 """The newest minor version of each major one that this release knows."""
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -1,27 +1,29 @@
-"""Reading a manifest's benchmarks: which host is near, and how fast a variant was there."""
+"""Reading a manifest's benchmarks: which host is near, and how fast an execution was there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import exp, inf, log, log2
 
 from artificer.backends import BACKENDS
 from artificer.host import gpu_class
-from artificer.manifest import Benchmark, Device, ExecutionPrecision, Host, Variant
+from artificer.manifest import Benchmark, Device, ExecutionPrecision, Host, Tuning, Variant
 
 _FAR = 2.0  # in doublings of the cores: figures from 4 cores hold for 1 to 16, not for 64
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A variant's figures on one host: geometric means over the workloads.
+    """An execution's figures on one host: geometric means over the workloads.
 
-    `latency_ms` is of the smallest batch; `inputs_per_second` of the batches above that, if there are any.
+    `latency_ms` is of the smallest batch; `inputs_per_second` of the batches above that, if there are any. `tuning` is
+    what it was timed with.
     """
 
     host: str
     latency_ms: float
     inputs_per_second: float
     peak_memory_bytes: int
+    tuning: Tuning | None = None
 
 
 def distance(there: Host, here: Host, device: Device = "cpu") -> float | None:
@@ -55,9 +57,13 @@ def nearest(benchmarks: Iterable[Benchmark], host: Host, device: Device = "cpu")
 
 
 def measured(
-    benchmark: Benchmark | None, variant: Variant, precision: ExecutionPrecision, device: Device = "cpu"
+    benchmark: Benchmark | None,
+    variant: Variant,
+    precision: ExecutionPrecision,
+    device: Device = "cpu",
+    settings: Mapping[str, str] = {},
 ) -> Measured | None:
-    """The figures of the variant's very bytes, in that precision and on that device; None when there are none.
+    """The figures of the variant's very bytes, as that execution; None when there are none.
 
     If a precision cannot be requested from the backend, it is not compared.
     """
@@ -67,7 +73,7 @@ def measured(
     any_precision = backend is not None and not backend.takes_precision
     for subject in benchmark.subjects:
         same = any_precision or subject.execution_precision == precision
-        same = same and subject.device == device
+        same = same and (subject.device, subject.settings) == (device, settings)
         if subject.id == variant.id and subject.digest == variant.digest and same and subject.rows:
             smallest = min(row.batch_size for row in subject.rows)
             single = [row.p50_ms for row in subject.rows if row.batch_size == smallest]
@@ -78,6 +84,7 @@ def measured(
                 latency_ms=_mean(single) or inf,
                 inputs_per_second=_mean(many or every),
                 peak_memory_bytes=subject.peak_memory_bytes,
+                tuning=subject.tuning,
             )
     return None
 

@@ -1,0 +1,81 @@
+"""What the caller of `artificer.load` wants of a variant, and what it tolerates."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from artificer.manifest import Device, ExecutionPrecision, Parity, Runtime, Variant
+
+Objective = Literal["latency", "throughput", "size"]
+Accuracy = Literal["near", "exact", "any"]
+QUALITY_RATIO = "quality_ratio"
+"""The name of quality over the reference's, among a record's metrics and thresholds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the caller wants and what it tolerates.
+
+    Attributes:
+        objective: `latency` ranks by the median time of the smallest batch, `throughput` by inputs per second of the
+            larger batches, `size` by bytes.
+        accuracy: how far scores may be from the reference's, among executions that passed. `near`: float32, half
+            precisions, and int8 where its quality on labelled data was measured and passes its threshold. `exact`:
+            variants of the fp32 class, computed in float32: the reference's scores to float rounding. `any`: whatever
+            passed.
+        quality_floor: the least quality on the labelled data, as a ratio to the reference's; None trusts the verdict.
+        memory_ceiling_bytes: the most resident memory, as measured by the builder, else the files' size.
+        runtime: only the backend of this name.
+        device: `cpu` or `cuda` alone; None takes an NVIDIA GPU where a variant is proven on it and was measured as
+            the fastest there, else the CPU.
+    """
+
+    objective: Objective = "throughput"
+    accuracy: Accuracy = "near"
+    quality_floor: float | None = None
+    memory_ceiling_bytes: int | None = None
+    runtime: Runtime | None = None
+    device: Device | None = None
+
+
+LENGTH_METRIC = "length_score_max_abs"
+"""A metric of records that compared lengths one by one (`artificer.proving`); none before schema 2.1."""
+DEFAULT_POLICY = Policy()
+
+
+def quality_ratio(variant: Variant, record: Parity, *, is_own: bool) -> float | None:
+    """Quality over the reference's, of this execution; None where it was not measured.
+
+    Manifests of schema 2.0 have it of the variant alone, which was in its own precision.
+    """
+    own = record.metrics.get(QUALITY_RATIO)
+    if own is None and variant.quality is not None and is_own:
+        return variant.quality.ratio
+    return own
+
+
+def accuracy_problem(
+    accuracy: Accuracy, variant: Variant, precision: ExecutionPrecision, record: Parity | None, *, is_own: bool
+) -> str | None:
+    """Why an execution, which passed, is not accurate enough; None if it is.
+
+    `record` is its proof, None for none; `is_own` says that it is what the variant was built for: in its own precision,
+    in the runtime's own way.
+    """
+    if accuracy == "exact":
+        if variant.precision_class != "fp32":
+            return f"its precision class is {variant.precision_class}, and exact scores were requested"
+        if precision != "f32":
+            return f"it computes in {precision}, and exact scores were requested"
+    if accuracy != "near" or record is None:
+        return None
+    if not is_own and LENGTH_METRIC not in record.metrics:
+        return "it was not compared with the reference at every length: build the model again, or pass accuracy='any'"
+    if variant.precision_class == "int8":
+        ratio, least = quality_ratio(variant, record, is_own=is_own), record.thresholds.get(QUALITY_RATIO)
+        if ratio is None:
+            return "it is int8 and its quality was not measured: pass accuracy='any' to use it"
+        if least is None:
+            return "it is int8 and its quality is not judged: pass accuracy='any' to use it"
+        if ratio < least:
+            return f"it is int8 and its quality ratio {ratio:.4f} is below {least:g}: pass accuracy='any' to use it"
+    return None
