@@ -13,7 +13,7 @@ $(PIP_INSTALL) --no-deps optimum-onnx
 $(BIN)/pip uninstall --quiet --disable-pip-version-check --yes torchvision
 endef
 
-.PHONY: repro test test-fast test-compat lint types check clean
+.PHONY: repro test test-fast test-compat lint types docs check clean
 
 repro: $(VENV)/.builder
 	python -m stages check
@@ -38,6 +38,10 @@ lint: $(VENV)/.developer
 
 types: $(VENV)/.developer
 	mypy
+
+# The documents as a site, in build/docs; every warning is an error.
+docs: $(VENV)/.developer
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet
 
 check: lint types test
 

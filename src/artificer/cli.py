@@ -14,7 +14,7 @@ from artificer.errors import ArtificerError, InputError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    parser = _parser()
+    parser = command_line()
     given, others = parser.parse_known_args(arguments)
     # argparse has decided that there are no documents when it meets an option before them.
     if others and (not hasattr(given, "documents") or any(other.startswith("-") for other in others)):
@@ -181,7 +181,8 @@ def _load(given: argparse.Namespace) -> Any:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The commands and their options."""
     from artificer import __version__
     from artificer.signing.signed_by import SIGNER_FORMS
 

@@ -105,7 +105,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="schema",
-        summary="write the JSON Schemas, and the table of stages in docs/pipeline.md",
+        summary="write the JSON Schemas, and what docs/ repeats of the code",
         function="stages.commands.schemas:schema",
     ),
     Command(

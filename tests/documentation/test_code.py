@@ -15,7 +15,7 @@ import yaml
 from artificer.manifest import canonical_json
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [path for pattern in ("*.md", "docs/*.md", "tools/*/*.md") for path in sorted(ROOT.glob(pattern))]
+DOCUMENTS = [path for pattern in ("*.md", "docs/**/*.md", "tools/*/*.md") for path in sorted(ROOT.glob(pattern))]
 FENCE = re.compile(r"^(?:<!--(?P<comment>.*?)-->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = "not run:"
 SHELL = [shutil.which("bash") or "sh", "-euc"]

@@ -33,6 +33,14 @@ def test_the_table_of_exit_codes_is_complete() -> None:
     assert listed == sorted({kind.exit_code for kind in kinds})
 
 
+def test_the_tables_of_errors_are_complete() -> None:
+    """docs/reference/errors.md lists every error of both packages, each with a remedy."""
+    for heading, module in (("## Of the builder", errors), ("## Of the runtime", artificer.errors)):
+        rows = [row for row in _rows("reference/errors.md", heading) if all(row)]
+        kinds = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
+        assert [row[0] for row in rows] == [f"`{kind.__name__}`" for kind in kinds]
+
+
 def test_the_picture_shows_every_stage() -> None:
     """The picture in docs/architecture.md names the stages of dvc.yaml."""
     text = (DOCS / "architecture.md").read_text()
