@@ -207,11 +207,9 @@ class ModelView(Struct, frozen=True, kw_only=True):
 
     def risky_defaults(self, host: str) -> tuple[tuple[Execution, Execution], ...]:
         """Variants that pass where they are told how to compute and fail where they are not: both executions."""
-        return tuple(
-            (default, other)
-            for variant in self.variants
-            for default in variant.executions
-            if default.is_default and default.on(host).verdict == "failed"
-            for other in variant.executions[:1]
-            if other.on(host).verdict == "passed"
-        )
+        found = []
+        for variant in self.variants:
+            passed = [each for each in variant.executions if each.on(host).verdict == "passed"]
+            failed = [each for each in variant.executions if each.is_default and each.on(host).verdict == "failed"]
+            found += [(default, passed[0]) for default in failed if passed]
+        return tuple(found)

@@ -16,6 +16,7 @@ from artificer.manifest import (
     Manifest,
     Parity,
     Variant,
+    said,
 )
 from stages.records.benchmarks import speedup
 from stages.site.view import (
@@ -36,8 +37,10 @@ from stages.site.view import (
 
 TORCH = "torch-"
 QUALITY_RATIO = "quality_ratio"
+NEVER_RUN: "Kind" = ("cpu", "f32", ())
 UNLISTED = ("top_k",)  # a setting among the metrics
-Kind = tuple[Device, ExecutionPrecision]
+Kind = tuple[Device, ExecutionPrecision, tuple[str, ...]]
+"""Device, precision, and settings in words: what tells the executions of a variant apart."""
 
 
 def model_view(manifest: Manifest) -> ModelView:
@@ -75,7 +78,7 @@ def model_view(manifest: Manifest) -> ModelView:
 
 
 def _variant(variant: Variant, benchmarks: Sequence[Benchmark]) -> VariantView:
-    kinds = list(dict.fromkeys((record.device, record.execution_precision) for record in variant.parity))
+    kinds = list(dict.fromkeys(_kind(record) for record in variant.parity))
     quality = variant.quality
     fallback = variant.fallback
     attempts, won = (fallback.attempts, fallback.won) if fallback else ((), None)
@@ -98,25 +101,25 @@ def _variant(variant: Variant, benchmarks: Sequence[Benchmark]) -> VariantView:
         attempts=tuple(
             Attempted(recipe=each.recipe, missed=each.missed, is_kept=each.recipe == won) for each in attempts
         ),
-        executions=tuple(_execution(variant, kind, benchmarks) for kind in kinds or [("cpu", "f32")]),
+        executions=tuple(_execution(variant, kind, benchmarks) for kind in kinds or [NEVER_RUN]),
     )
 
 
 def _execution(variant: Variant, kind: Kind, benchmarks: Sequence[Benchmark]) -> Execution:
-    device, precision = kind
-    records = [record for record in variant.parity if (record.device, record.execution_precision) == kind]
+    device, precision, settings = kind
+    records = [record for record in variant.parity if _kind(record) == kind]
     # The quality was measured as the first record was, which decides over the variant.
-    decides = bool(records) and kind == (variant.parity[0].device, variant.parity[0].execution_precision)
+    decides = bool(records) and kind == _kind(variant.parity[0])
     ratio = variant.quality.ratio if variant.quality and decides else None
     backend = BACKENDS.get(variant.runtime)
     takes_precision = backend is None or backend.takes_precision
     half = precision != "f32" and variant.precision_class != "int8"
     return Execution(
         variant=variant.id,
-        label=_label(device, precision if takes_precision and records else ""),
+        label=_label(device, precision if takes_precision and records else "", settings),
         runtime=variant.runtime,
         precision="half" if half else variant.precision_class,
-        is_default=takes_precision and any(record.default_precision for record in records),
+        is_default=takes_precision and not settings and any(record.default_precision for record in records),
         quality=ratio,
         proofs=tuple(_proof(record, ratio if i == 0 else None) for i, record in enumerate(records)),
         hosts={each.host.name: _on_host(variant, kind, records, each) for each in benchmarks},
@@ -124,16 +127,20 @@ def _execution(variant: Variant, kind: Kind, benchmarks: Sequence[Benchmark]) ->
     )
 
 
-def _label(device: Device, precision: str) -> str:
-    return " ".join(filter(None, ["CPU" if device == "cpu" else "GPU", precision]))
+def _kind(found: Parity | BenchmarkSubject) -> Kind:
+    return found.device, found.execution_precision, tuple(said(found.settings))
+
+
+def _label(device: Device, precision: str, settings: Sequence[str]) -> str:
+    return ", ".join([" ".join(filter(None, ["CPU" if device == "cpu" else "GPU", precision])), *settings])
 
 
 def _on_host(variant: Variant, kind: Kind, records: Sequence[Parity], benchmark: Benchmark) -> OnHost:
-    device, _ = kind
-    timed = [s for s in benchmark.subjects if (s.id, s.device, s.execution_precision) == (variant.id, *kind)]
+    device, _, _ = kind
+    timed = [each for each in benchmark.subjects if each.id == variant.id and _kind(each) == kind]
     own_class = _class(benchmark.host, device)
     own = [record for record in records if record.isa_class == own_class]
-    carried = [r for r in records if r.verdict == "passed" and variant.precision_class != "int8" and device == "cpu"]
+    carried = [record for record in records if record.verdict == "passed" and _carries_over(variant, kind)]
     record = next(iter([*own, *carried]), None)
     verdict, reasons = _verdict(variant, records, record)
     subject = timed[0] if timed else None
@@ -143,10 +150,15 @@ def _on_host(variant: Variant, kind: Kind, records: Sequence[Parity], benchmark:
 
 def _elsewhere(variant: Variant, records: Sequence[Parity]) -> OnHost:
     """On a host that measured nothing of this model: scores of int8 depend on the CPU, those of float do not."""
-    carried = [record for record in records if variant.precision_class != "int8" and record.device == "cpu"]
+    carried = [record for record in records if _carries_over(variant, _kind(record))]
     record = carried[0] if carried else None
     verdict, reasons = _verdict(variant, records, record)
     return _figures(None, record, verdict=verdict, reasons=reasons, is_fit=True, own_class="")
+
+
+def _carries_over(variant: Variant, kind: Kind) -> bool:
+    """Whether a record of one class of CPU holds on another: float32 does, as in `artificer.selection`."""
+    return variant.precision_class != "int8" and kind[:2] == ("cpu", "f32")
 
 
 def _verdict(variant: Variant, records: Sequence[Parity], record: Parity | None) -> tuple[Verdict, tuple[str, ...]]:

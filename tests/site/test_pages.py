@@ -104,6 +104,30 @@ def test_int8_is_unproven_on_another_class_of_cpu(manifests: list[Manifest]) -> 
     assert (found["onnx"].verdict, found["onnx"].borrowed) == ("passed", "avx2")
 
 
+def test_settings_of_a_runtime_make_an_execution_of_its_own(manifests: list[Manifest]) -> None:
+    """A workaround is a row beside what it works around; the runtime's default is the one without settings."""
+    plain = manifests[0].variant("openvino-qint8")
+    extra = msgspec.structs.replace(
+        plain.parity[1], settings={"SNIPPETS_MODE": "DISABLE"}, verdict="passed", reasons=()
+    )
+    changed = msgspec.structs.replace(plain, parity=(*plain.parity, extra))
+    variants = tuple(changed if each.id == plain.id else each for each in manifests[0].variants)
+    view = model_view(msgspec.structs.replace(manifests[0], variants=variants))
+    found = [(each.label, each.is_default) for each in view.executions if each.variant == plain.id]
+    assert found == [("CPU f32", False), ("CPU bf16", True), ("CPU bf16, SNIPPETS_MODE=DISABLE", False)]
+
+
+def test_a_proof_in_bf16_holds_for_its_class_of_cpu_alone(manifests: list[Manifest]) -> None:
+    """Kernels for other instructions round, and fail, differently."""
+    benchmark = manifests[0].benchmarks[0]
+    host = msgspec.structs.replace(benchmark.host, name="other", isa_class="amx")
+    view = model_view(
+        msgspec.structs.replace(manifests[0], benchmarks=(msgspec.structs.replace(benchmark, host=host),))
+    )
+    found = {each.label: each.on("other").verdict for each in view.executions if each.variant == "openvino"}
+    assert found == {"CPU f32": "passed", "CPU bf16": "unproven"}
+
+
 def test_a_model_that_was_not_benchmarked_has_a_page(manifests: list[Manifest], tmp_path: Path) -> None:
     """Verdicts and proofs do not need speeds."""
     found = make_site(tmp_path, [msgspec.structs.replace(manifests[0], benchmarks=())])

@@ -8,27 +8,30 @@ Artificer.fromManifest = (manifest) => {
     throw new Error("its schema version is " + manifest.schema_version + ", and this page reads 2.x");
   }
   const mean = (rows) => Math.exp(rows.reduce((sum, row) => sum + Math.log(row.speedup), 0) / rows.length);
+  const kindOf = (found) => JSON.stringify([found.device || "cpu", found.execution_precision,
+    ...Object.entries(found.settings || {}).map((pair) => pair.join("=")).sort()]);
   const { reference } = manifest;
   const rows = [];
   for (const variant of manifest.variants) {
     const kinds = new Map();
     for (const record of variant.parity) {
-      const kind = (record.device || "cpu") + " " + record.execution_precision;
+      const kind = kindOf(record);
       if (!kinds.has(kind)) kinds.set(kind, record);
     }
-    if (!kinds.size) kinds.set("cpu f32", null);
+    if (!kinds.size) kinds.set(kindOf({ execution_precision: "f32" }), null);
     for (const [kind, record] of kinds) {
-      const [device, precision] = kind.split(" ");
+      const [device, precision, ...settings] = JSON.parse(kind);
       const failed = record !== null && record.verdict === "failed";
       const speed = {};
       for (const benchmark of manifest.benchmarks) {
         const timed = benchmark.subjects.find((each) =>
-          each.id === variant.id && (each.device || "cpu") === device && each.execution_precision === precision);
+          each.id === variant.id && kindOf(each) === kind);
         if (timed) speed[benchmark.host.name] = mean(timed.rows);
       }
       rows.push({
         variant: variant.id,
-        label: [device === "cpu" ? "CPU" : "GPU", record && variant.runtime !== "onnx" ? precision : ""].join(" ").trim(),
+        label: [[device === "cpu" ? "CPU" : "GPU", record && variant.runtime !== "onnx" ? precision : ""].join(" ").trim(),
+          ...settings].join(", "),
         digest: variant.digest || "",
         size: variant.size_bytes,
         quality: variant.quality && record === variant.parity[0] ? variant.quality.ratio : null,
