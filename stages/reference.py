@@ -1,7 +1,7 @@
 """Stage `reference`: what a user of sentence-transformers gets from the checkpoint. Every variant is compared with it.
 
-CrossEncoder's logits in float32, with its prompts, lengths and truncation; torch's own beside them; and the tokens of
-every pair, and of a list of awkward texts, which must be those that the runtime makes.
+CrossEncoder's logits in float32, with its prompts, lengths and truncation; torch's own beside them; and the files that
+are published of the checkpoint, with which the runtime makes the same tokens of every pair and of awkward texts.
 """
 
 import numpy as np
@@ -13,8 +13,8 @@ from stages.core import paths
 from stages.core.errors import SourceError
 from stages.core.params import load_params
 from stages.peer.awkward_pairs import awkward_pairs
-from stages.peer.cross_encoder import logits_of, open_cross_encoder
-from stages.peer.token_parity import check_tokens
+from stages.peer.cross_encoder import logits_of, open_cross_encoder, recorded_tokens, token_rows
+from stages.peer.published_checkpoint import write_published
 from stages.records.model_spec import ModelSpec, load_spec
 from stages.records.pairs import read_pairs
 from stages.records.reference_outputs import ReferenceLogits, write_reference
@@ -24,7 +24,7 @@ LARGEST_BARE_DIFFERENCE = 1e-3  # of a logit: more is another computation, not r
 
 
 def run(slug: str) -> None:
-    """Write reference.json.
+    """Write reference.json and `published/`.
 
     Raises:
         SourceError: the checkpoint is not whole, or the runtime would give other scores than CrossEncoder.
@@ -37,14 +37,17 @@ def run(slug: str) -> None:
     pairs = read_pairs(paths.evaluation(slug)).texts(params.rows)
     torch.manual_seed(0)
     model = open_cross_encoder(spec, paths.source(slug))
-    awkward = awkward_pairs(spec.max_length)
-    check_tokens(spec, model, [*pairs, *awkward])
-    logits = logits_of(model, pairs, params.batch_size)
+    with recorded_tokens(model) as tokens:
+        logits = logits_of(model, pairs, params.batch_size)
     if not np.isfinite(logits).all():
         raise SourceError(f"{spec.source.location}: torch's own logits are not all finite: the weights are broken.")
     _check_scores(spec, model, pairs[:BARE_PAIRS], logits[:BARE_PAIRS])
+    awkward = awkward_pairs(spec.max_length, model.tokenizer.get_added_vocab())
+    tokens.update(zip(awkward, token_rows(model, awkward), strict=True))
+    published = write_published(spec, model, tokens)
+    tokenizer = model.tokenizer
     del model  # before the bare one is loaded: one copy of the weights at a time
-    difference = _bare_difference(spec, pairs[:BARE_PAIRS], logits[:BARE_PAIRS], params.batch_size)
+    difference = _bare_difference(spec, tokenizer, pairs[:BARE_PAIRS], logits[:BARE_PAIRS], params.batch_size)
     made_with = Reference(
         framework="torch",
         version=torch.__version__.partition("+")[0],
@@ -58,20 +61,23 @@ def run(slug: str) -> None:
         made_with=made_with,
         logits=rows,
         bare_max_abs=difference,
-        pairs_with_equal_tokens=len(pairs) + len(awkward),
+        pairs_with_equal_tokens=len(tokens),
     )
     write_reference(slug, found)
     print(
         f"{len(pairs)} pairs, logits from {logits.min():.3f} to {logits.max():.3f}; equal tokens for these and "
         f"{len(awkward)} awkward pairs; torch alone within {difference:.1e}"
     )
+    for name, reason in published.rewritten.items():
+        print(f"{name} is published as sentence-transformers uses it: {reason}")
 
 
-def _bare_difference(spec: ModelSpec, pairs: list[tuple[str, str]], expected: np.ndarray, batch_size: int) -> float:
+def _bare_difference(
+    spec: ModelSpec, tokenizer: object, pairs: list[tuple[str, str]], expected: np.ndarray, batch_size: int
+) -> float:
     """The largest difference of a logit between CrossEncoder and the model that is exported, which is torch's alone."""
-    source = paths.source(spec.slug)
-    model, tokenizer = torch_model.load_model(source, spec.model_class), torch_model.load_tokenizer(source)
-    prompted = [(spec.tokenizer.prompt + query, passage) for query, passage in pairs]
+    model = torch_model.load_model(paths.source(spec.slug), spec.model_class)
+    prompted = [(spec.prompt + query, passage) for query, passage in pairs]
     found = torch_model.torch_logits(model, tokenizer, prompted, spec.max_length, batch_size)
     difference = float(np.abs(found - expected).max())
     if not difference <= LARGEST_BARE_DIFFERENCE * max(1.0, float(np.abs(expected).max())):

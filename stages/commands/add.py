@@ -16,6 +16,7 @@ from stages.core.errors import DataError, RegistryError, SourceError
 from stages.core.params import load_params
 from stages.core.yaml_files import read_yaml
 from stages.hub.calls import hub_errors
+from stages.peer.effective_tokenizer import check_convertible
 from stages.registry import checkpoint, model_list, sources
 from stages.registry.model_list import ModelEntry, SourceEntry
 from stages.registry.spec_resolution import check_max_length, check_task
@@ -51,6 +52,7 @@ def add(
     with tempfile.TemporaryDirectory() as folder:
         lock = sources.pin(draft.source, Path(folder))
         found = checkpoint.inspect(Path(folder), draft.source.location)
+        check_convertible(Path(folder), draft.source.location)
     license = license or raw.get("license") or _declared_license(draft.source, lock.revision)
     if license is None:
         raise SourceError(

@@ -85,6 +85,21 @@ def source(slug: str) -> Path:
     return model(slug) / "source"
 
 
+def published(slug: str) -> Path:
+    """What is published of the checkpoint, and the record of it. Every later stage reads the tokenizer here."""
+    return model(slug) / "published"
+
+
+def published_files(slug: str) -> Path:
+    """The files themselves, below the names that they have in the published folder."""
+    return published(slug) / "files"
+
+
+def published_record(slug: str) -> Path:
+    """How the tokenizer is used, and which files are not as they came."""
+    return published(slug) / "published.json"
+
+
 def evaluation(slug: str) -> Path:
     """Normalised labelled pairs."""
     return model(slug) / "evaluation.jsonl"

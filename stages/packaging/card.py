@@ -64,6 +64,7 @@ def render(
         warning=judged.warning,
         not_published="; ".join(not_published) or "none: every variant passed",
         fallback="".join(f"\n| fallback recipe | {line} |" for line in with_fallback),
+        rewritten="".join(f"\n| rewritten | `{name}`: {why} |" for name, why in sorted(manifest.rewritten.items())),
     )
 
 

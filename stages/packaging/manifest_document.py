@@ -13,18 +13,16 @@ from stages.core.variants import PLAIN_EXPORT
 from stages.records.benchmarks import load_benchmarks
 from stages.records.model_spec import ModelSpec
 from stages.records.pairs import Pair, describe, read_pairs
+from stages.records.published_files import load_published
 from stages.records.reference_outputs import load_reference
 from stages.records.variant_record import load_record
 from stages.tasks import pairs_problem
-
-# What a published folder needs of a source: everything but the torch weights.
-WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
 
 
 def manifest_document(spec: ModelSpec, params: BuildParams, name: str, variants: tuple[Variant, ...]) -> Manifest:
     """The manifest, without documents: the card is written from it."""
     slug = spec.slug
-    reference = load_reference(slug)
+    reference, published = load_reference(slug), load_published(slug)
     pairs = read_pairs(paths.evaluation(slug)).pairs
     task = TASKS[spec.task]
     if problem := pairs_problem(spec.task, task.sample_inputs):
@@ -38,8 +36,9 @@ def manifest_document(spec: ModelSpec, params: BuildParams, name: str, variants:
         head=spec.head,
         max_length=spec.max_length,
         inputs=load_record(slug, PLAIN_EXPORT).inputs,
-        tokenizer=spec.tokenizer,
-        files=tuple(entry for entry in spec.source.files if not entry.path.endswith(WEIGHT_SUFFIXES)),
+        tokenizer=published.tokenizer,
+        files=published.files,
+        rewritten=published.rewritten,
         documents=(),
         source=spec.source,
         reference=reference.made_with,

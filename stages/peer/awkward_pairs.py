@@ -1,5 +1,7 @@
 """Texts on which tokenizers differ: every checkpoint's tokenizer is compared with sentence-transformers' on them."""
 
+from collections.abc import Iterable
+
 _PAIRS: tuple[tuple[str, str], ...] = (
     ("", ""),
     ("", "a passage without a query"),
@@ -18,11 +20,16 @@ _PAIRS: tuple[tuple[str, str], ...] = (
 )
 
 
-def awkward_pairs(max_length: int) -> tuple[tuple[str, str], ...]:
-    """The pairs; the last ones are too long for a model of this length.
+_MOST_ADDED = 200  # some checkpoints have a thousand unused ones
+
+
+def awkward_pairs(max_length: int, added_tokens: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+    """The pairs; the last ones are too long for a model of this length. Each added token is written out in a text: two
+    tokenizers with one vocabulary may differ in those.
 
     They are not much too long: of two texts that are cut, the library combines all pieces of one with all of the other,
     which for texts of 10,000 words and a length of 128 is more than 20 GB.
     """
     long = "a word and another one, " * (max_length // 4)
-    return (*_PAIRS, ("a short query", long), (long, "a short passage"), (long, long))
+    added = ((f"a {token} b", f"{token}c") for token in sorted(added_tokens)[:_MOST_ADDED])
+    return (*_PAIRS, *added, ("a short query", long), (long, "a short passage"), (long, long))

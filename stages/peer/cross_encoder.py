@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from stages.core.batch_rows import rows_at_once
 from stages.core.errors import SourceError, first_line
 from stages.records.model_spec import ModelSpec
 
-Pairs = Sequence[tuple[str, str]]
+Pair = tuple[str, str]
+Pairs = Sequence[Pair]
+Tokens = tuple[list[int], list[int] | None]
+"""Token ids, and token type ids where the model takes any."""
 
 
 def open_cross_encoder(spec: ModelSpec, folder: Path) -> Any:
@@ -67,14 +71,52 @@ def logits_of(model: Any, pairs: Pairs, batch_size: int) -> NDArray[np.float32]:
     return np.stack(rows).astype(np.float32)
 
 
-def token_rows(model: Any, pairs: Pairs) -> Iterator[tuple[list[int], list[int] | None]]:
-    """Token ids of each pair, and token type ids where the model takes any, as CrossEncoder makes them."""
-    takes_types = "token_type_ids" in inspect.signature(model.model.forward).parameters
+def takes_types(model: Any) -> bool:
+    """Whether the model has an input for token types."""
+    return "token_type_ids" in inspect.signature(model.model.forward).parameters
+
+
+def token_rows(model: Any, pairs: Pairs) -> Iterator[Tokens]:
+    """The tokens of each pair as CrossEncoder makes them."""
     prompt = model._resolve_prompt(None, None)  # `predict` has no public way to ask for it
     for pair in pairs:
-        features = model.preprocess([list(pair)], prompt=prompt)
-        types = features.get("token_type_ids") if takes_types else None
-        yield features["input_ids"][0].tolist(), None if types is None else types[0].tolist()
+        yield from _tokens(model, model.preprocess([list(pair)], prompt=prompt))
+
+
+@contextmanager
+def recorded_tokens(model: Any) -> Iterator[dict[Pair, Tokens]]:
+    """The tokens of every pair that the model scores while this lasts, so that none is tokenised a second time."""
+    seen: dict[Pair, Tokens] = {}
+    preprocess = model.preprocess
+
+    def recording(inputs: list[Pair], **options: Any) -> Any:
+        features = preprocess(inputs, **options)
+        if "attention_mask" in features:
+            seen.update(zip(map(_pair, inputs), _tokens(model, features), strict=True))
+        else:  # padding cannot be told from text
+            for pair in inputs:
+                seen[_pair(pair)] = next(_tokens(model, preprocess([pair], **options)))
+        return features
+
+    model.preprocess = recording
+    try:
+        yield seen
+    finally:
+        del model.preprocess
+
+
+def _pair(texts: Sequence[str]) -> Pair:
+    return texts[0], texts[1]
+
+
+def _tokens(model: Any, features: Any) -> Iterator[Tokens]:
+    """Each row of a batch without its padding. Types that the tokenizer does not return are zeros to the model."""
+    ids = features["input_ids"]
+    mask = features["attention_mask"].bool() if "attention_mask" in features else ids == ids
+    types = features["token_type_ids"] if "token_type_ids" in features else ids * 0
+    with_types = takes_types(model)
+    for row, kept, row_types in zip(ids, mask, types, strict=True):
+        yield row[kept].tolist(), row_types[kept].tolist() if with_types else None
 
 
 def _batches(model: Any, pairs: Pairs, order: list[int], batch_size: int) -> Iterator[list[int]]:

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from artificer.manifest import Activation, ClassifierHead, Source, TaskName, TokenizerInfo, canonical_json
+from artificer.manifest import Activation, ClassifierHead, Source, TaskName, canonical_json
 from stages.core import paths
 from stages.core.errors import UsageError
 
@@ -12,7 +12,8 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
     """What is to be built. `variants` are ids in table order.
 
     `declared_activation` and `declared_max_length` are what sentence-transformers would use, going by the files alone.
-    `model_class` is the class of transformers that loads it, `export_task` what the exporters call its task.
+    `prompt` is its default prompt. `model_class` is the class of transformers that loads it, `export_task` what the
+    exporters call its task.
     """
 
     slug: str
@@ -25,7 +26,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
     declared_activation: Activation
     max_length: int
     declared_max_length: int
-    tokenizer: TokenizerInfo
+    prompt: str
     parameters: int
     weight_dtype: str
     variants: tuple[str, ...]

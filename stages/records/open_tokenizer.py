@@ -1,11 +1,13 @@
-"""The runtime's own tokenizer on a model's pinned files."""
+"""The runtime's own tokenizer on the files that are published of a model."""
 
 from artificer.inference.tokenization import TextTokenizer
 from stages.core import paths
 from stages.records.model_spec import ModelSpec
+from stages.records.published_files import load_published
 
 
 def open_tokenizer(spec: ModelSpec, inputs: tuple[str, ...]) -> TextTokenizer:
     """A tokenizer that makes the named inputs, as a service would open it."""
-    path = paths.source(spec.slug) / spec.tokenizer.file
-    return TextTokenizer.from_file(path, spec.tokenizer, max_length=spec.max_length, inputs=inputs)
+    info = load_published(spec.slug).tokenizer
+    path = paths.published_files(spec.slug) / info.file
+    return TextTokenizer.from_file(path, info, max_length=spec.max_length, inputs=inputs)

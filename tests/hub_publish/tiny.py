@@ -87,6 +87,11 @@ def build(
         source.mkdir(parents=True)
         (source / "config.json").write_text(f'{{"seed": {seeds.get("source", 0)}}}\n')
         (source / "tokenizer.json").write_bytes(TOKENIZER.to_str().encode())
+    published = models / "published" / "files"
+    shutil.rmtree(published, ignore_errors=True)
+    published.mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copyfile(source / name, published / name)
     (package / "README.md").write_text(CARD + "\n".join(variants) + "\n", encoding="utf-8")
     made = tuple(_variant(models, name, seeds.get(name, 0), size, sidecars) for name in variants)
     parts = tuple(describe_file(source, name) for name in ("config.json", "tokenizer.json"))
@@ -127,7 +132,7 @@ def contents(root: Path, manifest: Manifest) -> dict[str, bytes]:
     """The bytes of every file to publish, by its published path."""
     models = root / "artifacts" / "models" / manifest.slug
     package = root / "artifacts" / "packages" / manifest.slug
-    found = {entry.path: (models / "source" / entry.path).read_bytes() for entry in manifest.files}
+    found = {entry.path: (models / "published" / "files" / entry.path).read_bytes() for entry in manifest.files}
     found |= {entry.path: (package / entry.path).read_bytes() for entry in manifest.documents}
     for variant in manifest.variants:
         folder = models / "variants" / row(variant.id).step / variant.id

@@ -27,10 +27,13 @@ from stages.records import model_spec
 from stages.records.fallback_costs import write_costs
 from stages.records.pairs import Pair, write_pairs
 from stages.records.parity_records import Measurement, VariantParity
+from stages.records.published_files import PublishedFiles
 from stages.records.quality_report import QualityReport
 from stages.records.reference_outputs import ReferenceLogits
 from stages.records.variant_record import RECORD, VariantRecord, load_record, published_files
 from stages.registry import model_list
+from stages.registry.checkpoint.json_objects import Config
+from stages.registry.checkpoint.tokenizer_files import read_tokenizer
 from stages.registry.spec_resolution import resolve
 from tests.stages import project
 
@@ -76,6 +79,7 @@ class Fabricated:
             shutil.copyfile(folder / locked.path, paths.source(slug) / locked.path)
         resolved = resolve(slug, found, lock, paths.source(slug))
         model_spec.write_spec(resolved)
+        _publish_as_it_came(slug)
         write_pairs(paths.evaluation(slug), "pairs", PAIRS)
         write_pairs(paths.calibration(slug), "calibration", [*PAIRS])
         files.write_file(paths.HOST, canonical_json(HOST))
@@ -149,6 +153,17 @@ class Fabricated:
             measurements=() if failed else tuple(measured),
             logits=() if failed else logits,
         )
+
+
+def _publish_as_it_came(slug: str) -> None:
+    """What `reference` writes of a checkpoint whose tokenizer is used as its files say."""
+    folder = paths.published_files(slug)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(paths.source(slug), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    found = read_tokenizer(folder, Config.read(folder / "tokenizer_config.json"))
+    assert found is not None
+    record = PublishedFiles(tokenizer=found[1], files=files.describe_folder(folder), rewritten={})
+    files.write_file(paths.published_record(slug), canonical_json(record))
 
 
 def tighten(root: Path, name: str, **limits: float | None) -> None:

@@ -34,11 +34,27 @@ def test_a_checkpoint_without_weights_is_refused(folder: Path, stages: Stages) -
     assert_add_refuses(stages, "found no weights.")
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json"])
-def test_a_missing_file_is_named(folder: Path, stages: Stages, name: str) -> None:
-    """A slow tokenizer, or a checkpoint without its config, is refused with what is missing."""
-    (folder / name).unlink()
-    assert_add_refuses(stages, f"{name} missing: expected a model folder with a fast tokenizer")
+def test_a_missing_configuration_is_named(folder: Path, stages: Stages) -> None:
+    """Without it nobody knows what the weights are."""
+    (folder / "config.json").unlink()
+    assert_add_refuses(stages, "config.json missing: expected a model folder")
+
+
+def test_a_missing_tokenizer_is_named(folder: Path, stages: Stages) -> None:
+    """A vocabulary would do."""
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").unlink()
+    message = (
+        "tokenizer.json missing: expected it, or a vocabulary that transformers converts (sentencepiece.bpe.model, "
+        "spiece.model, spm.model, tokenizer.model, vocab.json, vocab.txt). Save the tokenizer"
+    )
+    assert_add_refuses(stages, message)
+
+
+def test_a_tokenizer_needs_no_configuration(folder: Path, stages: Stages) -> None:
+    """transformers knows the class by the type of the model, and its padding token."""
+    (folder / "tokenizer_config.json").unlink()
+    assert stages("add", f"checkpoints/{SLUG}", "--license", "mit")[0] == 0
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
@@ -192,9 +208,9 @@ def test_a_tokenizer_that_cannot_be_read_is_refused(folder: Path, stages: Stages
 
 
 def test_a_padding_token_that_the_tokenizer_lacks_is_refused(folder: Path, stages: Stages) -> None:
-    """Padding with another id would change scores."""
+    """transformers adds it behind all others, where the model has no embedding."""
     edit_config(folder, "tokenizer_config.json", pad_token="<pad>")
-    assert_add_refuses(stages, "tokenizer.json: the padding token '<pad>' of tokenizer_config.json is not in it.")
+    assert_add_refuses(stages, "the model has embeddings for 460 tokens, and the tokenizer gives '<pad>' the id 460.")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
@@ -248,13 +264,7 @@ def test_a_spec_tells_what_the_checkpoint_is(pinned: Path, root: Path, stages: S
     assert spec["architecture"] == "BertForSequenceClassification"
     assert (spec["labels"], spec["activation"], spec["max_length"]) == (["LABEL_0"], "sigmoid", 128)
     assert spec["weight_dtype"] == "F32"
-    assert spec["tokenizer"] == {
-        "file": "tokenizer.json",
-        "pad_token": "[PAD]",
-        "pad_token_id": 0,
-        "pad_token_type_id": 0,
-        "padding_side": "right",
-    }
+    assert (spec["prompt"], spec["declared_max_length"]) == ("", 128)
     assert spec["source"]["revision"].startswith("sha256:")
     source = {name: data for name, data in project.snapshot(pinned).items() if name != "README.md"}
     assert project.snapshot(root / "artifacts" / "models" / SLUG / "source") == source

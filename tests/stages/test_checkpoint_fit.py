@@ -1,16 +1,16 @@
-"""Parts of a checkpoint that contradict each other: head and labels, model and tokenizer, the tokenizer's two files."""
+"""Parts of a checkpoint that contradict each other: head and labels, model and tokenizer."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
-from tokenizers.pre_tokenizers import ByteLevel
 
+from artificer.manifest import TokenizerInfo
 from stages.core.errors import SourceError
 from stages.registry import checkpoint
 from stages.registry.checkpoint import known_types
+from stages.registry.checkpoint.json_objects import Config
+from stages.registry.checkpoint.tokenizer_files import read_tokenizer
 from tests.stages.checkpoints import edit_config, plain_checkpoint, write_json, write_safetensors
 
 LLAMA: dict[str, Any] = {
@@ -34,6 +34,13 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     monkeypatch.setattr(known_types, "_table", found.get)
     monkeypatch.setattr(known_types, "version", lambda _: "4.57.6")
     return found
+
+
+def declared(folder: Path) -> TokenizerInfo:
+    """How the files say that the tokenizer pads and truncates."""
+    found = read_tokenizer(folder, Config.read(folder / "tokenizer_config.json"))
+    assert found is not None
+    return found[1]
 
 
 def refusal(folder: Path) -> str:
@@ -138,11 +145,11 @@ def test_a_tokenizer_class_of_a_newer_transformers_is_named(plain: Path, tables:
     )
     for name in ("BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast"):
         edit_config(plain, "tokenizer_config.json", tokenizer_class=name)
-        assert checkpoint.inspect(plain).tokenizer.pad_token_id == 0
+        assert checkpoint.inspect(plain).max_length == 64
     tables["tokenization_auto.py"] = 'if class_name == "TokenizersBackend"'
     for name in ("TokenizersBackend", "AnyOther"):
         edit_config(plain, "tokenizer_config.json", tokenizer_class=name)
-        assert checkpoint.inspect(plain).tokenizer.pad_token_id == 0
+        assert checkpoint.inspect(plain).max_length == 64
 
 
 def test_without_transformers_nothing_is_refused_for_its_sake(plain: Path, tables: dict[str, str | None]) -> None:
@@ -156,7 +163,7 @@ def test_a_token_without_an_embedding_is_named(plain: Path) -> None:
     """It would end the stage `reference` in an index error, or return what lies behind the table."""
     edit_config(plain, vocab_size=6)
     assert refusal(plain) == (
-        "acme/base/config.json: vocab_size: the model has embeddings for 6 tokens, and tokenizer.json gives 'b' the id "
+        "acme/base/config.json: vocab_size: the model has embeddings for 6 tokens, and the tokenizer gives 'b' the id "
         "6. Take the tokenizer of this model, or enlarge the model with "
         "`model.resize_token_embeddings(len(tokenizer))` and train it."
     )
@@ -171,14 +178,14 @@ def test_a_token_type_without_an_embedding_is_named(tmp_path: Path) -> None:
         '"attention_mask"]` in tokenizer_config.json.'
     )
     edit_config(folder, "tokenizer_config.json", model_input_names=["input_ids", "attention_mask"])
-    assert checkpoint.inspect(folder).tokenizer.pad_token_id == 0
+    assert checkpoint.inspect(folder).max_length == 64
 
 
 @pytest.mark.parametrize("segments", [0, None])
 def test_a_model_without_segment_embeddings_takes_any_type(tmp_path: Path, segments: int | None) -> None:
     """DeBERTa-v3 has none, DistilBERT and MPNet do not even say so."""
     folder = plain_checkpoint(tmp_path / "plain", type_vocab_size=segments)
-    assert checkpoint.inspect(folder).tokenizer.pad_token_type_id == 0
+    assert checkpoint.inspect(folder).max_length == 64
 
 
 @pytest.mark.parametrize("found", [None, 5])
@@ -209,72 +216,28 @@ def test_a_tokenizer_without_padding_is_refused(tmp_path: Path) -> None:
 def test_the_padding_may_stand_in_the_map_of_special_tokens_alone(plain: Path, token: Any) -> None:
     """Older RoBERTa tokenizers have it there; tokenizer_config.json decides where both have it."""
     write_json(plain / "special_tokens_map.json", {"pad_token": token})
-    assert checkpoint.inspect(plain).tokenizer.pad_token == "[PAD]"
+    assert declared(plain).pad_token == "[PAD]"
     edit_config(plain, "tokenizer_config.json", pad_token=None)
-    found = checkpoint.inspect(plain).tokenizer
+    found = declared(plain)
     assert (found.pad_token, found.pad_token_id) == ("[SEP]", 3)
 
 
 def test_the_padding_of_a_class_is_known(plain: Path) -> None:
     """RoBERTa's is another than BERT's; DeBERTa's is that of BERT, in both versions."""
     edit_config(plain, "tokenizer_config.json", pad_token=None, tokenizer_class="DebertaV2Tokenizer")
-    assert checkpoint.inspect(plain).tokenizer.pad_token == "[PAD]"
+    assert declared(plain).pad_token == "[PAD]"
     edit_config(plain, "tokenizer_config.json", pad_token=None, tokenizer_class="RobertaTokenizer")
-    assert "tokenizer.json: the padding token '<pad>' of tokenizer_config.json is not in it." in refusal(plain)
+    assert "the model has embeddings for 7 tokens, and the tokenizer gives '<pad>' the id 7." in refusal(plain)
 
 
 def test_sides_reach_the_runtime(plain: Path) -> None:
     """Both are settings of transformers that a tokenizer.json does not hold."""
     edit_config(plain, "tokenizer_config.json", padding_side="left", truncation_side="left")
-    found = checkpoint.inspect(plain).tokenizer
+    found = declared(plain)
     assert (found.padding_side, found.truncation_side) == ("left", "left")
     edit_config(plain, "tokenizer_config.json", truncation_side="middle")
     assert refusal(plain) == (
         "acme/base/tokenizer_config.json: truncation_side: expected left or right, found 'middle'."
-    )
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "place"),
-    [
-        ("do_lower_case", False, "the normalizer's lowercase in tokenizer.json, true"),
-        ("strip_accents", False, "the normalizer's strip_accents in tokenizer.json, null"),
-        ("tokenize_chinese_chars", False, "the normalizer's handle_chinese_chars in tokenizer.json, true"),
-    ],
-)
-def test_a_normalizer_that_transformers_would_replace_is_refused(
-    plain: Path, key: str, value: bool, place: str
-) -> None:
-    """BERT's classes take these from tokenizer_config.json; a generic class takes them from tokenizer.json."""
-    edit_config(plain, "tokenizer_config.json", **{key: value})
-    assert refusal(plain) == (
-        f"acme/base/tokenizer_config.json: {key}: {json.dumps(value)} contradicts {place}. Correct the one that is "
-        "wrong: `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)` writes into both what transformers "
-        "does."
-    )
-    edit_config(plain, "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
-    assert checkpoint.inspect(plain).max_length == 64
-
-
-def test_accents_that_follow_the_case_are_no_contradiction(plain: Path) -> None:
-    """BERT's normaliser strips accents where it lowers the case, unless it is told otherwise."""
-    for value in (True, None):
-        config = json.loads((plain / "tokenizer_config.json").read_text()) | {"strip_accents": value}
-        write_json(plain / "tokenizer_config.json", config)
-        assert checkpoint.inspect(plain).max_length == 64
-
-
-def test_a_prefix_space_that_transformers_would_add_is_refused(plain: Path) -> None:
-    """Every class of transformers takes it from tokenizer_config.json."""
-    path = plain / "tokenizer.json"
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    tokenizer.save(str(path))
-    edit_config(plain, "tokenizer_config.json", add_prefix_space=False)
-    assert checkpoint.inspect(plain).max_length == 64
-    edit_config(plain, "tokenizer_config.json", add_prefix_space=True, tokenizer_class="RobertaTokenizer")
-    assert "add_prefix_space: true contradicts the pre_tokenizer's add_prefix_space in tokenizer.json, false." in (
-        refusal(plain)
     )
 
 

@@ -77,7 +77,7 @@ OUTS: dict[str, Callable[[], set[Path]]] = {
     "host": lambda: {paths.HOST},
     "fetch": lambda: {paths.source(KEY), paths.spec(KEY), paths.recipes(KEY, "optimize").parent},
     "data": lambda: {paths.evaluation(KEY), paths.calibration(KEY), paths.workloads(KEY)},
-    "reference": lambda: {paths.reference(KEY)},
+    "reference": lambda: {paths.reference(KEY), paths.published(KEY)},
     "export_onnx": lambda: {paths.step(KEY, "export_onnx")},
     "optimize": lambda: {paths.step(KEY, "optimize")},
     "quantize_onnx": lambda: {paths.step(KEY, "quantize_onnx"), paths.fallback_costs(KEY, "onnx")},

@@ -6,9 +6,9 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from artificer.backends.session import Inputs, Output, Session
-from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import ExecutionPrecision, Manifest, Metrics, Runtime
 from artificer.tasks import TASKS, task_of
 from stages.building.build_step import Built
@@ -19,6 +19,7 @@ from stages.fallback.recipe import Recipe
 from stages.measuring.measure import Expected, measure, outputs
 from stages.measuring.variant_parity import measure_variant
 from stages.records.model_spec import load_spec
+from stages.records.open_tokenizer import open_tokenizer
 from stages.records.quality_report import load_quality
 from stages.tasks import BUILDING_TASKS, fitting_task, has_one_label
 from tests.stages import project
@@ -85,9 +86,7 @@ def test_it_is_measured_by_its_own_output_and_differences() -> None:
     """`parity` collects the graph's output as the task does, in batches and alone."""
     spec = load_spec(SLUG)
     texts = [(pair.query, pair.passage) for pair in PAIRS]
-    tokenizer = TextTokenizer.from_file(
-        paths.source(SLUG) / spec.tokenizer.file, spec.tokenizer, max_length=32, inputs=("input_ids", "attention_mask")
-    )
+    tokenizer = open_tokenizer(replace(spec, max_length=32), ("input_ids", "attention_mask"))
     exact = np.array([[max(ids)] for ids in tokenizer.encode(texts).ids], dtype=np.float32)
     expected = Expected(
         pairs=texts, logits=exact + 0.5, task=TASKS["pair-distance"], head=spec.head, batch_size=4, top_k=3

@@ -35,7 +35,10 @@ from artificer.manifest.versions import SCHEMA_VERSION, UNREADABLE, schema_major
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """Everything that a service needs to load a model and that an auditor asks about it."""
+    """Everything that a service needs to load a model and that an auditor asks about it.
+
+    `rewritten` names the files that are not the source's own bytes, each with the reason.
+    """
 
     schema_version: str
     slug: str
@@ -55,6 +58,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     golden: tuple[GoldenSample, ...]
     variants: tuple[Variant, ...]
     benchmarks: tuple[Benchmark, ...]
+    rewritten: dict[str, str] = {}
 
     @classmethod
     def from_json(cls, data: bytes) -> "Manifest":
@@ -118,6 +122,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
                 _require(not names and variant.graph is None, where, "only a passed variant has files")
                 _require(bool(variant.reason), where, f"status {variant.status} needs a reason")
         _require(bool(self.inputs), "inputs", "expected at least one")
+        unknown = sorted(self.rewritten.keys() - {entry.path for entry in self.files})
+        _require(not unknown, "rewritten", f"{unknown} is not in files")
         tokenizer_files = [entry.path for entry in self.files]
         _require(self.tokenizer.file in tokenizer_files, "tokenizer.file", f"{self.tokenizer.file!r} is not in files")
         for i, golden in enumerate(self.golden):

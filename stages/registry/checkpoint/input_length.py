@@ -7,6 +7,7 @@ from stages.registry.checkpoint.json_objects import Config
 from stages.registry.checkpoint.module_list import MODULES
 
 SENTENCE_TRANSFORMERS_FILE = "sentence_bert_config.json"
+NO_LIMIT = 2**31 - 1
 _UNKNOWN_POSITIONS = 512
 # Position ids of RoBERTa-style models start behind the padding id, so two entries of the table are not positions.
 _OFFSET_POSITIONS = (
@@ -32,11 +33,25 @@ def max_length(folder: Path, config: Config, tokenizer_config: Config) -> int:
     return int(min(_declared(folder, tokenizer_config), positions))
 
 
-def _declared(folder: Path, tokenizer_config: Config) -> float:
-    """sentence-transformers' limit replaces the tokenizer's, but its file is read only where there are modules."""
+def peer_length(folder: Path, config: Config, tokenizer_config: Config) -> int:
+    """The limit that sentence-transformers keeps, which may be more than the model has positions for."""
+    limit = _declared(folder, tokenizer_config)
+    positions = config.get("max_position_embeddings")
+    if _own_limit(folder) is None and isinstance(positions, int) and positions > 0:
+        limit = min(limit, positions)
+    return int(min(limit, NO_LIMIT))
+
+
+def _own_limit(folder: Path) -> int | None:
+    """sentence-transformers' own setting; its file is read only where there are modules."""
     settings = Config.read_optional(folder / SENTENCE_TRANSFORMERS_FILE)
-    if (folder / MODULES).exists() and (limit := settings.whole_number("max_seq_length")):
-        return limit
+    return (settings.whole_number("max_seq_length") or None) if (folder / MODULES).exists() else None
+
+
+def _declared(folder: Path, tokenizer_config: Config) -> float:
+    """sentence-transformers' limit replaces the tokenizer's."""
+    if (own := _own_limit(folder)) is not None:
+        return own
     limit = tokenizer_config.get("model_max_length")
     if limit is None or (limit == 0 and limit is not False):
         return math.inf

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from artificer.manifest import Activation, TokenizerInfo
+from artificer.manifest import Activation
 from stages.core.errors import SourceError, first_line
 from stages.registry.checkpoint import classifier_head, known_types, own_code
 from stages.registry.checkpoint.declared_activation import PROBLEM_TYPES, declared_activation
 from stages.registry.checkpoint.default_prompt import default_prompt
-from stages.registry.checkpoint.input_length import max_length
+from stages.registry.checkpoint.input_length import max_length, peer_length
 from stages.registry.checkpoint.json_objects import Config
 from stages.registry.checkpoint.lfs_pointers import refuse_pointers
 from stages.registry.checkpoint.module_list import refuse_modules
@@ -22,7 +21,8 @@ from stages.registry.checkpoint.tokenizer_fit import check_fit
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
     """What the files declare. `activation` is what they tell sentence-transformers, None when they tell nothing; it may
-    be one that is unknown. `problem_activation` follows from the `problem_type`, for several labels."""
+    be one that is unknown. `problem_activation` follows from the `problem_type`, for several labels. `max_length` is
+    what the model takes, `peer_max_length` the limit of sentence-transformers, which may be more."""
 
     architecture: str
     model_type: str
@@ -30,7 +30,8 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     activation: str | None
     problem_activation: Activation | None
     max_length: int
-    tokenizer: TokenizerInfo
+    peer_max_length: int
+    prompt: str
     parameters: int
     weight_dtype: str
 
@@ -48,7 +49,8 @@ def inspect(folder: Path, name: str | None = None) -> Checkpoint:
 
 def _inspect(folder: Path) -> Checkpoint:
     refuse_pointers(folder)
-    config, tokenizer_config = Config.read(folder / "config.json"), Config.read(folder / "tokenizer_config.json")
+    config = Config.read(folder / "config.json")
+    tokenizer_config = Config.read_optional(folder / "tokenizer_config.json")
     own_code.refuse(config)
     own_code.refuse(tokenizer_config)
     refuse_modules(folder)
@@ -60,9 +62,8 @@ def _inspect(folder: Path) -> Checkpoint:
     labels = classifier_head.labels(config)
     classifier_head.check_rows(config, labels, tensors)
     known_types.check_model_type(config)
-    tokenizer, info = read_tokenizer(folder, tokenizer_config)
-    info = replace(info, prompt=default_prompt(folder))
-    check_fit(config, tokenizer_config, tokenizer, info, decoder=classifier_head.is_of_a_decoder(tensors))
+    if (declared := read_tokenizer(folder, tokenizer_config)) is not None:
+        check_fit(config, tokenizer_config, *declared, decoder=classifier_head.is_of_a_decoder(tensors))
     counts: dict[str, int] = {}
     for tensor in tensors.values():
         counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.size
@@ -73,7 +74,8 @@ def _inspect(folder: Path) -> Checkpoint:
         activation=declared_activation(folder, config),
         problem_activation=PROBLEM_TYPES.get(str(config.get("problem_type"))) if len(labels) > 1 else None,
         max_length=max_length(folder, config, tokenizer_config),
-        tokenizer=info,
+        peer_max_length=peer_length(folder, config, tokenizer_config),
+        prompt=default_prompt(folder),
         parameters=sum(counts.values()),
         weight_dtype=max(counts, key=lambda dtype: counts[dtype]),
     )

@@ -60,6 +60,19 @@ def check_tokenizer_class(tokenizer_config: Config) -> None:
         )
 
 
+def tokenizer_class_of(config: Config, tokenizer_config: Config) -> str | None:
+    """The class of transformers that reads the tokenizer, without `Tokenizer` and `Fast`: that of the model's type if
+    no other is named. None: a generic one, or transformers is not installed."""
+    found = re.search(rf'\("{re.escape(config.text("model_type") or "")}", "(\w+)"', _table(_TOKENIZERS) or "")
+    own = found and _short(found.group(1))
+    named = _short(tokenizer_config.text("tokenizer_class") or "")
+    return own if own and named in ("", own) else None
+
+
+def _short(class_name: str) -> str:
+    return class_name.removesuffix("Fast").removesuffix("Tokenizer")
+
+
 @cache
 def _table(name: str) -> str | None:
     """The source of one of transformers' tables; None where transformers is not installed."""

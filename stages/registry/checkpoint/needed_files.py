@@ -7,8 +7,8 @@ from stages.core.errors import SourceError
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
-REQUIRED_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
-# From each of these transformers can make a tokenizer.json.
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+# From each of these transformers makes a tokenizer, where there is no tokenizer.json.
 _VOCABULARIES = ("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model", "vocab.json", "vocab.txt")
 # What transformers, sentence-transformers and the tokenizers library read beside config and weights.
 OPTIONAL_FILES = (
@@ -21,6 +21,9 @@ OPTIONAL_FILES = (
     "special_tokens_map.json",
     "spiece.model",
     "spm.model",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
     "vocab.json",
     "vocab.txt",
 )
@@ -41,16 +44,14 @@ def needed_files(names: Iterable[str]) -> tuple[str, ...]:
             f"expected {WEIGHTS} (or {WEIGHTS_INDEX} and its shards), found {_instead_of_weights(names)} "
             "Save it with `model.save_pretrained(folder, safe_serialization=True)`."
         )
-    missing = [name for name in REQUIRED_FILES if name not in names]
-    if missing:
-        vocabularies = [name for name in _VOCABULARIES if name in names and "tokenizer.json" in missing]
-        found = f" Found {', '.join(vocabularies)}, which transformers converts." if vocabularies else ""
+    if CONFIG not in names:
+        raise SourceError(f"{CONFIG} missing: expected a model folder, as `model.save_pretrained(folder)` writes it.")
+    if not names & {TOKENIZER, *_VOCABULARIES}:
         raise SourceError(
-            f"{', '.join(missing)} missing: expected a model folder with a fast tokenizer.{found} "
-            "`python -c \"from transformers import AutoTokenizer as T; T.from_pretrained('FOLDER')"
-            ".save_pretrained('FOLDER')\"` writes one."
+            f"{TOKENIZER} missing: expected it, or a vocabulary that transformers converts "
+            f"({', '.join(_VOCABULARIES)}). Save the tokenizer with `tokenizer.save_pretrained(folder)`."
         )
-    return tuple(sorted(weights | set(REQUIRED_FILES) | (set(OPTIONAL_FILES) & names)))
+    return tuple(sorted(weights | {CONFIG} | (set(OPTIONAL_FILES) & names)))
 
 
 def refuse_two_sets(names: Iterable[str]) -> None:

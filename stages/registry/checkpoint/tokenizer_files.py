@@ -1,4 +1,5 @@
-"""The tokenizer's files: what a tokenizer.json leaves open, as transformers would read it."""
+"""The tokenizer's files, read early so that `add` can refuse what does not fit. What is published is decided by
+`reference`, which compares it with sentence-transformers'."""
 
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -29,15 +30,21 @@ _PADDING_OF_CLASS = {
 }
 
 
-def read_tokenizer(folder: Path, tokenizer_config: Config) -> tuple[Tokenizer, TokenizerInfo]:
-    """The tokenizer, and how it pads and truncates. Raises SourceError when it cannot be read."""
+def read_tokenizer(folder: Path, tokenizer_config: Config) -> tuple[Tokenizer, TokenizerInfo] | None:
+    """The tokenizer, and how it pads and truncates; None where there is only a vocabulary, which transformers converts.
+
+    Raises:
+        SourceError: it cannot be read, or has nothing to pad with.
+    """
     check_tokenizer_class(tokenizer_config)
     path = folder / "tokenizer.json"
+    if not path.exists():
+        return None
     tokenizer = _open(path)
     pad_token = _pad_token(folder, tokenizer_config)
     pad_token_id = tokenizer.token_to_id(pad_token)
-    if pad_token_id is None:
-        raise SourceError(f"{path}: the padding token {pad_token!r} of tokenizer_config.json is not in it.")
+    if pad_token_id is None:  # transformers adds it behind all others
+        pad_token_id = tokenizer.get_vocab_size(with_added_tokens=True)
     return tokenizer, TokenizerInfo(
         file=path.name,
         pad_token=pad_token,
