@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.building.composed_model import is_composed, load_composed
 from stages.core.batch_rows import rows_at_once
 from stages.core.errors import SourceError, first_line
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def load_model(folder: Path, model_class: str, dtype: torch.dtype | None = None) -> Any:
-    """A model of that class of transformers in evaluation mode, with eager attention, in `dtype` (default: float32).
+    """A model of that class of transformers in evaluation mode, with eager attention, in `dtype` (default: float32); or
+    the composition that `modules.json` names.
 
     Raises:
         SourceError: a weight is missing, so that transformers would fill it with random numbers, or has another shape.
@@ -22,18 +24,27 @@ def load_model(folder: Path, model_class: str, dtype: torch.dtype | None = None)
     import torch
     import transformers
 
+    dtype = dtype or torch.float32
     try:
+        if is_composed(folder):
+            model, missing = load_composed(folder, dtype)
+            return _whole(model, missing)
         model, loading = getattr(transformers, model_class).from_pretrained(
             folder,
-            dtype=dtype or torch.float32,
+            dtype=dtype,
             attn_implementation="eager",
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
         )
+    except SourceError:
+        raise
     except Exception as error:  # its configuration reaches every part of the library
         raise SourceError(f"transformers cannot load the checkpoint: {first_line(error)}") from None
-    missing = sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
+    return _whole(model, sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"]))
+
+
+def _whole(model: Any, missing: list[str]) -> Any:
     if missing:
         raise SourceError(
             f"The checkpoint lacks {len(missing)} weight(s) of its architecture: {', '.join(missing[:4])}"

@@ -76,7 +76,7 @@ def find_move(entry: ModelEntry, lock: Lock) -> Move | None:
     except SourceError:
         return Move(old=old, new=new, titles=tuple(titles), changed=None)
     locked = {file.path for file in lock.files}
-    watched = sorted(locked | set(checkpoint.needed_files(name for name in after if "/" not in name)))
+    watched = sorted(locked | set(checkpoint.needed_files(filter(checkpoint.may_be_needed, after))))
     changed = tuple(
         f"{'+' if path not in before else '-' if path not in after else '~'} {path}"
         for path in watched

@@ -13,6 +13,7 @@ from stages.core import files, paths
 from stages.core.errors import SourceError, first_line
 from stages.peer.cross_encoder import Pair, Tokens, takes_types, token_rows
 from stages.peer.effective_tokenizer import FILE, check_vocabulary, same_parts, tokenizer_info, tokenizer_json
+from stages.peer.published_modules import describe_as_classifier
 from stages.peer.token_parity import check_tokens
 from stages.records.model_spec import ModelSpec
 from stages.records.published_files import PublishedFiles
@@ -33,17 +34,17 @@ def write_published(spec: ModelSpec, model: Any, tokens: Mapping[Pair, Tokens]) 
     """
     where, source = spec.source.location, paths.source(spec.slug)
     info = tokenizer_info(model.tokenizer, spec.prompt, where)
-    rewritten: dict[str, str] = {}
     with files.staged_folder(paths.published(spec.slug)) as out:
         folder = out / paths.published_files(spec.slug).name
         folder.mkdir()
         for entry in spec.source.files:
             if "/" not in entry.path and not entry.path.endswith(_WEIGHT_SUFFIXES):
                 shutil.copyfile(source / entry.path, folder / entry.path)
+        rewritten = describe_as_classifier(spec, folder)
         if (reason := _write_tokenizer(model, folder / FILE, where)) is not None:
             rewritten[FILE] = reason
         check_tokens(spec, info, folder / FILE, tokens, _REMEDY)
-        if rewritten:
+        if FILE in rewritten:
             _check_again(spec, folder, model, tokens)
         found = PublishedFiles(tokenizer=info, files=files.describe_folder(folder), rewritten=rewritten)
         (out / paths.published_record(spec.slug).name).write_bytes(canonical_json(found))

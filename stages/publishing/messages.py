@@ -53,6 +53,11 @@ def try_it(manifest: Manifest, entry: PublishEntry, repo: str, number: int, name
     revision = f"refs/pr/{number}"
     peer = peer_snippet(manifest, repo, revision=revision, names=names)
     if entry.contents == "variants":
+        if "modules.json" in manifest.rewritten:
+            return (
+                "The graphs hold all modules of the model. sentence-transformers takes a graph for the encoder alone "
+                "where `modules.json` names more modules, as in this repo, so it cannot load them from here."
+            )
         return peer
     own = (
         "import artificer\n\n"

@@ -21,7 +21,8 @@ def pin(source: SourceEntry, folder: Path) -> Lock:
     """Resolve `source` as it is now, put its needed files into `folder`, and return their lock."""
     if source.path:
         root = _local_folder(source.path)
-        names = checkpoint.needed_files(p.name for p in root.iterdir() if p.is_file())
+        found = (p.relative_to(root).as_posix() for p in (*root.iterdir(), *root.glob("*/*")) if p.is_file())
+        names = checkpoint.needed_files(filter(checkpoint.may_be_needed, found))
         revision = None
         _copy(root, names, folder)
     else:
@@ -29,8 +30,9 @@ def pin(source: SourceEntry, folder: Path) -> Lock:
         info = _info(source)
         revision = str(info.sha)
         listed = {file.rfilename: file for file in info.siblings or []}
-        # A name with a slash is another checkpoint's (onnx/, 1_Pooling/); one that is unsafe never reaches the disk.
-        names = checkpoint.needed_files(n for n in listed if "/" not in n and unsafe_path_reason(n) is None)
+        # A name that is unsafe never reaches the disk.
+        safe = (name for name in listed if unsafe_path_reason(name) is None)
+        names = checkpoint.needed_files(filter(checkpoint.may_be_needed, safe))
         for name in names:
             if not _download(source.repo, revision, name, folder, partial(_is_listed, listed=listed[name])):
                 raise SourceError(

@@ -137,9 +137,14 @@ def test_one_transformer_as_module_is_accepted(plain: Path) -> None:
     ("types", "message"),
     [
         (
-            ["models.Transformer", "models.Pooling", "models.Dense", "models.LayerNorm", "models.Dense"],
-            "expected one Transformer with a classifier head, found 5 module(s): Transformer, Pooling, Dense, "
-            "LayerNorm, Dense. Heads of several modules are not supported yet.",
+            ["models.Transformer", "models.Pooling", "models.LSTM", "models.Dense"],
+            "expected a Transformer, alone or followed by Dense, Dropout, LayerNorm, Normalize, Pooling; LSTM is not "
+            "known. The modules are: Transformer, Pooling, LSTM, Dense.",
+        ),
+        (
+            ["models.Pooling", "models.Dense"],
+            "expected a Transformer, alone or followed by Dense, Dropout, LayerNorm, Normalize, Pooling, found "
+            "Pooling. The modules are: Pooling, Dense.",
         ),
         (
             ["base.modules.transformer.Transformer", "cross_encoder.modules.logit_score.LogitScore"],

@@ -5,6 +5,6 @@ Only safetensors are read, no code of a repo is run, and nothing is guessed that
 
 from stages.registry.checkpoint.declared_activation import resolve_activation
 from stages.registry.checkpoint.inspection import Checkpoint, inspect
-from stages.registry.checkpoint.needed_files import needed_files
+from stages.registry.checkpoint.needed_files import may_be_needed, needed_files
 
-__all__ = ["Checkpoint", "inspect", "needed_files", "resolve_activation"]
+__all__ = ["Checkpoint", "inspect", "may_be_needed", "needed_files", "resolve_activation"]

@@ -1,6 +1,6 @@
 """The head that scores: the architecture that promises it, the labels that name its rows, and its weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from stages.core.errors import SourceError
 from stages.registry.checkpoint.json_objects import Config
@@ -51,6 +51,17 @@ def architecture(config: Config, tensors: Mapping[str, Tensor]) -> str:
             "`model.save_pretrained(folder)`."
         )
     return name
+
+
+def composed_architecture(config: Config, parts: Sequence[str]) -> str:
+    """The name of a model whose head is parts of sentence-transformers behind an encoder."""
+    return " + ".join([_named(config) or config.text("model_type") or "", *parts])
+
+
+def score_labels(config: Config, count: int) -> tuple[str, ...]:
+    """A name for each score of such a model: the configuration's, which belongs to the encoder, where they fit."""
+    names = labels(config)
+    return names if len(names) == count and config.get("id2label") else tuple(f"LABEL_{i}" for i in range(count))
 
 
 def labels(config: Config) -> tuple[str, ...]:

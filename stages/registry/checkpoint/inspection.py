@@ -12,7 +12,7 @@ from stages.registry.checkpoint.default_prompt import default_prompt
 from stages.registry.checkpoint.input_length import max_length, peer_length
 from stages.registry.checkpoint.json_objects import Config
 from stages.registry.checkpoint.lfs_pointers import refuse_pointers
-from stages.registry.checkpoint.module_list import refuse_modules
+from stages.registry.checkpoint.module_list import check_prompt, part_tensors, read_parts, score_count
 from stages.registry.checkpoint.needed_files import refuse_two_sets
 from stages.registry.checkpoint.tensors import read_tensors, refuse_quantised
 from stages.registry.checkpoint.tokenizer_files import read_tokenizer
@@ -53,14 +53,21 @@ def _inspect(folder: Path) -> Checkpoint:
     tokenizer_config = Config.read_optional(folder / "tokenizer_config.json")
     own_code.refuse(config)
     own_code.refuse(tokenizer_config)
-    refuse_modules(folder)
-    classifier_head.refuse_other_architecture(config)
+    parts = read_parts(folder)
+    if not parts:
+        classifier_head.refuse_other_architecture(config)
     refuse_quantised(config)
     refuse_two_sets(path.name for path in folder.iterdir())
     tensors = read_tensors(folder)
-    architecture = classifier_head.architecture(config, tensors)
-    labels = classifier_head.labels(config)
-    classifier_head.check_rows(config, labels, tensors)
+    if parts:
+        architecture = classifier_head.composed_architecture(config, [part.kind for part in parts])
+        labels = classifier_head.score_labels(config, score_count(folder, parts))
+        tensors |= part_tensors(folder, parts)
+        check_prompt(folder, parts, default_prompt(folder))
+    else:
+        architecture = classifier_head.architecture(config, tensors)
+        labels = classifier_head.labels(config)
+        classifier_head.check_rows(config, labels, tensors)
     known_types.check_model_type(config)
     if (declared := read_tokenizer(folder, tokenizer_config)) is not None:
         check_fit(config, tokenizer_config, *declared, decoder=classifier_head.is_of_a_decoder(tensors))

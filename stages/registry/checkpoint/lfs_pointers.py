@@ -11,11 +11,11 @@ _LONGEST = 1024  # bytes; the specification's own limit
 def refuse_pointers(folder: Path) -> None:
     """Raise SourceError when a file of the folder is a pointer."""
     found = []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.rglob("*")):
         if path.is_file() and path.stat().st_size <= _LONGEST:
             with path.open("rb") as stream:
                 if stream.read(len(_FIRST_LINE)) == _FIRST_LINE:
-                    found.append(path.name)
+                    found.append(path.relative_to(folder).as_posix())
     if found:
         raise SourceError(
             f"{folder}: expected the content of {', '.join(found)}, found a Git LFS pointer: "

@@ -27,6 +27,9 @@ OPTIONAL_FILES = (
     "vocab.json",
     "vocab.txt",
 )
+MODULES = "modules.json"
+# What sentence-transformers writes of each part behind the transformer, in a folder of its own.
+_PART_FILE = re.compile(r"\d+_[A-Za-z]\w*/(config\.json|model\.safetensors)")
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -51,7 +54,13 @@ def needed_files(names: Iterable[str]) -> tuple[str, ...]:
             f"{TOKENIZER} missing: expected it, or a vocabulary that transformers converts "
             f"({', '.join(_VOCABULARIES)}). Save the tokenizer with `tokenizer.save_pretrained(folder)`."
         )
-    return tuple(sorted(weights | {CONFIG} | (set(OPTIONAL_FILES) & names)))
+    parts = {name for name in names if MODULES in names and _PART_FILE.fullmatch(name)}
+    return tuple(sorted(weights | parts | {CONFIG} | (set(OPTIONAL_FILES) & names)))
+
+
+def may_be_needed(name: str) -> bool:
+    """Whether a path can be a file of the checkpoint: other folders hold other formats and other checkpoints."""
+    return "/" not in name or _PART_FILE.fullmatch(name) is not None
 
 
 def refuse_two_sets(names: Iterable[str]) -> None:

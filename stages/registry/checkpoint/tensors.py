@@ -26,7 +26,7 @@ class Tensor(NamedTuple):
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """All tensors by name. Raises SourceError when a file is not whole, or the index and its shards disagree."""
     index = folder / WEIGHTS_INDEX
-    tensors = _of_shards(index) if index.exists() else _header(folder / WEIGHTS)
+    tensors = _of_shards(index) if index.exists() else read_header(folder / WEIGHTS)
     if not tensors:
         raise SourceError(f"{folder}: the safetensors files hold no tensor.")
     return tensors
@@ -51,7 +51,7 @@ def _of_shards(index: Path) -> dict[str, Tensor]:
         raise SourceError(f"{index}: weight_map: expected files of the same folder, found {foreign[0]!r}.")
     if missing := [name for name in shards if not (index.parent / name).is_file()]:
         raise SourceError(f"{index}: weight_map names files that are missing: {', '.join(missing)}.")
-    headers = {name: _header(index.parent / name) for name in shards}
+    headers = {name: read_header(index.parent / name) for name in shards}
     if absent := [tensor for tensor, shard in weight_map.items() if tensor not in headers[shard]]:
         raise SourceError(
             f"{index}: weight_map names {len(absent)} tensor(s) that are not in their shard: {absent[0]} is not in "
@@ -60,8 +60,12 @@ def _of_shards(index: Path) -> dict[str, Tensor]:
     return {tensor: headers[shard][tensor] for tensor, shard in weight_map.items()}
 
 
-def _header(path: Path) -> dict[str, Tensor]:
-    """The format's header: eight bytes of length, little-endian, then JSON."""
+def read_header(path: Path) -> dict[str, Tensor]:
+    """The tensors of one file, from the format's header: eight bytes of length, little-endian, then JSON.
+
+    Raises:
+        SourceError: the file is damaged or incomplete.
+    """
     try:
         with path.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))

@@ -13,7 +13,7 @@ from stages.core.variants import VariantRow
 from stages.records.model_spec import ModelSpec
 
 # What optimum-intel raises for a model type that it does not know, or does not export any more.
-UNKNOWN_TYPE = (KeyError, NotImplementedError, ValueError)
+UNKNOWN_TYPE = (AttributeError, KeyError, NotImplementedError, ValueError)
 
 
 def export(spec: ModelSpec, row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
