@@ -127,7 +127,7 @@ def tables(results: list[dict[str, Any]]) -> None:
 def variant_line(result: dict[str, Any], variant: dict[str, Any]) -> str:
     """One row of the second table."""
     proof = next(iter(variant.get("parity") or []), None)
-    f = proof["figures"] if proof else {}
+    f = proof["metrics"] if proof else {}
     subjects = [s for b in result["benchmarks"] for s in b["subjects"] if s["id"] == variant["id"]]
     speed = peak = "-"
     if subjects:
@@ -137,7 +137,7 @@ def variant_line(result: dict[str, Any], variant: dict[str, Any]) -> str:
             product *= ratio
         speed, peak = f"{product ** (1 / len(ratios)):.2f}x", f"{subjects[0]['peak_memory_bytes'] / 1e9:.1f}"
     fallback = variant.get("fallback") or {}
-    tried = ", ".join(f"{a['recipe']} {a['score_mean_abs']}" for a in fallback.get("attempts", []))
+    tried = ", ".join(f"{a['recipe']} {a['metrics'].get('score_mean_abs')}" for a in fallback.get("attempts", []))
     said = [variant["reason"]] if variant.get("reason") else proof["reasons"] if proof else []
     reasons = "; ".join([*said, tried]).strip("; ")
     megabytes = sum(entry["size"] for entry in variant.get("files") or []) / 1e6

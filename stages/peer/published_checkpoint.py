@@ -1,6 +1,7 @@
 """Writes what is published of a checkpoint: its files as they came, but for those that say something else than
 CrossEncoder does (docs/decisions/0036)."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,10 @@ _WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
 _NO_FILE = "the checkpoint has none: transformers converted its vocabulary"
 _OTHER = "transformers changes what is in the checkpoint's file as it loads it"
 _NO_TYPES = "transformers' tokenizer returns no token types, so that the model takes zeros"
+_CONFIG = "tokenizer_config.json"
+# transformers 5 writes the first name, which transformers 4 does not know. Both know the second, for the same class.
+_CLASS_OF_5, _CLASS_OF_BOTH = "TokenizersBackend", "PreTrainedTokenizerFast"
+_NO_CLASS = f"transformers 4 has no class {_CLASS_OF_5}; in both versions it is {_CLASS_OF_BOTH}"
 _REMEDY = "Tell the maintainers of Artificer which checkpoint it is."
 
 
@@ -43,8 +48,10 @@ def write_published(spec: ModelSpec, model: Any, tokens: Mapping[Pair, Tokens]) 
         rewritten = describe_as_classifier(spec, folder)
         if (reason := _write_tokenizer(model, folder / FILE, where)) is not None:
             rewritten[FILE] = reason
+        if _name_the_class_for_both(folder / _CONFIG):
+            rewritten[_CONFIG] = _NO_CLASS
         check_tokens(spec, info, folder / FILE, tokens, _REMEDY)
-        if FILE in rewritten:
+        if rewritten.keys() & {FILE, _CONFIG}:
             _check_again(spec, folder, model, tokens)
         found = PublishedFiles(tokenizer=info, files=files.describe_folder(folder), rewritten=rewritten)
         (out / paths.published_record(spec.slug).name).write_bytes(canonical_json(found))
@@ -64,6 +71,18 @@ def _write_tokenizer(model: Any, target: Path, where: str) -> str | None:
     if came is None:
         return _NO_FILE
     return _NO_TYPES if no_types and same_parts(came, tokenizer_json(model.tokenizer, where)) else _OTHER
+
+
+def _name_the_class_for_both(config: Path) -> bool:
+    """Replace a class that transformers 4 does not know; whether there was one."""
+    if not config.exists():
+        return False
+    content = json.loads(config.read_bytes())
+    if content.get("tokenizer_class") != _CLASS_OF_5:
+        return False
+    content["tokenizer_class"] = _CLASS_OF_BOTH
+    config.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return True
 
 
 def _check_again(spec: ModelSpec, folder: Path, model: Any, tokens: Mapping[Pair, Tokens]) -> None:

@@ -101,6 +101,22 @@ def test_settings_that_override_the_normalizer_are_published(
     assert False in normalizer.values()
 
 
+def test_a_class_that_transformers_4_does_not_know_gets_its_other_name(root: Path, stages: Stages) -> None:
+    """transformers 5 writes the name of its own for a generic fast tokenizer."""
+    tiny_bert(root / FOLDER)
+    edit_config(
+        FOLDER,
+        "tokenizer_config.json",
+        tokenizer_class="TokenizersBackend",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+    found = reference(stages)
+    assert set(found.rewritten) == {"tokenizer_config.json"}
+    published = project.read_json(paths.published_files(project.SLUG) / "tokenizer_config.json")
+    assert published["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert published | {"tokenizer_class": "TokenizersBackend"} == project.read_json(FOLDER / "tokenizer_config.json")
+
+
 def test_an_added_token_of_the_configuration_is_published(root: Path, stages: Stages) -> None:
     """It stands in tokenizer_config.json alone; the vocabulary has an embedding to spare."""
     tiny_bert(root / FOLDER, vocab_size=len(words()) + 1)
