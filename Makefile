@@ -13,12 +13,16 @@ $(PIP_INSTALL) --no-deps optimum-onnx
 $(BIN)/pip uninstall --quiet --disable-pip-version-check --yes torchvision
 endef
 
-.PHONY: repro test test-fast test-compat lint types docs check clean
+.PHONY: repro ui test test-fast test-compat lint types docs check clean
 
 repro: $(VENV)/.builder
 	python -m stages check
 	python -m stages host
 	dvc repro --keep-going
+
+# The page that does things, on this machine alone; it prints its address.
+ui: $(VENV)/.ui
+	python -m stages ui
 
 test: $(VENV)/.developer
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -52,6 +56,11 @@ $(VENV)/.python:
 
 $(VENV)/.builder: $(VENV)/.python pyproject.toml constraints.txt
 	$(PIP_INSTALL) --editable '.[build]'
+	$(FINISH_INSTALL)
+	touch $@
+
+$(VENV)/.ui: $(VENV)/.builder
+	$(PIP_INSTALL) --editable '.[build,ui]'
 	$(FINISH_INSTALL)
 	touch $@
 

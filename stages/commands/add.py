@@ -4,7 +4,7 @@ import contextlib
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import yaml
 
@@ -26,24 +26,29 @@ from stages.texts.set_use import borrowed_warning, set_uses
 from stages.texts.sets import Use
 
 
-def add(
-    source: str,
-    slug: str | None,
-    revision: str,
-    license: str | None,
-    activation: Activation | None,
-    evaluation: str | None,
-    calibration: str | None,
-    columns: str | None,
-) -> None:
-    """Inspect a checkpoint, pin it, and append it to registry/models.yaml. Writes nothing when anything is wrong."""
-    given = parse_columns(columns) if columns else {}
+class Options(TypedDict):
+    """The options of `add`, as its command line names them."""
+
+    revision: str
+    license: str | None
+    activation: Activation | None
+    evaluation: str | None
+    calibration: str | None
+    columns: str | None
+    variants: str | None
+    dry_run: bool
+
+
+def add(source: str, slug: str | None, **options: Unpack[Options]) -> None:
+    """Inspect a checkpoint, pin it, and append it to registry/models.yaml. Writes nothing when anything is wrong, or in
+    a dry run."""
+    given = parse_columns(options["columns"]) if options["columns"] else {}
     catalog = read_yaml(paths.CATALOG)["models"]
     if source in catalog:
         slug, raw = slug or source, dict(catalog[source])
     else:
-        raw = {"source": source_of(source, revision, catalog)}
-        slug = slug or re.sub(r"[^a-z0-9]+", "-", Path(source).resolve().name.lower()).strip("-")
+        raw = {"source": source_of(source, options["revision"], catalog)}
+        slug = slug or slug_of(source)
     if slug in model_list.slugs():
         raise RegistryError(f"{paths.REGISTRY}: models.{slug} exists already. Choose another name with --slug.")
     # Task and license are known once the checkpoint was read.
@@ -53,7 +58,7 @@ def add(
         lock = sources.pin(draft.source, Path(folder))
         found = checkpoint.inspect(Path(folder), draft.source.location)
         check_convertible(Path(folder), draft.source.location)
-    license = license or raw.get("license") or _declared_license(draft.source, lock.revision)
+    license = options["license"] or raw.get("license") or _declared_license(draft.source, lock.revision)
     if license is None:
         raise SourceError(
             f"{source} declares no license. Give its SPDX id with --license, for example apache-2.0; or proprietary."
@@ -62,16 +67,19 @@ def add(
     raw["license"] = license
     raw["activation"] = checkpoint.resolve_activation(
         found.activation,
-        activation or draft.activation,
+        options["activation"] or draft.activation,
         len(found.labels),
         f"models.{slug}.activation",
         found.problem_activation,
     )
     raw["max_length"] = raw.get("max_length") or found.max_length
-    wanted: dict[Use, str | None] = {"evaluation": evaluation, "calibration": calibration}
+    wanted: dict[Use, str | None] = {"evaluation": options["evaluation"], "calibration": options["calibration"]}
     sets = own_data.own_sets(slug, wanted, given, found.labels)
     if sets:
         raw["data"] = {**raw.get("data", {}), **{use: own.name for use, own in sets.items()}}
+    if options["variants"]:
+        names = [name.strip() for name in options["variants"].split(",")]
+        raw["variants"] = {**raw.get("variants", {}), "include": names}
     entry = model_list.check_entry(slug, raw, paths.REGISTRY)
     check_task(slug, entry, found)
     check_max_length(slug, entry, found)
@@ -79,6 +87,15 @@ def add(
     updated = model_list.append_entry(text, slug, _entry_yaml(raw))
     for use, own in sets.items():
         own_data.show(own, use)
+    if options["dry_run"]:
+        print(
+            f"would add models.{slug}: {found.architecture}, {found.parameters / 1e6:.1f} M parameters in "
+            f"{found.weight_dtype}, {len(found.labels)} label(s), {raw['activation']}, {raw['max_length']} tokens, "
+            f"{license}\n"
+            f"would pin {lock.location} at {lock.identity} ({len(lock.files)} files)\n"
+            f"variants: {', '.join(entry.selected_variants())}"
+        )
+        return
     if sets:
         own_data.write(slug, tuple(sets.values()))
     files.write_file(paths.lock(slug), model_list.lock_json(lock))
@@ -93,6 +110,11 @@ def add(
         if warning := borrowed_warning(slug, *set_uses(slug, entry, load_params())):
             print(warning)
     print("next: make repro")
+
+
+def slug_of(source: str) -> str:
+    """The name that a model gets where none is given: that of its folder or repo."""
+    return re.sub(r"[^a-z0-9]+", "-", Path(source).resolve().name.lower()).strip("-")
 
 
 def _entry_yaml(raw: dict[str, Any]) -> str:

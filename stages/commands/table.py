@@ -36,6 +36,8 @@ COMMANDS: tuple[Command, ...] = (
             ("--revision", {"default": "main", "help": "commit, branch or tag of a repository (default: main)"}),
             ("--activation", {"choices": ("identity", "sigmoid", "softmax"), "help": "where the source is not clear"}),
             ("--license", {"help": "SPDX id, `proprietary` or LicenseRef-<name>, where the source does not say"}),
+            ("--variants", {"help": "the variants to build, with commas between (default: all that are not optional)"}),
+            ("--dry-run", {"action": "store_true", "help": "say what was found, and write nothing"}),
             *DATA,
         ),
     ),
@@ -102,6 +104,16 @@ COMMANDS: tuple[Command, ...] = (
         name="push",
         summary="send what was built to the DVC remote, and the entries of the run-cache that it lacks",
         function="stages.commands.push:push",
+    ),
+    Command(
+        name="ui",
+        summary="serve a page on this machine to try, add, build and publish models",
+        function="stages.ui.serve:serve",
+        online=True,
+        arguments=(
+            ("--host", {"default": "127.0.0.1", "help": "address to listen on (default: this machine alone)"}),
+            ("--port", {"type": int, "default": 8765, "help": "0: a free one (default: 8765)"}),
+        ),
     ),
     Command(
         name="schema",

@@ -28,10 +28,11 @@ FILTERS = (
 
 
 @cache
-def environment() -> Environment:
-    """Everything is escaped, and a name that a template misspells is an error."""
+def environment(*more: Path) -> Environment:
+    """Everything is escaped, and a name that a template misspells is an error. `more` are further folders with
+    templates, which go first."""
     found = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=FileSystemLoader([*more, HERE / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
