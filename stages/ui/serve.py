@@ -22,6 +22,7 @@ def serve(host: str, port: int) -> None:
     listening = socket.socket()
     try:
         listening.bind((host, port))
+        listening.listen()  # a browser that is faster than the server waits
     except OSError as error:
         raise UsageError(f"port {port} of {host}: {error.strerror}. Choose another with --port.") from None
     names = frozenset({host, *LOOPBACK})

@@ -52,7 +52,7 @@ def built(chromium: "Browser", served: Served) -> Served:
         )
         assert registry.read_text() == before, "inspecting writes nothing"
         page.click("#build")
-        page.wait_for_function("document.getElementById('job-stages').childElementCount > 0", timeout=MILLISECONDS)
+        page.wait_for_selector("#job-stages .badge", timeout=MILLISECONDS)
         page.reload()
         page.wait_for_selector("#job:visible")
         assert page.inner_text("#job-title") == "Building tiny"
@@ -78,7 +78,7 @@ def test_a_build_from_the_form_ends_in_its_published_folder(built: Served) -> No
 def test_two_executions_are_compared_side_by_side(chromium: "Browser", built: Served) -> None:
     """Scores, both ranks, and the median time of each."""
     with opened(chromium, f"{built.address}/") as page:
-        page.wait_for_function("document.querySelector('[name=a]').options.length > 0", timeout=MILLISECONDS)
+        page.wait_for_selector("[name=a] option", state="attached", timeout=MILLISECONDS)
         page.fill("[name=documents]", "one document\nanother one\n\n")
         page.click("text=Score")
         page.wait_for_selector(".tried", timeout=MILLISECONDS)
@@ -93,7 +93,7 @@ def test_a_dry_run_says_what_a_publish_would_do(chromium: "Browser", built: Serv
     """And a publish asks once."""
     with opened(chromium, f"{built.address}/publish") as page:
         page.click("text=Dry run")
-        page.wait_for_function("document.getElementById('job-title').textContent === 'dry-run of tiny'")
+        page.locator("#job-title", has_text="dry-run of tiny").wait_for()
         page.wait_for_selector("#job-state.is-done", timeout=MILLISECONDS)
         assert "python -m stages publish tiny --dry-run" in page.inner_text("#job-commands")
         page.click("[value=publish]")
@@ -107,9 +107,7 @@ def test_a_source_that_is_refused_says_why_in_one_line(chromium: "Browser", buil
     with opened(chromium, f"{built.address}/add") as page:
         page.fill("[name=source]", "checkpoints/none")
         page.click("text=Inspect")
-        page.wait_for_function(
-            "document.getElementById('status').textContent.startsWith('Error: ')", timeout=MILLISECONDS
-        )
+        page.locator("#status", has_text="Error: ").wait_for(timeout=MILLISECONDS)
         assert "checkpoints/none" in page.inner_text("#status")
         assert page.is_hidden("#build")
 
