@@ -140,19 +140,19 @@
         const [first, second] = found.milliseconds;
         const card = (name, time, extra) => el("section", { class: "card" }, el("h2", { text: name }),
           el("p", { class: "big", text: time.toFixed(1) + " ms" }), el("p", { class: "muted", text: documents.length + " documents" + extra }));
-        const head = ["Document", "A", "Rank", "B", "Rank", "Difference", ""];
+        const head = ["Document", "A", "Rank", "B", "Rank", "Difference", "Order"];
         const rows = found.rows.map((row) => {
           const moved = row.ranks[0] !== row.ranks[1];
           return el("tr", { class: moved ? "changed" : null }, el("th", { scope: "row", text: row.document }),
             ...[0, 1].flatMap((side) => [el("td", { class: "n", text: row.scores[side].toFixed(4) }), el("td", { class: "n", text: row.ranks[side] })]),
             el("td", { class: "n", text: small(Math.abs(row.scores[0] - row.scores[1])) }),
-            el("td", { text: moved ? "moved" : "" }));
+            el("td", { class: moved ? null : "muted", text: moved ? "moved" : "same" }));
         });
         byId("tried").hidden = false;
         byId("tried").replaceChildren(
           el("div", { class: "cards two" }, card("A: " + a.value, first, ""), card("B: " + b.value, second, ", " + (first / second).toFixed(2) + "× A")),
           el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores" }, el("table", { class: "tried" },
-            el("thead", {}, el("tr", {}, ...head.map((text, index) => el(text ? "th" : "td", { scope: text ? "col" : null, class: index && text ? "n" : null, text })))),
+            el("thead", {}, el("tr", {}, ...head.map((text, index) => el("th", { scope: "col", class: index && index < 6 ? "n" : null, text })))),
             el("tbody", {}, ...rows))));
       });
     });
