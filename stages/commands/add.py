@@ -16,7 +16,7 @@ from stages.core.errors import DataError, RegistryError, SourceError
 from stages.core.params import load_params
 from stages.core.yaml_files import read_yaml
 from stages.hub.calls import hub_errors
-from stages.peer.effective_tokenizer import check_convertible
+from stages.peer.effective_tokenizer import converted
 from stages.registry import checkpoint, model_list, sources
 from stages.registry.model_list import ModelEntry, SourceEntry
 from stages.registry.spec_resolution import check_max_length, check_task
@@ -57,7 +57,8 @@ def add(source: str, slug: str | None, **options: Unpack[Options]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         lock = sources.pin(draft.source, Path(folder))
         found = checkpoint.inspect(Path(folder), draft.source.location)
-        check_convertible(Path(folder), draft.source.location)
+        if (made := converted(Path(folder), draft.source.location)) is not None:
+            checkpoint.check_tokenizer(Path(folder), *made, name=draft.source.location)
     license = options["license"] or raw.get("license") or _declared_license(draft.source, lock.revision)
     if license is None:
         raise SourceError(

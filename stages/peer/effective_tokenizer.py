@@ -66,10 +66,14 @@ def tokenizer_json(tokenizer: Any, where: str, *, without_types: bool = False) -
     return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
 
 
-def check_convertible(folder: Path, where: str) -> None:
-    """Raise SourceError where there is no tokenizer.json and transformers cannot make one of the vocabulary."""
+def converted(folder: Path, where: str) -> tuple[Tokenizer, TokenizerInfo] | None:
+    """What transformers makes of a vocabulary; None where there is a tokenizer.json.
+
+    Raises:
+        SourceError: transformers cannot convert it.
+    """
     if (folder / FILE).exists():
-        return
+        return None
     from transformers import AutoTokenizer
 
     logging.getLogger("transformers").setLevel(logging.ERROR)  # the error says why, once
@@ -80,8 +84,8 @@ def check_convertible(folder: Path, where: str) -> None:
             f"{where}: {FILE} is missing, and transformers cannot convert the vocabulary: {first_line(error)}"
         ) from None
     check_vocabulary(tokenizer, folder, where)
-    tokenizer_info(tokenizer, "", where)
-    tokenizer_json(tokenizer, where)
+    info = tokenizer_info(tokenizer, "", where)
+    return Tokenizer.from_buffer(tokenizer_json(tokenizer, where)), info
 
 
 def check_vocabulary(tokenizer: Any, folder: Path, where: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import artificer
+from stages.building import torch_model
 from stages.records.pairs import read_pairs
 from tests.stages import project
 from tests.stages.checkpoints import assert_add_refuses, edit_config, tiny_bert, tiny_modernbert, write_json
@@ -97,6 +98,18 @@ def test_the_package_loads_in_sentence_transformers(models: Path, slug: str) -> 
     expected = cross_encoder(models / "checkpoints" / slug).predict(pairs(models, slug))
     found = cross_encoder(folder, backend="openvino", model_kwargs=dict(OPENVINO)).predict(pairs(models, slug))
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_torch_in_half_precision_computes_the_composition(models: Path) -> None:
+    """The benchmark times it beside the variants."""
+    import torch
+
+    source = models / "checkpoints" / "ettin"
+    model = torch_model.load_model(source, "AutoModelForSequenceClassification", torch.bfloat16)
+    tokenizer = torch_model.load_tokenizer(source)
+    found = torch_model.torch_logits(model, tokenizer, pairs(models, "ettin")[:8], 128, 8)
+    expected = cross_encoder(source).predict(pairs(models, "ettin")[:8])
+    np.testing.assert_allclose(found[:, 0], expected, atol=0.1)
 
 
 @pytest.fixture

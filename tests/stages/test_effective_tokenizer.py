@@ -18,6 +18,7 @@ from stages.core import paths
 from stages.peer.effective_tokenizer import same_parts
 from stages.records.model_spec import load_spec
 from stages.records.published_files import PublishedFiles, load_published
+from stages.registry.checkpoint.tokenizer_fit import WITH_TYPES
 from tests.stages import project
 from tests.stages.checkpoints import assert_add_refuses, edit_config, tiny_bert, words
 from tests.stages.conftest import Stages
@@ -221,6 +222,31 @@ def test_a_vocabulary_that_the_class_does_not_read_is_refused_by_add(root: Path,
     (FOLDER / "vocab.txt").rename(FOLDER / "spiece.model")
     message = "tokenizer.json is missing, and so is vocab.txt, which transformers' BertTokenizer converts."
     assert_add_refuses(stages, message)
+
+
+def test_a_converted_vocabulary_must_fit_the_model(root: Path, stages: Stages) -> None:
+    """`add` converts it, and compares it with the model as it does a tokenizer.json."""
+    tiny_bert(root / FOLDER, vocab_size=100)
+    (FOLDER / "tokenizer.json").unlink()
+    assert_add_refuses(stages, "vocab_size: the model has embeddings for 100 tokens, and the tokenizer gives ")
+
+
+def test_the_classes_that_return_types_are_those_of_transformers() -> None:
+    """`add` knows them without importing the library."""
+    import transformers
+    from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+    classes = {name: getattr(transformers, name, None) for name in TOKENIZER_MAPPING_NAMES.values() if name}
+    names = {name for name, found in classes.items() if "token_type_ids" in inputs_of(found)}
+    assert {name.removesuffix("Fast").removesuffix("Tokenizer") for name in names} == set(WITH_TYPES)
+
+
+def inputs_of(tokenizer_class: Any) -> list[str]:
+    """What a class returns; nothing where it needs a package that is not installed."""
+    try:
+        return list(tokenizer_class.model_input_names)
+    except (AttributeError, ImportError):
+        return []
 
 
 def tiny_roberta(folder: Path) -> None:

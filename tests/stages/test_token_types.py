@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.stages import project
-from tests.stages.checkpoints import tiny_bert, tiny_without_segments
+from tests.stages.checkpoints import edit_config, tiny_bert, tiny_without_segments, words
 from tests.stages.conftest import Stages
 
 pytestmark = pytest.mark.toolchain
@@ -32,8 +32,10 @@ def test_a_model_without_segments_is_not_given_types(root: Path, stages: Stages,
 
 
 def test_what_torch_cannot_run_is_one_message(root: Path, stages: Stages) -> None:
-    """`add` cannot see everything: here a converted vocabulary is larger than the model's."""
-    tiny_bert(root / FOLDER, vocab_size=100)
-    (root / FOLDER / "tokenizer.json").unlink()
+    """`add` cannot see everything: here a token that only tokenizer_config.json adds has no embedding."""
+    tiny_bert(root / FOLDER)
+    token = {"content": "the", "special": False, "lstrip": False, "rstrip": False, "single_word": False}
+    added = {str(len(words())): token | {"normalized": False}}
+    edit_config(root / FOLDER, "tokenizer_config.json", added_tokens_decoder=added)
     code, err = run(stages, "fetch", "data", "reference")
     assert (code, err) == (4, "error: torch cannot run the checkpoint: IndexError: index out of range in self\n")

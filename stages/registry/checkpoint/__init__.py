@@ -4,7 +4,7 @@ Only safetensors are read, no code of a repo is run, and nothing is guessed that
 """
 
 from stages.registry.checkpoint.declared_activation import resolve_activation
-from stages.registry.checkpoint.inspection import Checkpoint, inspect
+from stages.registry.checkpoint.inspection import Checkpoint, check_tokenizer, inspect
 from stages.registry.checkpoint.needed_files import may_be_needed, needed_files
 
-__all__ = ["Checkpoint", "inspect", "may_be_needed", "needed_files", "resolve_activation"]
+__all__ = ["Checkpoint", "check_tokenizer", "inspect", "may_be_needed", "needed_files", "resolve_activation"]

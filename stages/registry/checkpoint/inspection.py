@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from msgspec import Struct
+from tokenizers import Tokenizer
 
-from artificer.manifest import Activation
+from artificer.manifest import Activation, TokenizerInfo
 from stages.core.errors import SourceError, first_line
 from stages.registry.checkpoint import classifier_head, known_types, own_code
 from stages.registry.checkpoint.declared_activation import PROBLEM_TYPES, declared_activation
@@ -45,6 +46,17 @@ def inspect(folder: Path, name: str | None = None) -> Checkpoint:
         raise SourceError(str(error).replace(str(folder), name or str(folder))) from None
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise SourceError(f"{name or folder}: its configuration cannot be interpreted: {first_line(error)}.") from None
+
+
+def check_tokenizer(folder: Path, tokenizer: Tokenizer, info: TokenizerInfo, *, name: str) -> None:
+    """Raise SourceError when a tokenizer that was made of the files in `folder` does not fit the model there."""
+    config = Config.read(folder / "config.json")
+    tokenizer_config = Config.read_optional(folder / "tokenizer_config.json")
+    decoder = classifier_head.is_of_a_decoder(read_tensors(folder))
+    try:
+        check_fit(config, tokenizer_config, tokenizer, info, decoder=decoder)
+    except SourceError as error:
+        raise SourceError(str(error).replace(str(folder), name)) from None
 
 
 def _inspect(folder: Path) -> Checkpoint:

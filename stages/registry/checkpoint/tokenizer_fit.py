@@ -8,7 +8,10 @@ from stages.registry.checkpoint.json_objects import Config
 from stages.registry.checkpoint.known_types import tokenizer_class_of
 
 # Classes of transformers 5 that return token type ids unless `model_input_names` says otherwise.
-_WITH_TYPES = ("Bert", "Canine", "Deberta", "DebertaV2", "FNet", "LayoutLMv2", "Tapas")
+WITH_TYPES = (
+    *("Bert", "Canine", "Deberta", "DebertaV2", "DPRQuestionEncoder", "FNet", "LayoutLMv2", "Lxmert", "MarkupLM"),
+    *("MobileBert", "Tapas"),
+)
 
 
 def check_fit(
@@ -56,7 +59,7 @@ def _returns_types(config: Config, tokenizer_config: Config) -> bool:
             raise tokenizer_config.unexpected("model_input_names", "a list of names", names)
         return "token_type_ids" in names
     # transformers takes the class of the model's type; a generic one, without types, where another is named.
-    return tokenizer_class_of(config, tokenizer_config) in _WITH_TYPES
+    return tokenizer_class_of(config, tokenizer_config) in WITH_TYPES
 
 
 def _check_padding(config: Config, info: TokenizerInfo) -> None:
