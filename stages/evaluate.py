@@ -1,7 +1,8 @@
-"""Stage `evaluate`: quality on labelled pairs, of the reference and of every variant, from the logits of `parity`."""
+"""Stage `evaluate`: quality on labelled pairs, of the reference and of every execution, from the logits of `parity`."""
 
 import numpy as np
 
+from artificer.manifest import Quality
 from stages.core import paths
 from stages.core.params import load_params
 from stages.records.model_spec import load_spec
@@ -27,13 +28,16 @@ def run(slug: str) -> None:
     judge = task.quality(spec.labels, pairs, data.relevance(params.data.relevant_from))
     expected = np.asarray(load_reference(slug).logits, dtype=np.float32)
     reference = judge(expected, None)
-    variants = {
-        variant.id: judge(np.asarray(variant.logits, dtype=np.float32), reference)
-        for variant in load_parity(slug).values()
-        if variant.logits
-    }
-    write_quality(slug, QualityReport(reference=reference, variants=variants))
     name = reference.main_metric
     print(f"{'torch':24} {name} {reference.main_value:.4f}   ({spec.activation}, {len(pairs)} pairs)")
-    for variant_id, quality in variants.items():
-        print(f"{variant_id:24} {name} {quality.main_value:.4f}   {100 * quality.ratio:.2f} %")
+    executions: dict[str, tuple[Quality, ...]] = {}
+    for variant in load_parity(slug).values():
+        found = []
+        for measurement, logits in zip(variant.measurements, variant.logits, strict=True):
+            found.append(judge(np.asarray(logits, dtype=np.float32), reference))
+            label, quality = measurement.label(variant.id), found[-1]
+            print(f"{label:24} {name} {quality.main_value:.4f}   {100 * quality.ratio:.2f} %")
+        if found:
+            executions[variant.id] = tuple(found)
+    variants = {variant_id: found[0] for variant_id, found in executions.items()}
+    write_quality(slug, QualityReport(reference=reference, variants=variants, executions=executions))

@@ -31,7 +31,7 @@ def run(slug: str) -> None:
             row(variant_id),
             load_record(slug, variant_id),
             parity.get(variant_id),
-            quality.variants.get(variant_id),
+            quality.executions.get(variant_id, ()),
             params,
         )
         for variant_id in spec.variants

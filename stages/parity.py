@@ -1,4 +1,4 @@
-"""Stage `parity`: every built variant, run as a service runs it, against the reference. It measures; `pack` judges.
+"""Stage `parity`: every execution of every built variant against the reference. It measures; `pack` judges.
 
 int8 scores depend on the instruction set, so figures accumulate over host classes in registry/parity/, in git.
 """

@@ -15,6 +15,7 @@ from stages.core.params import load_params
 from stages.peer.awkward_pairs import awkward_pairs
 from stages.peer.cross_encoder import logits_of, open_cross_encoder, recorded_tokens, token_rows
 from stages.peer.published_checkpoint import write_published
+from stages.peer.reference_lengths import length_texts, with_outputs
 from stages.records.model_spec import ModelSpec, load_spec
 from stages.records.pairs import read_pairs
 from stages.records.reference_outputs import ReferenceLogits, write_reference
@@ -45,6 +46,8 @@ def run(slug: str) -> None:
     awkward = awkward_pairs(spec.max_length, model.tokenizer.get_added_vocab())
     tokens.update(zip(awkward, token_rows(model, awkward), strict=True))
     published = write_published(spec, model, tokens)
+    lengths = length_texts(spec, params, pairs)
+    lengths = with_outputs(lengths, logits_of(model, lengths.texts, params.batch_size))
     tokenizer = model.tokenizer
     del model  # before the bare one is loaded: one copy of the weights at a time
     difference = _bare_difference(spec, tokenizer, pairs[:BARE_PAIRS], logits[:BARE_PAIRS], params.batch_size)
@@ -62,11 +65,13 @@ def run(slug: str) -> None:
         logits=rows,
         bare_max_abs=difference,
         pairs_with_equal_tokens=len(tokens),
+        lengths=lengths,
     )
     write_reference(slug, found)
     print(
         f"{len(pairs)} pairs, logits from {logits.min():.3f} to {logits.max():.3f}; equal tokens for these and "
-        f"{len(awkward)} awkward pairs; torch alone within {difference:.1e}"
+        f"{len(awkward)} awkward pairs; {len(lengths.lengths)} lengths from {lengths.lengths[0]} to "
+        f"{lengths.lengths[-1]} tokens; torch alone within {difference:.1e}"
     )
     for name, reason in published.rewritten.items():
         print(f"{name} is published as sentence-transformers uses it: {reason}")

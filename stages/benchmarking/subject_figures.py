@@ -42,4 +42,5 @@ def benchmark_subject(subject: TimedSubject, measured: list[Timings], batches: B
         size_bytes=subject.size_bytes,
         rows=tuple(rows),
         device=subject.device,
+        settings=subject.settings,
     )

@@ -70,8 +70,11 @@ def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) ->
         threads=threads,
         execution_precision=subject.execution_precision,
         device=subject.device,
+        settings=subject.settings,
         output=task.output,
     )
+    if subject.device == "cpu" and session.execution_precision != subject.execution_precision:
+        raise RuntimeError(f"this machine's CPU does not compute in {subject.execution_precision}")
     tokenizer = open_tokenizer(spec, subject.inputs)
 
     def scorer(pairs: Texts) -> Any:

@@ -90,12 +90,19 @@ class FallbackParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ParityParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How variants are compared with the reference."""
+    """How executions are compared with the reference. `probe_length` is the greatest length that is asked beside the
+    evaluation set, `probe_work` what lengths beyond 64 may cost: their tokens times millions of parameters."""
 
     rows: Positive
     batch_size: Positive
     top_k: Positive
+    probe_length: Positive
+    probe_work: Positive
     golden_pairs: Annotated[int, Meta(ge=1, le=32)]
+
+    def probe_tokens(self, parameters: int) -> int:
+        """The most tokens in texts longer than 64 for a model of that size."""
+        return int(self.probe_work * 1e6 / max(parameters, 1))
 
 
 class Workload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -191,11 +198,20 @@ class ClassThresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     spearman: float | None
     top_k_overlap: float | None
     quality_ratio: float | None
+    length_score_max_abs: float | Literal["score_max_abs"] | None = "score_max_abs"
+    process_score_max_abs: float | Literal["score_max_abs"] | None = "score_max_abs"
 
-    def by_name(self) -> Metrics:
-        """As the manifest has them."""
-        found: Metrics = msgspec.structs.asdict(self)
+    def by_name(self, *, with_lengths: bool = True) -> Metrics:
+        """As the manifest has them: at any length, and between two processes, scores may differ as much as at all
+        (`score_max_abs`), unless params.yaml says otherwise. `with_lengths` False leaves these two out."""
+        found: Metrics = {}
+        for name, limit in msgspec.structs.asdict(self).items():
+            if name not in _OF_LENGTHS or with_lengths:
+                found[name] = self.score_max_abs if limit == "score_max_abs" else limit
         return found
+
+
+_OF_LENGTHS = ("length_score_max_abs", "process_score_max_abs")
 
 
 class BuildParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

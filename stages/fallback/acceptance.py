@@ -12,14 +12,17 @@ from artificer.backends import open_session
 from artificer.backends.session import Session
 from artificer.inference import scoring
 from artificer.manifest import Attempt, Host, Quality
+from artificer.proving.judging import missed
+from artificer.proving.outputs import outputs
+from artificer.proving.reference import Expected, Logits
 from stages.building.build_step import Built
 from stages.core import paths
 from stages.core.errors import DataError, first_line
-from stages.core.params import BuildParams, ClassThresholds, load_params
+from stages.core.params import BuildParams, load_params
 from stages.core.variants import VariantRow
 from stages.fallback.recipe import Recipe, without_figures
-from stages.measuring.measure import Expected, Logits, load_expected, measure, outputs
-from stages.metrics.verdicts import missed
+from stages.measuring.expected import load_expected
+from stages.measuring.measure import measure
 from stages.records.fallback_costs import Cost
 from stages.records.model_spec import ModelSpec, load_spec
 from stages.records.open_tokenizer import open_tokenizer
@@ -28,7 +31,7 @@ from stages.tasks import BUILDING_TASKS
 from stages.tasks.gold_labels import QualityOf
 
 SPEED_PAIRS, SPEED_ROUNDS = 64, 5
-JUDGED = tuple(name for name in ClassThresholds.__struct_fields__ if name != "quality_ratio")
+JUDGED = ("score_max_abs", "score_mean_abs", "spearman", "top_k_overlap")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +61,14 @@ class Acceptance:
         except Exception as error:  # a runtime may raise anything for a graph
             return without_figures(recipe, size, f"it cannot be run: {first_line(error)}")
         metrics, quality = measure(found, self.expected), self._quality(found.logits)
+        thresholds = self.params.thresholds[row.precision_class].by_name(with_lengths=False)
         return Attempt(
             recipe=recipe.name,
             changes=recipe.changes,
             metrics={name: _short(name, metrics[name]) for name in JUDGED if name in metrics},
             quality_ratio=None if quality is None else round(quality.ratio, 4),
             size_bytes=size,
-            missed=tuple(missed(metrics, self.params.thresholds[row.precision_class].by_name(), quality)),
+            missed=tuple(missed(metrics, thresholds, quality)),
         )
 
     def time(self, row: VariantRow, plain: Path, kept: Path, built: Built) -> Cost:

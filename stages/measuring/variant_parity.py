@@ -1,90 +1,125 @@
-"""One variant against the reference, at each precision and on each device that it runs on here."""
+"""One variant against the reference, in every way that it can be executed here."""
 
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
-from artificer.backends import BACKENDS, open_session
-from artificer.backends.session import Session
+from artificer.backends import BACKENDS
 from artificer.host import gpu_class
-from artificer.manifest import Host, Metrics, on_device
+from artificer.inference.tokenization import TextTokenizer
+from artificer.manifest import Host, Metrics
+from artificer.manifest.metric_names import LENGTH_METRIC
+from artificer.proving.judging import missed, thresholds_class
+from artificer.proving.length_probe import ask_lengths, faulty_ranges, length_metrics
+from artificer.proving.outputs import outputs
+from artificer.proving.reference import Expected, Logits
+from artificer.proving.structs import Measurement
 from stages.core import paths
 from stages.core.errors import first_line
-from stages.core.params import load_params
+from stages.core.params import BuildParams, load_params
 from stages.core.variants import VariantRow, row
-from stages.measuring.executions import Execution, executions
-from stages.measuring.measure import Logits, load_expected, measure, outputs
+from stages.measuring.executions import Execution, executions, open_execution
+from stages.measuring.expected import load_expected
+from stages.measuring.measure import measure
+from stages.measuring.second_process import ask_again
 from stages.records.host_record import load_host
 from stages.records.model_spec import load_spec
 from stages.records.open_tokenizer import open_tokenizer
-from stages.records.parity_records import Measurement, VariantParity
+from stages.records.parity_records import VariantParity
 from stages.records.variant_record import VariantRecord, digest, load_record
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Variant:
+    """What all executions of the variant have in common."""
+
+    slug: str
+    row: VariantRow
+    graph: Path
+    host: Host
+    tokenizer: TextTokenizer
+    expected: Expected
+    params: BuildParams
+
+    def thresholds(self, execution: Execution) -> Metrics:
+        """What pack will judge the execution by."""
+        name = thresholds_class(self.row.precision_class, execution.precision)
+        return self.params.thresholds[name].by_name()
+
+
 def measure_variant(slug: str, variant_id: str) -> VariantParity:
-    """Every execution in turn, one session at a time."""
-    spec, params, host = load_spec(slug), load_params().parity, load_host()
-    expected = load_expected(spec, params, params.rows)
+    """Every execution in turn, one session at a time; a workaround only where its precision failed."""
+    spec, params, host = load_spec(slug), load_params(), load_host()
     record, table_row = load_record(slug, variant_id), row(variant_id)
-    graph = paths.variant(slug, table_row) / table_row.file_name
-    tokenizer = open_tokenizer(spec, record.inputs)
-    measured: list[Measurement] = []
-    kept: Logits | None = None
-    for execution in executions(graph, table_row, host):
-        try:
-            with closing(_open(graph, table_row, host, execution, expected.task.output)) as session:
-                found = outputs(session, tokenizer, expected, with_batches=True)
-        except Exception as problem:
-            # A runtime may raise anything for a graph. That is the outcome of this variant, and does not end the build;
-            # at another precision than the variant's own, or on a GPU, it is the outcome of that execution alone.
-            where = on_device(variant_id, execution.device)
-            print(f"{where:24} {execution.precision} cannot be run: {first_line(problem)}", flush=True)
-            if (execution.precision, execution.device) == (table_row.execution_precision, "cpu"):
-                return _result(record, first_line(problem), [], None)
-            continue
-        kept = found.logits if kept is None else kept
-        measured.append(_measurement(table_row, host, execution, measure(found, expected)))
-        _print(variant_id, measured[-1])
-    return _result(record, None, measured, kept)
-
-
-def _open(graph: Path, table_row: VariantRow, host: Host, execution: Execution, output: str) -> Session:
-    session = open_session(
-        table_row.backend,
-        graph,
-        threads=host.cores,
-        execution_precision=execution.precision,
-        device=execution.device,
-        output=output,
+    variant = _Variant(
+        slug=slug,
+        row=table_row,
+        graph=paths.variant(slug, table_row) / table_row.file_name,
+        host=host,
+        tokenizer=open_tokenizer(spec, record.inputs),
+        expected=load_expected(spec, params.parity, params.parity.rows),
+        params=params,
     )
-    if execution.device == "cpu" and session.execution_precision != execution.precision:
-        session.close()
-        raise RuntimeError(f"this machine's CPU does not compute in {execution.precision}")
-    return session
+    measured: list[Measurement] = []
+    kept: list[Logits] = []
+    failed: dict[tuple[str, str], str] = {}
+    own = ("cpu", table_row.execution_precision)
+    for execution in executions(variant.graph, table_row, host):
+        key, label = (execution.device, execution.precision), execution.label(variant_id)
+        if execution.is_workaround and key not in failed:
+            continue
+        if key != own and not measured:
+            break  # its own precision cannot be run
+        try:
+            found, logits = _measured(variant, execution)
+        except Exception as problem:
+            # A runtime may raise anything for a graph. That is the outcome of this execution, and does not end the
+            # build; where nothing of the variant's own precision runs, it is the outcome of the variant.
+            print(f"{label:24} cannot be run: {first_line(problem)}", flush=True)
+            failed.setdefault(key, first_line(problem))
+            continue
+        measured.append(found)
+        kept.append(logits)
+        _print(label, found)
+        if reasons := missed(found.metrics, variant.thresholds(execution), None, found.faulty_lengths):
+            print(f"{label:24} misses its thresholds: {'; '.join(reasons)}", flush=True)
+            failed.setdefault(key, reasons[0])
+    return _result(record, None if measured else failed[own], measured, kept)
 
 
-def _measurement(table_row: VariantRow, host: Host, execution: Execution, found: Metrics) -> Measurement:
-    return Measurement(
-        runtime_version=host.runtimes[BACKENDS[table_row.backend].packages[execution.device].distribution],
+def _measured(variant: _Variant, execution: Execution) -> tuple[Measurement, Logits]:
+    expected, host = variant.expected, variant.host
+    with closing(open_execution(variant.graph, variant.row, host, execution, expected.task.output)) as session:
+        found = outputs(session, variant.tokenizer, expected, with_batches=True)
+        first = ask_lengths(session, variant.tokenizer, expected)
+    second = ask_again(variant.slug, variant.row.id, execution)  # the first session's memory is free again
+    of_lengths, by_length = length_metrics(first, second, expected)
+    package = BACKENDS[variant.row.backend].packages[execution.device]
+    measurement = Measurement(
+        runtime_version=host.runtimes[package.distribution],
         isa_class=host.isa_class if execution.device == "cpu" else gpu_class(host.accelerators),
         execution_precision=execution.precision,
         default_precision=execution.is_default,
-        metrics=found,
+        metrics=measure(found, expected) | of_lengths,
         device=execution.device,
+        settings=dict(execution.settings),
+        faulty_lengths=faulty_ranges(by_length, variant.thresholds(execution)[LENGTH_METRIC]),
     )
+    return measurement, found.logits
 
 
 def _result(
-    record: VariantRecord, error: str | None, measured: list[Measurement], logits: Logits | None
+    record: VariantRecord, error: str | None, measured: list[Measurement], logits: list[Logits]
 ) -> VariantParity:
     return VariantParity(
         id=record.id,
         digest=digest(record),
         error=error,
         measurements=tuple(measured),
-        logits=() if logits is None else tuple(tuple(float(value) for value in values) for values in logits),
+        logits=tuple(tuple(tuple(float(value) for value in values) for values in each) for each in logits),
     )
 
 
-def _print(variant_id: str, found: Measurement) -> None:
+def _print(label: str, found: Measurement) -> None:
     named = " ".join(f"{name} {value:.3g}" for name, value in found.metrics.items() if value is not None)
-    print(f"{on_device(variant_id, found.device):24} {found.execution_precision:4} {named}", flush=True)
+    print(f"{label:24} {named}", flush=True)

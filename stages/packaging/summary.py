@@ -6,17 +6,20 @@ from msgspec import Struct
 
 from artificer.errors import SelectionError
 from artificer.host import gpu_class
-from artificer.manifest import Benchmark, Device, Manifest, Parity, Quality, Variant, on_device
+from artificer.manifest import Benchmark, BenchmarkSubject, Manifest, Parity, Quality, Variant
+from artificer.manifest.metric_names import QUALITY_RATIO
 from artificer.selection.policy import Policy
 from artificer.selection.select import select
 from stages.records.benchmarks import BASELINE, speedup
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """A variant, or a torch row, whose `runtime` is `torch`. `speedup` is the geometric mean over the rows of one
-    host's benchmark. `is_judged`: quality was measured, of some variant at least."""
+    """A variant, another execution of it, or a torch row, whose `runtime` is `torch`. `label` is the execution's
+    (`manifest.execution_label`), `id` the same but for a variant's own execution. `speedup` is the geometric mean over
+    the rows of one host's benchmark. `is_judged`: quality was measured, of some variant at least."""
 
     id: str
+    label: str
     runtime: str
     status: str
     size_megabytes: float | None
@@ -31,36 +34,44 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 def lines(manifest: Manifest, benchmark: Benchmark | None) -> list[Line]:
-    """Torch's rows, then all variants in table order, with the speeds of one host; what was also timed on its GPU has a
-    second line."""
-    timed = {subject.label: subject for subject in benchmark.subjects} if benchmark else {}
+    """Torch's rows, then all variants in table order, with the speeds of one host. What else was timed of a variant, in
+    another precision or on the GPU, has a line of its own."""
+    timed = benchmark.subjects if benchmark else ()
+    named: list[tuple[Variant | None, BenchmarkSubject | None]] = [(None, s) for s in timed if s.digest is None]
+    for variant in manifest.variants:
+        of_variant = [subject for subject in timed if subject.id == variant.id]
+        own = next((subject for subject in of_variant if _is_own(variant, subject)), None)
+        named += [(variant, own), *((variant, subject) for subject in of_variant if subject is not own)]
     is_judged = any(variant.quality for variant in manifest.variants)
-    found = []
-    devices: tuple[Device, ...] = ("cpu", "cuda") if any(s.device == "cuda" for s in timed.values()) else ("cpu",)
-    named: list[tuple[str, Device]] = [(s.id, s.device) for s in timed.values() if s.id.startswith("torch-")]
-    named += [(v.id, d) for v in manifest.variants for d in devices if d == "cpu" or on_device(v.id, d) in timed]
-    for subject_id, device in named:
-        variant = next((v for v in manifest.variants if v.id == subject_id), None)
-        subject = timed.get(on_device(subject_id, device))
-        proof = _proof(variant, device, benchmark)
-        size = variant.size_bytes if variant else subject.size_bytes if subject else 0
-        found.append(
-            Line(
-                id=on_device(subject_id, device),
-                runtime=variant.runtime if variant else "torch",
-                status=_status(variant, device, proof),
-                size_megabytes=size / 1e6 if size else None,
-                score_max_abs=proof.metrics.get("score_max_abs") if proof else None,
-                spearman=proof.metrics.get("spearman") if proof else None,
-                is_judged=is_judged,
-                quality_ratio=_quality_ratio(manifest, subject_id) if device == "cpu" else None,
-                speedup=speedup(subject) if subject else None,
-                load_seconds=subject.load_seconds if subject else None,
-                peak_megabytes=subject.peak_memory_bytes / 1e6 if subject else None,
-                note=_note(variant) if device == "cpu" else "; ".join(proof.reasons if proof else ()),
-            )
-        )
-    return found
+    return [_line(manifest, variant, subject, benchmark, is_judged) for variant, subject in named]
+
+
+def _line(
+    manifest: Manifest,
+    variant: Variant | None,
+    subject: BenchmarkSubject | None,
+    benchmark: Benchmark | None,
+    is_judged: bool,
+) -> Line:
+    is_own = variant is not None and (subject is None or _is_own(variant, subject))
+    proof = _proof(variant, subject, benchmark, is_own)
+    size = variant.size_bytes if variant else subject.size_bytes if subject else 0
+    label = subject.label if subject else variant.id if variant else ""
+    return Line(
+        id=variant.id if variant and is_own else label,
+        label=label,
+        runtime=variant.runtime if variant else "torch",
+        status=_status(variant, proof, is_own),
+        size_megabytes=size / 1e6 if size else None,
+        score_max_abs=proof.metrics.get("score_max_abs") if proof else None,
+        spearman=proof.metrics.get("spearman") if proof else None,
+        is_judged=is_judged,
+        quality_ratio=_quality_ratio(manifest, label, variant, proof, is_own),
+        speedup=speedup(subject) if subject else None,
+        load_seconds=subject.load_seconds if subject else None,
+        peak_megabytes=subject.peak_memory_bytes / 1e6 if subject else None,
+        note=_note(variant) if is_own or variant is None else "; ".join(proof.reasons if proof else ()),
+    )
 
 
 def benchmark_of(manifest: Manifest, host: str) -> Benchmark | None:
@@ -70,14 +81,14 @@ def benchmark_of(manifest: Manifest, host: str) -> Benchmark | None:
 
 
 def fastest(manifest: Manifest, benchmark: Benchmark) -> Line | None:
-    """The fastest variant, by the table's speed, of those that a service on that host's CPU may choose. Others run too:
-    graphs for other instruction sets do, with scores that nobody proved."""
+    """The fastest execution, by the table's speed, of those that a service on that host's CPU may choose. Others run
+    too: graphs for other instruction sets do, with scores that nobody proved."""
     try:
         choice = select(manifest, benchmark.host, Policy(device="cpu"))
     except SelectionError:
         return None
-    fit = {candidate.variant.id for candidate in choice.executions}
-    timed = [line for line in lines(manifest, benchmark) if line.id in fit and line.speedup is not None]
+    fit = {candidate.label for candidate in choice.executions}
+    timed = [line for line in lines(manifest, benchmark) if line.label in fit and line.speedup is not None]
     return max(timed, key=lambda line: (line.speedup, line.id), default=None)
 
 
@@ -119,7 +130,8 @@ def metrics(manifest: Manifest, reference: Quality | None, host: str) -> dict[st
     Speed and size are those of the fastest variant on this host's CPU. The leaderboard has every variant.
     """
     benchmark = next((b for b in manifest.benchmarks if b.host.name == host), None)
-    found = [line for line in lines(manifest, benchmark) if line.status != "reference" and " on " not in line.id]
+    ids = {variant.id for variant in manifest.variants}
+    found = [line for line in lines(manifest, benchmark) if line.id in ids]
     best = fastest(manifest, benchmark) if benchmark else None
     differences = {
         name: [
@@ -151,27 +163,47 @@ def _fastest(line: Line | None) -> dict[str, float | None]:
     }
 
 
-def _proof(variant: Variant | None, device: Device, benchmark: Benchmark | None) -> Parity | None:
-    """The first record on the CPU, which decides over the variant; on a GPU that of the benchmark's own host."""
+def _is_own(variant: Variant, subject: BenchmarkSubject) -> bool:
+    """Whether the subject is what the variant was built for: on the CPU, in its own precision, in the runtime's way."""
+    own = variant.parity[0].execution_precision if variant.parity else subject.execution_precision
+    return (subject.device, subject.execution_precision, subject.settings) == ("cpu", own, {})
+
+
+def _proof(
+    variant: Variant | None, subject: BenchmarkSubject | None, benchmark: Benchmark | None, is_own: bool
+) -> Parity | None:
+    """The record of what was timed, on a GPU that of the benchmark's own host. Of a variant's own execution the one
+    that decided: the first that passed, else the first."""
     if variant is None:
         return None
-    gpu = gpu_class(benchmark.host.accelerators) if benchmark else ""
-    records = [p for p in variant.parity if p.device == device and (device == "cpu" or p.isa_class == gpu)]
-    return records[0] if records else None
+    if is_own or subject is None or benchmark is None:
+        own = [p for p in variant.parity if p.device == "cpu"]
+        own = [p for p in own if p.execution_precision == own[0].execution_precision]
+        return next((p for p in own if p.verdict == "passed"), own[0] if own else None)
+    gpu = gpu_class(benchmark.host.accelerators)
+    key = (subject.device, subject.execution_precision, subject.settings)
+    records = [p for p in variant.parity if (p.device, p.execution_precision, p.settings) == key]
+    here = [p for p in records if p.isa_class == (gpu if subject.device == "cuda" else benchmark.host.isa_class)]
+    return next(iter(here or (records if subject.device == "cpu" else [])), None)
 
 
-def _status(variant: Variant | None, device: Device, proof: Parity | None) -> str:
+def _status(variant: Variant | None, proof: Parity | None, is_own: bool) -> str:
     if variant is None:
         return "reference"
-    if device == "cpu" or variant.status != "passed":
+    if is_own or variant.status != "passed":
         return variant.status
     return proof.verdict if proof else "failed"
 
 
-def _quality_ratio(manifest: Manifest, subject_id: str) -> float | None:
+def _quality_ratio(
+    manifest: Manifest, label: str, variant: Variant | None, proof: Parity | None, is_own: bool
+) -> float | None:
     """The reference is torch float32 itself; the quality of torch in other dtypes is not measured."""
-    ratios = {variant.id: variant.quality.ratio for variant in manifest.variants if variant.quality}
-    return 1.0 if ratios and subject_id == BASELINE else ratios.get(subject_id)
+    if variant is None:
+        return 1.0 if label == BASELINE and any(each.quality for each in manifest.variants) else None
+    if is_own:
+        return variant.quality.ratio if variant.quality else None
+    return proof.metrics.get(QUALITY_RATIO) if proof else None
 
 
 def _note(variant: Variant | None) -> str:

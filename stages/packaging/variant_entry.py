@@ -3,11 +3,11 @@
 import msgspec
 
 from artificer.manifest import Fallback, Parity, Quality, Variant, tree_digest
+from artificer.proving.judging import judge, thresholds_class
 from stages.core import paths
 from stages.core.errors import ToolchainError
 from stages.core.params import BuildParams
 from stages.core.variants import VariantRow
-from stages.metrics.verdicts import judge, thresholds_class
 from stages.records.fallback_costs import load_costs
 from stages.records.host_record import load_host
 from stages.records.parity_records import VariantParity, measured_elsewhere
@@ -19,17 +19,19 @@ def variant_entry(
     table_row: VariantRow,
     record: VariantRecord,
     found: VariantParity | None,
-    quality: Quality | None,
+    qualities: tuple[Quality, ...],
     params: BuildParams,
 ) -> Variant:
-    """The entry, `passed` where the variant was built and its first parity record passed.
+    """The entry, `passed` where the variant was built and a parity record on the CPU in its own precision passed.
+
+    `qualities` are those of the measurements, in their order; none where quality was not measured.
 
     Raises:
         ToolchainError: parity was not measured, or was measured on other bytes than were built.
     """
     published = published_files(record)
     records: tuple[Parity, ...] = ()
-    status, reason = record.status, record.reason
+    status, reason, deciding = record.status, record.reason, 0
     if record.status == "built" and found is None:
         raise ToolchainError(f"{record.id} was built but not measured. Run `dvc repro parity@{slug}`.")
     if found is not None:
@@ -41,12 +43,15 @@ def variant_entry(
         records = tuple(
             judge(
                 measurement,
-                params.thresholds[thresholds_class(table_row.precision_class, measurement)].by_name(),
-                quality if i == 0 else None,
+                params.thresholds[
+                    thresholds_class(table_row.precision_class, measurement.execution_precision)
+                ].by_name(),
+                qualities[i] if i < len(qualities) else None,
             )
             for i, measurement in enumerate(measurements)
         )
-        reason = found.error or "; ".join(records[0].reasons) or None
+        deciding = _deciding(table_row, records[: len(found.measurements)])
+        reason = found.error or "; ".join(records[deciding].reasons) or None
     passed = status == "built" and reason is None
     return Variant(
         id=table_row.id,
@@ -66,9 +71,17 @@ def variant_entry(
         tools=record.tools,
         notes=record.notes,
         parity=records,
-        quality=quality,
+        quality=qualities[deciding] if deciding < len(qualities) else None,
         fallback=_with_cost(slug, table_row, record.fallback),
     )
+
+
+def _deciding(table_row: VariantRow, records: tuple[Parity, ...]) -> int:
+    """Which record says whether the variant passes: of those on the CPU in its own precision the first that passed; the
+    first of all where none did."""
+    own = ("cpu", table_row.execution_precision)
+    of_own = [i for i, each in enumerate(records) if (each.device, each.execution_precision) == own]
+    return next((i for i in of_own if records[i].verdict == "passed"), 0)
 
 
 def _with_cost(slug: str, table_row: VariantRow, found: Fallback | None) -> Fallback | None:

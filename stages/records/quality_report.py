@@ -8,11 +8,13 @@ from stages.core import files, paths
 
 
 class QualityReport(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The reference's quality, and each variant's. Without a reference nothing was measured, and `reason` says why."""
+    """The reference's quality, and each variant's: that of its first measurement, and in `executions` those of all.
+    Without a reference nothing was measured, and `reason` says why."""
 
     reference: Quality | None
     variants: dict[str, Quality]
     reason: str | None = None
+    executions: dict[str, tuple[Quality, ...]] = {}
 
 
 def write_quality(slug: str, found: QualityReport) -> None:

@@ -21,12 +21,13 @@ from artificer.manifest import (
     canonical_json,
     tree_digest,
 )
+from artificer.proving.structs import Measurement
 from stages.core import files, paths
 from stages.core.variants import VARIANTS, VariantRow
 from stages.records import model_spec
 from stages.records.fallback_costs import write_costs
 from stages.records.pairs import Pair, write_pairs
-from stages.records.parity_records import Measurement, VariantParity
+from stages.records.parity_records import VariantParity
 from stages.records.published_files import PublishedFiles
 from stages.records.quality_report import QualityReport
 from stages.records.reference_outputs import ReferenceLogits
@@ -102,7 +103,14 @@ class Fabricated:
         measured = [record.id for record in built if record.id not in self.errors]
         qualities = {variant_id: _quality(self.ratios.get(variant_id, 1.0)) for variant_id in measured}
         files.write_file(
-            paths.quality(slug), canonical_json(QualityReport(reference=_quality(1.0), variants=qualities))
+            paths.quality(slug),
+            canonical_json(
+                QualityReport(
+                    reference=_quality(1.0),
+                    variants=qualities,
+                    executions={variant_id: (quality,) for variant_id, quality in qualities.items()},
+                )
+            ),
         )
         files.write_file(paths.benchmark(slug), canonical_json(self.benchmark(HOST, built)))
         write_costs(paths.fallback_costs(slug, "onnx"), HOST, {})
@@ -151,7 +159,7 @@ class Fabricated:
             digest=tree_digest(published_files(record)),
             error=failed,
             measurements=() if failed else tuple(measured),
-            logits=() if failed else logits,
+            logits=() if failed else (logits,) * len(measured),
         )
 
 
@@ -191,6 +199,8 @@ def _measurement(precision: Any, default: bool, changes: dict[str, Any]) -> Meas
         "top_k": 5,
         "top_k_overlap": 1.0,
         "batch_score_max_abs": 0.0,
+        "length_score_max_abs": 1e-6,
+        "process_score_max_abs": 0.0,
     }
     return Measurement(
         runtime_version="1.32.0",

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from artificer.manifest import ExecutionPrecision, Metrics, PrecisionClass, Quality
-from stages.metrics.verdicts import judge, thresholds_class
-from stages.records.parity_records import Measurement
+from artificer.proving.judging import judge, thresholds_class
+from artificer.proving.structs import Measurement
 
 LIMITS: Metrics = {
     "score_max_abs": 0.01,
@@ -136,4 +136,4 @@ def test_what_runs_in_half_precision_is_judged_as_half(
     precision_class: PrecisionClass, execution: ExecutionPrecision, expected: str
 ) -> None:
     """An fp32 graph that OpenVINO computes in bf16 is no fp32 result; int8 stays int8."""
-    assert thresholds_class(precision_class, measurement(execution)) == expected
+    assert thresholds_class(precision_class, execution) == expected

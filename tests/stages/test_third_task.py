@@ -10,13 +10,15 @@ from msgspec.structs import replace
 
 from artificer.backends.session import Inputs, Output, Session
 from artificer.manifest import ExecutionPrecision, Manifest, Metrics, Runtime
+from artificer.proving.outputs import outputs
+from artificer.proving.reference import Expected
 from artificer.tasks import TASKS, task_of
 from stages.building.build_step import Built
 from stages.core import paths
 from stages.core.variants import row
 from stages.fallback.acceptance import open_acceptance
 from stages.fallback.recipe import Recipe
-from stages.measuring.measure import Expected, measure, outputs
+from stages.measuring.measure import measure
 from stages.measuring.variant_parity import measure_variant
 from stages.records.model_spec import load_spec
 from stages.records.open_tokenizer import open_tokenizer

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from artificer.manifest import Device, ExecutionPrecision, Parity, Runtime, Variant
+from artificer.manifest.metric_names import LENGTH_METRIC, QUALITY_RATIO
 
 Objective = Literal["latency", "throughput", "size"]
 Accuracy = Literal["near", "exact", "any"]
-QUALITY_RATIO = "quality_ratio"
-"""The name of quality over the reference's, among a record's metrics and thresholds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +36,6 @@ class Policy:
     device: Device | None = None
 
 
-LENGTH_METRIC = "length_score_max_abs"
-"""A metric of records that compared lengths one by one (`artificer.proving`); none before schema 2.1."""
 DEFAULT_POLICY = Policy()
 
 

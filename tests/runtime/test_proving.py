@@ -1,0 +1,214 @@
+"""The proof of an execution: texts of many lengths, faults at some lengths or in some processes, and their names."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artificer.backends.session import Inputs, Output
+from artificer.inference.tokenization import TextTokenizer
+from artificer.manifest import ClassifierHead, ExecutionPrecision, Manifest, Runtime
+from artificer.proving.judging import missed, named_lengths
+from artificer.proving.length_probe import Asked, ask_lengths, faulty_ranges, length_metrics
+from artificer.proving.length_texts import lengths_to_ask, texts_of_lengths
+from artificer.proving.reference import Expected
+from artificer.proving.structs import LengthTexts
+from artificer.tasks.task import TASKS
+
+PAIRS = [
+    ("how deep is the deepest lake", "Lake Baikal reaches a depth of 1,642 metres, more than any other lake."),
+    ("what does a luthier do", "A luthier builds and repairs violins, guitars and other stringed instruments."),
+    ("why do leaves turn red", "Leaves lose their chlorophyll in autumn, and other pigments become visible."),
+]
+LIMITS = {"length_score_max_abs": 0.1, "process_score_max_abs": 0.1}
+Fault = Callable[[int, Output], Output]
+
+
+class MeanSession:
+    """The mean of a row's token ids as its logit, scaled to a few units; `fault` changes what a width gives."""
+
+    runtime: Runtime = "onnx"
+    execution_precision: ExecutionPrecision = "f32"
+    compiles_per_shape = False
+    input_names = ("input_ids", "attention_mask")
+
+    def __init__(self, fault: Fault = lambda _, logits: logits):
+        self.fault = fault
+        self.shapes: list[tuple[int, int]] = []
+
+    def parallelism(self) -> int:
+        """One batch at a time."""
+        return 1
+
+    def run(self, inputs: Inputs) -> Output:
+        """The logits of a batch, which ignore padding."""
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        self.shapes.append((int(ids.shape[0]), int(ids.shape[1])))
+        logits = ((ids * mask).sum(axis=1) / mask.sum(axis=1) / 2000 - 1).astype(np.float32)[:, None]
+        return self.fault(int(ids.shape[1]), logits)
+
+    def run_many(self, batches: Iterable[Inputs]) -> Iterator[Output]:
+        """The logits of each batch."""
+        return map(self.run, batches)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.fixture(scope="module")
+def tokenizer(published: Path, manifest: Manifest) -> TextTokenizer:
+    """The fixture's tokenizer."""
+    return TextTokenizer.from_file(
+        published / manifest.tokenizer.file, manifest.tokenizer, max_length=160, inputs=MeanSession.input_names
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(tokenizer: TextTokenizer) -> Expected:
+    """The reference: a session without a fault, asked one text at a time."""
+    found = texts_of_lengths(tokenizer, PAIRS, lengths_to_ask(160, up_to=512, tokens=10**6))
+    encoded = tokenizer.encode([text for text, _ in found])
+    rows = [MeanSession().run(tokenizer.batch(encoded, [i]))[0] for i in range(len(found))]
+    return Expected(
+        pairs=PAIRS,
+        logits=np.zeros((len(PAIRS), 1), dtype=np.float32),
+        task=TASKS["text-ranking"],
+        head=ClassifierHead(labels=("relevance",), activation="sigmoid"),
+        batch_size=32,
+        top_k=5,
+        lengths=LengthTexts(
+            texts=tuple(text for text, _ in found),
+            lengths=tuple(length for _, length in found),
+            outputs=tuple(tuple(float(value) for value in row) for row in rows),
+        ),
+    )
+
+
+def asked(session: MeanSession, tokenizer: TextTokenizer, expected: Expected, *, quick: bool = False) -> Asked:
+    """What a session answers."""
+    return ask_lengths(session, tokenizer, expected, quick=quick)
+
+
+def reasons(first: MeanSession, second: MeanSession, tokenizer: TextTokenizer, expected: Expected) -> list[str]:
+    """What an execution misses that answers like `first`, and in another process like `second`."""
+    metrics, by_length = length_metrics(
+        asked(first, tokenizer, expected), asked(second, tokenizer, expected, quick=True), expected
+    )
+    return missed(metrics, LIMITS, None, faulty_ranges(by_length, 0.1))
+
+
+def test_every_short_length_and_eight_around_each_block_are_met(tokenizer: TextTokenizer, expected: Expected) -> None:
+    """From the first length that holds a token of each text; and the texts have the lengths that they are said to."""
+    lengths = expected.lengths.lengths
+    assert lengths == (*range(5, 65), *range(93, 101), *range(125, 133), *range(157, 161))
+    encoded = tokenizer.encode(expected.lengths.texts)
+    assert tuple(encoded.lengths.tolist()) == lengths
+    assert not encoded.truncated.any()
+
+
+def test_equal_pairs_give_equal_texts(tokenizer: TextTokenizer, expected: Expected) -> None:
+    """The reference's outputs belong to them."""
+    again = texts_of_lengths(tokenizer, PAIRS, lengths_to_ask(160, up_to=512, tokens=10**6))
+    assert tuple(text for text, _ in again) == expected.lengths.texts
+
+
+def test_words_of_a_language_without_spaces_are_filled_up(tokenizer: TextTokenizer) -> None:
+    """Where a text is one long word, short lengths cannot be met, and are left out."""
+    pairs = [("x" * 40, "y" * 60), *PAIRS[:1]]
+    found = texts_of_lengths(tokenizer, pairs, range(1, 41))
+    assert {length for _, length in found} <= set(range(5, 41))
+    assert len(found) > 20
+
+
+@pytest.mark.parametrize(
+    ("tokens", "count"), [(10**6, 115), (20_000, 57), (10_000, 29), (5_000, 15), (3_000, 8), (100, 1)]
+)
+def test_fewer_long_texts_are_asked_of_larger_models(tokens: int, count: int) -> None:
+    """Evenly, down to the longest alone; the short ones are always asked."""
+    found = lengths_to_ask(8192, up_to=512, tokens=tokens)
+    assert found[:64] == list(range(1, 65))
+    assert found[-1] == 512
+    assert abs(len(found) - 64 - count) <= 8
+    assert sum(found[64:]) <= max(tokens, 512)
+
+
+def test_a_model_that_is_shorter_than_a_block_is_asked_up_to_its_length() -> None:
+    """No length is beyond the model's."""
+    assert lengths_to_ask(24, up_to=512, tokens=10**6) == list(range(1, 25))
+    assert max(lengths_to_ask(100, up_to=512, tokens=10**6)) == 100
+
+
+def test_every_width_is_computed_alone_and_in_a_batch(tokenizer: TextTokenizer, expected: Expected) -> None:
+    """As it is, not rounded up to a length bucket; and every text is padded in some batch but the longest."""
+    session = MeanSession()
+    found = asked(session, tokenizer, expected)
+    alone = {width for rows, width in session.shapes if rows == 1}
+    together = {width for rows, width in session.shapes if rows > 1}
+    assert alone == set(expected.lengths.lengths)
+    assert set(range(6, 65)) <= together
+    assert set(found.indices) == set(range(len(expected.lengths.lengths)))
+
+
+def test_a_session_without_a_fault_passes(tokenizer: TextTokenizer, expected: Expected) -> None:
+    """Nothing is missed, and no length is named."""
+    assert reasons(MeanSession(), MeanSession(), tokenizer, expected) == []
+
+
+def test_a_fault_at_some_lengths_is_found_and_named(tokenizer: TextTokenizer, expected: Expected) -> None:
+    """Scores that are wrong at widths of 29 to 32 alone, as OpenVINO's were."""
+    session = MeanSession(lambda width, logits: logits + 5.0 if 29 <= width <= 32 else logits)
+    (length, *others) = reasons(session, session, tokenizer, expected)
+    assert length.startswith("length_score_max_abs is 0.")
+    assert "29-32" in length
+    assert not others
+
+
+def test_a_fault_that_shows_only_in_batches_is_found(tokenizer: TextTokenizer, expected: Expected) -> None:
+    """One text at a time is right; the lengths that were in such batches are named."""
+    session = MeanSession(lambda width, logits: logits + 5.0 if width > 128 and len(logits) > 1 else logits)
+    (length,) = reasons(session, session, tokenizer, expected)
+    assert "129-132" in length
+
+
+def test_a_fault_of_the_second_process_is_found(tokenizer: TextTokenizer, expected: Expected) -> None:
+    """The first one is right; the metric between the processes says what it is."""
+    wrong = MeanSession(lambda _, logits: logits + 5.0)
+    found = reasons(MeanSession(), wrong, tokenizer, expected)
+    assert [each.partition(" is ")[0] for each in found] == ["length_score_max_abs", "process_score_max_abs"]
+
+
+def test_not_a_number_is_no_small_difference(tokenizer: TextTokenizer, expected: Expected) -> None:
+    """A comparison with NaN is false; infinite logits are refused before."""
+    assert faulty_ranges({7: float("nan"), 8: 0.0}, 0.1) == ((7, 7),)
+    session = MeanSession(lambda width, logits: logits + np.float32(np.inf) if width == 40 else logits)
+    with pytest.raises(OverflowError, match="infinite"):
+        asked(session, tokenizer, expected)
+
+
+def test_raw_logits_differ_by_a_share_of_the_references_range(expected: Expected) -> None:
+    """As `score_max_abs` does for models without an activation."""
+    raw = Expected(
+        pairs=PAIRS[:2],
+        logits=np.array([[0.0], [20.0]], dtype=np.float32),
+        task=expected.task,
+        head=ClassifierHead(labels=("relevance",), activation="identity"),
+        batch_size=32,
+        top_k=5,
+    )
+    gaps = raw.score_gaps(np.array([[1.0]], dtype=np.float32), np.array([[3.0]], dtype=np.float32))
+    assert gaps.tolist() == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "text"),
+    [
+        ([(29, 32)], "29-32 tokens"),
+        ([(7, 7)], "7 tokens"),
+        ([(29, 32), (61, 61)], "29-32 and 61 tokens"),
+        ([(n, n) for n in range(1, 9)], "1, 2, 3, 4, 5 and 3 more ranges of tokens"),
+    ],
+)
+def test_faulty_lengths_are_named_as_ranges(ranges: list[tuple[int, int]], text: str) -> None:
+    """Short enough for a line."""
+    assert named_lengths(ranges) == text
