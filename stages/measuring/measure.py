@@ -7,9 +7,6 @@ from stages.metrics.parity_metrics import differences
 
 
 def measure(found: Outputs, expected: Expected) -> Metrics:
-    """The differences from the reference.
-
-    No session runs here, so that an error is one of the task, and is not taken for a graph that cannot be run.
-    """
+    """The differences from the reference. No session runs here."""
     metrics = differences(expected.task, found.logits, expected.logits, expected.head, expected.pairs, expected.top_k)
     return metrics | batch_metrics(found, expected)

@@ -3,6 +3,7 @@
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from artificer.backends import BACKENDS
 from artificer.host import gpu_class
@@ -10,8 +11,8 @@ from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import Host, Metrics
 from artificer.manifest.metric_names import LENGTH_METRIC
 from artificer.proving.judging import missed, thresholds_class
-from artificer.proving.length_probe import ask_lengths, faulty_ranges, length_metrics
-from artificer.proving.outputs import outputs
+from artificer.proving.length_probe import Asked, ask_lengths, faulty_ranges, length_metrics
+from artificer.proving.outputs import Outputs, outputs
 from artificer.proving.reference import Expected, Logits
 from artificer.proving.structs import Measurement
 from stages.core import paths
@@ -47,6 +48,15 @@ class _Variant:
         return self.params.thresholds[name].by_name()
 
 
+class _Answers(NamedTuple):
+    """What sessions returned: for the evaluation pairs, and for the texts of many lengths, in a first and in a second
+    process; None where these are not asked."""
+
+    outputs: Outputs
+    first: Asked | None
+    second: Asked | None
+
+
 def measure_variant(slug: str, variant_id: str) -> VariantParity:
     """Every execution in turn, one session at a time; a workaround only where its precision failed."""
     spec, params, host = load_spec(slug), load_params(), load_host()
@@ -71,15 +81,16 @@ def measure_variant(slug: str, variant_id: str) -> VariantParity:
         if key != own and not measured:
             break  # its own precision cannot be run
         try:
-            found, logits = _measured(variant, execution)
+            answers = _answers(variant, execution)
         except Exception as problem:
             # A runtime may raise anything for a graph. That is the outcome of this execution, and does not end the
             # build; where nothing of the variant's own precision runs, it is the outcome of the variant.
             print(f"{label:24} cannot be run: {first_line(problem)}", flush=True)
             failed.setdefault(key, first_line(problem))
             continue
+        found = _measurement(variant, execution, answers)
         measured.append(found)
-        kept.append(logits)
+        kept.append(answers.outputs.logits)
         _print(label, found)
         if reasons := missed(found.metrics, variant.thresholds(execution), None, found.faulty_lengths):
             print(f"{label:24} misses its thresholds: {'; '.join(reasons)}", flush=True)
@@ -87,25 +98,36 @@ def measure_variant(slug: str, variant_id: str) -> VariantParity:
     return _result(record, None if measured else failed[own], measured, kept)
 
 
-def _measured(variant: _Variant, execution: Execution) -> tuple[Measurement, Logits]:
+def _answers(variant: _Variant, execution: Execution) -> _Answers:
+    """All that sessions compute, in two processes. Raises whatever the runtime does."""
     expected, host = variant.expected, variant.host
     with closing(open_execution(variant.graph, variant.row, host, execution, expected.task.output)) as session:
         found = outputs(session, variant.tokenizer, expected, with_batches=True)
+        if not expected.lengths.texts:
+            return _Answers(found, None, None)
         first = ask_lengths(session, variant.tokenizer, expected)
-    second = ask_again(variant.slug, variant.row.id, execution)  # the first session's memory is free again
-    of_lengths, by_length = length_metrics(first, second, expected)
+    # The first session's memory is free again.
+    return _Answers(found, first, ask_again(variant.slug, variant.row.id, execution))
+
+
+def _measurement(variant: _Variant, execution: Execution, answers: _Answers) -> Measurement:
+    """No session runs here, so that an error is one of the task, and is not taken for a graph that cannot be run."""
+    host, expected = variant.host, variant.expected
+    of_lengths: Metrics = {}
+    by_length: dict[int, float] = {}
+    if answers.first is not None:
+        of_lengths, by_length = length_metrics(answers.first, answers.second, expected)
     package = BACKENDS[variant.row.backend].packages[execution.device]
-    measurement = Measurement(
+    return Measurement(
         runtime_version=host.runtimes[package.distribution],
         isa_class=host.isa_class if execution.device == "cpu" else gpu_class(host.accelerators),
         execution_precision=execution.precision,
         default_precision=execution.is_default,
-        metrics=measure(found, expected) | of_lengths,
+        metrics=measure(answers.outputs, expected) | of_lengths,
         device=execution.device,
         settings=dict(execution.settings),
         faulty_lengths=faulty_ranges(by_length, variant.thresholds(execution)[LENGTH_METRIC]),
     )
-    return measurement, found.logits
 
 
 def _result(

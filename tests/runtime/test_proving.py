@@ -1,59 +1,26 @@
 """The proof of an execution: texts of many lengths, faults at some lengths or in some processes, and their names."""
 
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from artificer.backends.session import Inputs, Output
 from artificer.inference.tokenization import TextTokenizer
-from artificer.manifest import ClassifierHead, ExecutionPrecision, Manifest, Runtime
+from artificer.manifest import ClassifierHead, Manifest, Metrics
 from artificer.proving.judging import missed, named_lengths
 from artificer.proving.length_probe import Asked, ask_lengths, faulty_ranges, length_metrics
 from artificer.proving.length_texts import lengths_to_ask, texts_of_lengths
 from artificer.proving.reference import Expected
 from artificer.proving.structs import LengthTexts
 from artificer.tasks.task import TASKS
+from tests.mean_session import MeanSession
 
 PAIRS = [
     ("how deep is the deepest lake", "Lake Baikal reaches a depth of 1,642 metres, more than any other lake."),
     ("what does a luthier do", "A luthier builds and repairs violins, guitars and other stringed instruments."),
     ("why do leaves turn red", "Leaves lose their chlorophyll in autumn, and other pigments become visible."),
 ]
-LIMITS = {"length_score_max_abs": 0.1, "process_score_max_abs": 0.1}
-Fault = Callable[[int, Output], Output]
-
-
-class MeanSession:
-    """The mean of a row's token ids as its logit, scaled to a few units; `fault` changes what a width gives."""
-
-    runtime: Runtime = "onnx"
-    execution_precision: ExecutionPrecision = "f32"
-    compiles_per_shape = False
-    input_names = ("input_ids", "attention_mask")
-
-    def __init__(self, fault: Fault = lambda _, logits: logits):
-        self.fault = fault
-        self.shapes: list[tuple[int, int]] = []
-
-    def parallelism(self) -> int:
-        """One batch at a time."""
-        return 1
-
-    def run(self, inputs: Inputs) -> Output:
-        """The logits of a batch, which ignore padding."""
-        ids, mask = inputs["input_ids"], inputs["attention_mask"]
-        self.shapes.append((int(ids.shape[0]), int(ids.shape[1])))
-        logits = ((ids * mask).sum(axis=1) / mask.sum(axis=1) / 2000 - 1).astype(np.float32)[:, None]
-        return self.fault(int(ids.shape[1]), logits)
-
-    def run_many(self, batches: Iterable[Inputs]) -> Iterator[Output]:
-        """The logits of each batch."""
-        return map(self.run, batches)
-
-    def close(self) -> None:
-        """Nothing to close."""
+LIMITS: Metrics = {"length_score_max_abs": 0.1, "process_score_max_abs": 0.1}
 
 
 @pytest.fixture(scope="module")

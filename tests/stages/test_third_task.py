@@ -110,7 +110,7 @@ def test_an_error_of_its_metrics_is_no_graph_that_cannot_be_run(monkeypatch: pyt
 
     monkeypatch.setattr(PairDistance, "differences", broken)
     opened = Mock(side_effect=lambda *_, **__: IdSession())
-    monkeypatch.setattr("stages.measuring.variant_parity.open_session", opened)
+    monkeypatch.setattr("stages.measuring.variant_parity.open_execution", opened)
     with pytest.raises(ZeroDivisionError):
         measure_variant(SLUG, "onnx")
     monkeypatch.setattr("stages.fallback.acceptance.open_session", opened)
