@@ -73,7 +73,7 @@ def narrow(params: Path, given: argparse.Namespace) -> None:
     found["data"]["evaluation"] = "unlabelled"
     found["parity"]["rows"] = given.rows
     found["fallback"] = {"attempts": given.attempts, "work": 10**6, "rows": given.rows}
-    found["quantize_openvino"]["calibration_rows"] = given.calibration_rows
+    found["calibration"]["rows"] = given.calibration_rows
     found["benchmark"]["max_minutes"] = given.benchmark_minutes
     preset = found["benchmark"]["presets"]["embedded"]
     preset["batch_sizes"] = [1, given.benchmark_pairs]

@@ -52,9 +52,9 @@ def plain(slug: str) -> None:
     from optimum.utils import NormalizedConfigManager
 
     from stages.building import torch_model
+    from stages.building.calibration import calibration_rows
     from stages.core import paths
     from stages.toolchain.onnx.export import write_graph
-    from stages.toolchain.openvino.calibration import calibration_rows
 
     model_class, source = "AutoModelForSequenceClassification", paths.source(slug)
     with tempfile.TemporaryDirectory() as scratch:
@@ -91,7 +91,7 @@ def plain(slug: str) -> None:
         task = "text-classification"
         export_from_model(model, output=folder / "ir", task=task, ov_config=OVConfig(dtype="fp32"), stateful=False)
         ir = openvino.Core().read_model(folder / "ir" / "openvino_model.xml")
-        rows = calibration_rows(slug, tuple(port.get_any_name() for port in ir.inputs))
+        rows = calibration_rows(slug, tuple(port.get_any_name() for port in ir.inputs), length_step=16)
         ov_model = OVModelForSequenceClassification(ir, config=model.config, compile=False)
         settings = OVConfig(quantization_config=OVQuantizationConfig(num_samples=len(rows)))
         data = Dataset.from_dict({name: [row[name] for row in rows] for name in rows[0]})

@@ -79,7 +79,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         name="quantize_onnx",
-        summary="Dynamic int8 ONNX graphs for arm64, AVX2, AVX-512 and AVX-512 VNNI",
+        summary="Dynamic int8 ONNX graphs for arm64, AVX2, AVX-512 and AVX-512 VNNI, and a static one",
         need=Need(memory=5.4, disk=2.5, kept=1.6),
         tools=("optimum-onnx", "onnx", "onnxruntime"),
         recipe="stages.toolchain.onnx.int8_presets",

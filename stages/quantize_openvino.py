@@ -13,6 +13,7 @@ import msgspec
 
 from artificer import host
 from stages.building.build_step import Built, build_step, parent_graph
+from stages.building.calibration import calibration_rows
 from stages.core import paths
 from stages.core.child_process import in_child
 from stages.core.variants import VariantRow
@@ -22,11 +23,11 @@ from stages.fallback.recipe import PLAIN, Recipe
 from stages.records.fallback_costs import Cost, write_costs
 from stages.records.variant_record import load_record
 from stages.toolchain.openvino import half_precision, static_int8
-from stages.toolchain.openvino.calibration import calibration_rows
 from stages.toolchain.openvino.fallback_recipes import fallback_recipes, weight_recipes
 from stages.toolchain.openvino.static_int8 import WEIGHTS_ONLY, Job, check_overrides
 
 PARENT = "openvino"
+LENGTH_STEP = 16  # tokens: OpenVINO compiles again for every new length, and the runtime pads little as well
 
 
 def run(slug: str, tools: Sequence[str]) -> None:
@@ -42,7 +43,7 @@ def run(slug: str, tools: Sequence[str]) -> None:
             in_child(half_precision.halve, parent, folder / row.file_name, row.preset, weights=None)
             return Built(recipe={"preset": row.preset, "dtype": row.preset}, inputs=inputs)
         static = row.preset == "static"
-        calibration = calibration_rows(slug, inputs) if static else []
+        calibration = calibration_rows(slug, inputs, length_step=LENGTH_STEP) if static else []
         job = Job(parent=parent, source=paths.source(slug), preset=row.preset, calibration=calibration)
 
         def build(tried: Recipe, place: Path) -> Built:

@@ -6,14 +6,15 @@
          -d '{"query": "how do plants eat?", "documents": ["At noon.", "Plants make food from light."], "top_n": 1}'
 
 `/rerank` takes Cohere's form (`documents`, `top_n`, `return_documents`) and TEI's (`texts`, `raw_scores`,
-`return_text`), and answers in the form of the request. `/health` says that the process lives, `/ready` that it serves.
+`return_text`), and answers in the form of the request. `refine: "exact"` with a `top_n` gives the order of a float32
+execution. `/health` says that the process lives, `/ready` that it serves.
 On SIGTERM uvicorn stops accepting, lets running requests end, and then the model is closed.
 """
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -41,6 +42,7 @@ class Query(BaseModel):
     texts: Texts | None = None
     raw_scores: bool = False
     return_text: bool = False
+    refine: Literal["exact"] | None = None
 
 
 @asynccontextmanager
@@ -69,6 +71,7 @@ async def rerank(asked: Query, request: Request) -> dict[str, Any] | list[dict[s
         return_documents=asked.return_documents or asked.return_text,
         activation_fn="identity" if asked.raw_scores else None,
         timeout=TIMEOUT,
+        refine=asked.refine,
     )
     if asked.texts is not None:
         return [

@@ -69,10 +69,10 @@ class RecipeParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return found
 
 
-class QuantizeOpenvinoParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Calibration of the static int8 variant."""
+class CalibrationParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The pairs that static int8 variants are calibrated on."""
 
-    calibration_rows: Positive
+    rows: Positive
     max_length: Positive
 
 
@@ -219,7 +219,7 @@ class BuildParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     data: DataParams
     recipes: RecipeParams
-    quantize_openvino: QuantizeOpenvinoParams
+    calibration: CalibrationParams
     fallback: FallbackParams
     parity: ParityParams
     thresholds: dict[PrecisionClass, ClassThresholds]

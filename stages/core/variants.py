@@ -1,7 +1,7 @@
 """The table of variants: everything that tells one from another, and nothing else knows.
 
-File names are sentence-transformers' own, so that a published folder loads there unchanged. params.yaml and registry
-entries override fields of a preset per variant id.
+File names are sentence-transformers' own, or ones that it loads by name, so that a published folder loads there
+unchanged. params.yaml and registry entries override fields of a preset per variant id.
 """
 
 from dataclasses import dataclass
@@ -69,6 +69,10 @@ VARIANTS: tuple[VariantRow, ...] = (
     VariantRow(
         "onnx-qint8-avx512_vnni", "quantize_onnx", "onnx", "onnx/model_qint8_avx512_vnni.onnx", "int8", "avx512_vnni",
         _rank(20), requires_isa=("avx512_vnni",),
+    ),
+    VariantRow(
+        "onnx-qint8-static", "quantize_onnx", "onnx", "onnx/model_qint8_static.onnx", "int8", "static",
+        _rank(15),
     ),
     VariantRow(
         "openvino", "export_openvino", "openvino", "openvino/openvino_model.xml", "fp32", "export",

@@ -43,7 +43,7 @@ def manifest_document(spec: ModelSpec, params: BuildParams, name: str, variants:
         source=spec.source,
         reference=reference.made_with,
         evaluation=describe(paths.evaluation(slug), params.parity.rows),
-        calibration=describe(paths.calibration(slug), params.quantize_openvino.calibration_rows),
+        calibration=describe(paths.calibration(slug), params.calibration.rows),
         golden=tuple(
             GoldenSample(
                 inputs=dict(zip(task.sample_inputs, (pairs[i].query, pairs[i].passage), strict=True)),

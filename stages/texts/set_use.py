@@ -34,7 +34,7 @@ def set_uses(slug: str, entry: ModelEntry, params: BuildParams) -> tuple[SetUse,
             entry,
             calibration,
             params.data.sets[calibration],
-            params.quantize_openvino.calibration_rows,
+            params.calibration.rows,
             shows_labels=False,
         ),
     )

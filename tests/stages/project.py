@@ -97,7 +97,7 @@ def make_registry(root: Path) -> None:
     params["data"]["sets"]["demo-pairs"]["path"] = "registry/data/pairs.jsonl"
     params["data"]["sets"]["demo-calibration"]["path"] = "registry/data/calibration.jsonl"
     params["thresholds"] = {name: {**_UNJUDGED, **limits} for name, limits in LOOSE.items()}
-    params["quantize_openvino"]["calibration_rows"] = 16
+    params["calibration"]["rows"] = 16
     params["benchmark"]["presets"]["embedded"] = {
         "rounds": 1,
         "batch_sizes": [2],

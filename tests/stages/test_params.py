@@ -34,7 +34,7 @@ def change(value: Any, key_path: str, new: Any) -> None:
         ("parity.batch_size", 0, "parity.batch_size: Expected `int` >= 1."),
         ("parity.golden_pairs", 33, "parity.golden_pairs: Expected `int` <= 32."),
         ("parity", DELETED, "missing key `parity`."),
-        ("quantize_openvino.max_length", DELETED, "quantize_openvino: missing key `max_length`."),
+        ("calibration.max_length", DELETED, "calibration: missing key `max_length`."),
         ("thresholds.half", DELETED, "thresholds: missing key `half`."),
         ("thresholds.int8.score_max_abs", DELETED, "thresholds.int8: missing key `score_max_abs`."),
         ("thresholds.int8.score_max", 0.1, "thresholds.int8: unknown key `score_max`; known: score_max_abs, "),

@@ -23,7 +23,8 @@ SHA = "a" * 64
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 VARIANTS = (
     "onnx, onnx-O1, onnx-O2, onnx-O3, onnx-O4, onnx-qint8-arm64, onnx-quint8-avx2, onnx-qint8-avx512, "
-    "onnx-qint8-avx512_vnni, openvino, openvino-qint8, openvino-fp16, openvino-bf16, openvino-int8-weights"
+    "onnx-qint8-avx512_vnni, onnx-qint8-static, openvino, openvino-qint8, openvino-fp16, openvino-bf16, "
+    "openvino-int8-weights"
 )
 KEYS = "source, task, license, activation, max_length, publish, variants, data"
 ENTRY: dict[str, Any] = {"source": {"path": "checkpoints/m"}, "task": "text-ranking", "license": "mit"}

@@ -11,6 +11,7 @@ from haystack import Document, component, default_from_dict, default_to_dict
 
 from artificer.errors import InputError
 from artificer.loading.loader import load
+from artificer.tasks.ranking import Refine
 from artificer.tasks.text_ranking import Reranker
 
 
@@ -22,10 +23,17 @@ class ArtificerRanker:
         model: what `artificer.load` takes: a published folder or a Hub repo id.
         top_k: how many to return; None for all.
         options: further arguments of `artificer.load`.
+        refine: `exact` for the order and the scores of a float32 execution (`Reranker.rank`).
     """
 
-    def __init__(self, model: str, top_k: int | None = None, options: dict[str, Any] | None = None):
-        self.model, self.top_k, self.options = model, top_k, options
+    def __init__(
+        self,
+        model: str,
+        top_k: int | None = None,
+        options: dict[str, Any] | None = None,
+        refine: Refine | None = None,
+    ):
+        self.model, self.top_k, self.options, self.refine = model, top_k, options, refine
         self._reranker: Reranker | None = None
 
     def warm_up(self) -> None:
@@ -42,13 +50,16 @@ class ArtificerRanker:
         self.warm_up()
         assert self._reranker is not None
         wanted = self.top_k if top_k is None else top_k
-        ranking = self._reranker.rank(query, [each.content or "" for each in documents], top_k=wanted)
+        texts = [each.content or "" for each in documents]
+        ranking = self._reranker.rank(query, texts, top_k=wanted, refine=self.refine)
         found = [replace(documents[row["corpus_id"]], score=float(row["score"])) for row in ranking]
         return {"documents": found}
 
     def to_dict(self) -> dict[str, Any]:
         """For Haystack's pipeline files."""
-        data: dict[str, Any] = default_to_dict(self, model=self.model, top_k=self.top_k, options=self.options)
+        data: dict[str, Any] = default_to_dict(
+            self, model=self.model, top_k=self.top_k, options=self.options, refine=self.refine
+        )
         return data
 
     @classmethod

@@ -11,7 +11,8 @@ from langchain_core.cross_encoders import BaseCrossEncoder
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict
 
-from artificer.tasks.text_ranking import Ranking, Reranker
+from artificer.tasks.ranking import Ranking, Refine
+from artificer.tasks.text_ranking import Reranker
 
 
 class ArtificerCrossEncoder(BaseCrossEncoder):
@@ -26,12 +27,16 @@ class ArtificerCrossEncoder(BaseCrossEncoder):
 
 
 class ArtificerCompressor(BaseDocumentCompressor):
-    """Keeps the `top_n` best documents, best first, with `relevance_score` in their metadata; asynchronous too."""
+    """Keeps the `top_n` best documents, best first, with `relevance_score` in their metadata; asynchronous too.
+
+    `refine="exact"` gives the order and the scores of a float32 execution (`Reranker.rank`).
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     reranker: Reranker
     top_n: int | None = None
+    refine: Refine | None = None
 
     def compress_documents(
         self,
@@ -40,7 +45,8 @@ class ArtificerCompressor(BaseDocumentCompressor):
         callbacks: Callbacks | None = None,  # noqa: ARG002
     ) -> list[Document]:
         """The best documents, as copies."""
-        return _pick(documents, self.reranker.rank(query, [each.page_content for each in documents], top_k=self.top_n))
+        texts = [each.page_content for each in documents]
+        return _pick(documents, self.reranker.rank(query, texts, top_k=self.top_n, refine=self.refine))
 
     async def acompress_documents(
         self,
@@ -50,7 +56,7 @@ class ArtificerCompressor(BaseDocumentCompressor):
     ) -> list[Document]:
         """As `compress_documents`, on the reranker's own threads."""
         texts = [each.page_content for each in documents]
-        return _pick(documents, await self.reranker.arank(query, texts, top_k=self.top_n))
+        return _pick(documents, await self.reranker.arank(query, texts, top_k=self.top_n, refine=self.refine))
 
 
 def _pick(documents: Sequence[Document], ranking: Ranking) -> list[Document]:

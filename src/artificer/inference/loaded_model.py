@@ -17,6 +17,7 @@ from artificer.inference.batching import full_batches, single_buckets
 from artificer.inference.call_queue import CallQueue
 from artificer.inference.input_checks import EncodingErrors, check_choice
 from artificer.inference.scoring import Collect, Limits, score_encoded
+from artificer.inference.second_graph import SecondGraph
 from artificer.inference.tokenization import Encoded, Text, TextTokenizer
 from artificer.manifest import Manifest
 
@@ -39,6 +40,8 @@ class LoadedModel:
         on_truncate: what a call does about texts that are cut, unless it says otherwise.
         max_pending: how many asynchronous calls may wait.
         errors: what a call does about lone surrogates, unless it says otherwise.
+        second: the exact graph for `rank(refine="exact")`; None where the session is exact itself, or a task has no
+            use for it.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class LoadedModel:
         on_truncate: OnTruncate = "ok",
         max_pending: int = 64,
         errors: EncodingErrors = "strict",
+        second: SecondGraph | None = None,
     ):
         self.manifest = manifest
         self._session: Session | None = session
@@ -58,6 +62,7 @@ class LoadedModel:
         self._explanation = explanation
         self._on_truncate: OnTruncate = on_truncate
         self._errors: EncodingErrors = errors
+        self._second = second
         self._queue = CallQueue(max_pending)
         self._owner = os.getpid()
         self._lock = threading.Lock()
@@ -99,6 +104,8 @@ class LoadedModel:
         self._queue.close()
         if session is not None and self._owner == os.getpid():
             session.close()
+            if self._second is not None:
+                self._second.close()
 
     def __enter__(self) -> Self:
         return self
@@ -143,9 +150,7 @@ class LoadedModel:
         """
         check_batch_size(batch_size)
         session = self._open_session()
-        limits.check(0, len(texts))
-        encoded = self._tokenizer.encode(texts, prompt)
-        self._report_truncated(encoded, on_truncate or self._on_truncate)
+        encoded = self._encode(texts, prompt, limits, on_truncate)
         return score_encoded(
             session,
             self._tokenizer,
@@ -155,6 +160,15 @@ class LoadedModel:
             limits=limits,
             progress=_print_progress if show_progress_bar else None,
         )
+
+    def _encode(
+        self, texts: Sequence[Text], prompt: str | None, limits: Limits, on_truncate: OnTruncate | None
+    ) -> Encoded:
+        """The texts, tokenized; those that are cut are reported."""
+        limits.check(0, len(texts))
+        encoded = self._tokenizer.encode(texts, prompt)
+        self._report_truncated(encoded, on_truncate or self._on_truncate)
+        return encoded
 
     def _encoding_errors(self, wish: EncodingErrors | None) -> EncodingErrors:
         """What a call asks for, else what was given to `load`. Raises InputError for a word that is neither."""
@@ -172,7 +186,7 @@ class LoadedModel:
         text = f"{text}, the first is pair {where[0]}."
         if action == "error":
             raise InputError(f"{text} Shorten them, or pass on_truncate='ok'.")
-        warnings.warn(text, TruncationWarning, stacklevel=5)
+        warnings.warn(text, TruncationWarning, stacklevel=6)
 
 
 def check_batch_size(batch_size: int) -> None:

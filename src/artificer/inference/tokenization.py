@@ -28,6 +28,15 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def at(self, positions: NDArray[np.int64]) -> "Encoded":
+        """Those at some positions, in that order."""
+        return Encoded(
+            ids=tuple(self.ids[i] for i in positions),
+            type_ids=tuple(self.type_ids[i] for i in positions) if self.type_ids else (),
+            lengths=self.lengths[positions],
+            truncated=self.truncated[positions],
+        )
+
 
 class TextTokenizer:
     """Tokenizes texts and pairs of texts. Safe to share between threads, since the truncation and padding of the

@@ -17,7 +17,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     `rejected` gives every reason for each execution that was not admissible; `fallbacks` says what was tried before,
     and why it was skipped. `settings` is what the runtime was told beside the precision. `self_test` is the largest
-    difference from a golden sample's output, null when it was not run.
+    difference from a golden sample's output, null when it was not run. `exact` is what `rank(refine="exact")` uses.
     """
 
     model: str
@@ -45,6 +45,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     isa: tuple[str, ...]
     files_hashed: int
     self_test: float | None
+    exact: str
     artificer_version: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,6 +69,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             f"  folder: {self.folder} (manifest sha256 {self.manifest_sha256})",
             f"  verified: {self.files_hashed} files hashed at this load, the rest by the verification cache",
             f"  self-test: {tested}",
+            f"  exact: {self.exact}",
         ]
         if self.signed_by is not None:
             lines.append(f"  signed by: {self.signed_by}")
@@ -77,7 +79,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explain(
-    opener: Opener, opened: Opened, choice: Choice, host: Host, threads_from: str, fallbacks: Sequence[str]
+    opener: Opener, opened: Opened, choice: Choice, host: Host, threads_from: str, fallbacks: Sequence[str], exact: str
 ) -> Explanation:
     """The explanation of what was opened."""
     from artificer import __version__
@@ -112,6 +114,7 @@ def explain(
         isa=host.isa,
         files_hashed=opened.hashed,
         self_test=opened.difference,
+        exact=exact,
         artificer_version=__version__,
     )
 

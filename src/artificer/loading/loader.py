@@ -9,6 +9,7 @@ from artificer.errors import FetchError, SelfTestError
 from artificer.hub.index import Channel
 from artificer.inference.input_checks import EncodingErrors
 from artificer.inference.loaded_model import LoadedModel, OnTruncate
+from artificer.loading.exact import plan_exact
 from artificer.loading.explain import explain
 from artificer.loading.integrity import Verify
 from artificer.loading.location import Address, index_for, locate
@@ -30,6 +31,7 @@ def load(
     variant: str | None = None,
     objective: Objective = "throughput",
     accuracy: Accuracy = "near",
+    batch_invariant: bool = False,
     quality_floor: float | None = None,
     memory_ceiling_bytes: int | None = None,
     runtime: Runtime | None = None,
@@ -60,7 +62,7 @@ def load(
         revision: of a Hub repo; a branch or tag is resolved to its commit first. Refused for a folder.
         variant: force this one, or one execution of it, such as `openvino in bf16`. It must be admissible: what has no
             proof for this machine is refused.
-        objective, accuracy, quality_floor, memory_ceiling_bytes, runtime, device: see `policy.Policy`.
+        objective, accuracy, batch_invariant, quality_floor, memory_ceiling_bytes, runtime, device: see `policy.Policy`.
         threads: compute threads; None honours the affinity mask and the cgroup's quota (`host.thread_count`).
         max_length: cut texts at fewer tokens than the model allows.
         on_truncate: what to do about texts that are cut: `ok`, `warn` or `error`.
@@ -92,6 +94,7 @@ def load(
         policy=Policy(
             objective=objective,
             accuracy=accuracy,
+            batch_invariant=batch_invariant,
             quality_floor=quality_floor,
             memory_ceiling_bytes=memory_ceiling_bytes,
             runtime=runtime,
@@ -158,7 +161,8 @@ def _load(address: Address, options: LoadOptions) -> LoadedModel:
         choice = autotuned(choice, here, opener)
     opened, fallbacks = open_first(choice, opener.open)
     try:
-        explanation = explain(opener, opened, choice, here, threads_from, fallbacks)
+        exact = plan_exact(opener, opened.execution, here)
+        explanation = explain(opener, opened, choice, here, threads_from, fallbacks, exact.said)
         logger.info("loaded %s", explanation)
         model = opener.task.model_class(
             manifest=location.manifest,
@@ -168,6 +172,7 @@ def _load(address: Address, options: LoadOptions) -> LoadedModel:
             on_truncate=options.on_truncate,
             max_pending=options.max_pending,
             errors=options.errors,
+            second=exact.second,
         )
         if options.warm:
             model.warm()

@@ -24,7 +24,7 @@ from artificer.manifest import (
     on_device,
     said,
 )
-from artificer.selection.policy import Policy, accuracy_problem
+from artificer.selection.policy import Policy, accuracy_problem, movement_problem
 from artificer.selection.release_numbers import at_least
 from artificer.selection.speeds import Measured, measured
 
@@ -221,6 +221,8 @@ def _execution_reasons(
         if not at_least(installed, least):
             reasons.append(f"it needs {package.distribution} {least} or newer, found {installed}")
     if (problem := accuracy_problem(policy.accuracy, variant, each.precision, record, is_own=each.is_own)) is not None:
+        reasons.append(problem)
+    if policy.batch_invariant and record is not None and (problem := movement_problem(record)) is not None:
         reasons.append(problem)
     return reasons
 

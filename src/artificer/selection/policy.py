@@ -21,6 +21,8 @@ class Policy:
             precisions, and int8 where its quality on labelled data was measured and passes its threshold. `exact`:
             variants of the fp32 class, computed in float32: the reference's scores to float rounding. `any`: whatever
             passed.
+        batch_invariant: only executions whose scores do not depend on what else is in the batch: those that parity
+            measured to move by float32 rounding at most (`BATCH_ROUNDING`).
         quality_floor: the least quality on the labelled data, as a ratio to the reference's; None trusts the verdict.
         memory_ceiling_bytes: the most resident memory, as measured by the builder, else the files' size.
         runtime: only the backend of this name.
@@ -30,12 +32,19 @@ class Policy:
 
     objective: Objective = "throughput"
     accuracy: Accuracy = "near"
+    batch_invariant: bool = False
     quality_floor: float | None = None
     memory_ceiling_bytes: int | None = None
     runtime: Runtime | None = None
     device: Device | None = None
 
 
+BATCH_METRIC = "batch_score_max_abs"
+"""A metric of records: the largest difference of a score between being computed alone and in a mixed batch."""
+BATCH_ROUNDING = 2e-5
+"""How far a score may move and count as unmoved. float32 adds up in another order in another shape: each score is off
+by up to 6e-6 in a model of 24 layers (decision 21), so that two of them differ by up to 1.2e-5. Dynamic int8 moves by
+1e-2 and more."""
 DEFAULT_POLICY = Policy()
 
 
@@ -75,4 +84,14 @@ def accuracy_problem(
             return "it is int8 and its quality is not judged: pass accuracy='any' to use it"
         if ratio < least:
             return f"it is int8 and its quality ratio {ratio:.4f} is below {least:g}: pass accuracy='any' to use it"
+    return None
+
+
+def movement_problem(record: Parity) -> str | None:
+    """Why an execution's scores may depend on their batch; None if they do not."""
+    movement = record.metrics.get(BATCH_METRIC)
+    if movement is None:
+        return "how far its scores move with the batch was not measured, and batch_invariant was requested"
+    if movement > BATCH_ROUNDING:
+        return f"its scores move with the batch by up to {movement:.2g}, and batch_invariant was requested"
     return None

@@ -1,10 +1,14 @@
-"""optimum's QuantizationConfig of each int8 variant, with the fields that a recipe overrides."""
+"""The settings of each int8 variant, with the fields that a recipe overrides: optimum's QuantizationConfig of a preset,
+or our own of static int8."""
 
 from dataclasses import fields
 from typing import Any, get_type_hints
 
 from stages.building.recipes import check_kinds, check_recipe, check_words
 from stages.core.variants import VariantRow
+from stages.toolchain.onnx import calibrated_int8
+
+STATIC = "static"
 
 
 def preset_settings(row: VariantRow, overrides: dict[str, Any]) -> Any:
@@ -17,8 +21,11 @@ def preset_settings(row: VariantRow, overrides: dict[str, Any]) -> Any:
 
 
 def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
-    """Raise RegistryError for anything that is not a field of optimum's QuantizationConfig."""
-    preset_settings(row, overrides)
+    """Raise RegistryError for anything that is not a field of the variant's configuration."""
+    if row.preset == STATIC:
+        calibrated_int8.settings_of(row, overrides)
+    else:
+        preset_settings(row, overrides)
 
 
 def _apply(settings: Any, overrides: dict[str, Any], variant_id: str) -> None:

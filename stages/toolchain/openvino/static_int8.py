@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from stages.building.build_step import Built, keep_only
+from stages.building.calibration import Rows
 from stages.building.recipes import check_kinds, check_recipe, check_words, plain, refused
 from stages.core.errors import first_line
 from stages.core.variants import VariantRow
@@ -17,7 +18,6 @@ from stages.toolchain.openvino.export import input_names
 # Set here, from the calibration set.
 NOT_IN_RECIPES = ("self", "kwargs", "dataset", "tokenizer", "processor")
 WEIGHTS_ONLY = "weights_only"
-Rows = list[dict[str, list[int]]]
 
 
 class Job(Struct, frozen=True, kw_only=True):
