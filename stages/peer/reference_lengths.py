@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artificer.proving.length_texts import lengths_to_ask, texts_of_lengths
-from artificer.proving.structs import LengthTexts
+from artificer.proving.measurement import LengthTexts
 from stages.core.errors import DataError
 from stages.core.params import ParityParams
 from stages.records.model_spec import ModelSpec

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from artificer.manifest import Host, canonical_json
 from artificer.manifest.metric_names import LENGTH_METRIC
-from artificer.proving.structs import Measurement
+from artificer.proving.measurement import Measurement
 from stages.core import files, paths
 from stages.records.measured_files import load_measured
 

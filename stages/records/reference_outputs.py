@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from artificer.manifest import Reference, canonical_json
-from artificer.proving.structs import LengthTexts
+from artificer.proving.measurement import LengthTexts
 from stages.core import files, paths
 
 

@@ -21,7 +21,7 @@ from artificer.manifest import (
     canonical_json,
     tree_digest,
 )
-from artificer.proving.structs import Measurement
+from artificer.proving.measurement import Measurement
 from stages.core import files, paths
 from stages.core.variants import VARIANTS, VariantRow
 from stages.records import model_spec

@@ -10,7 +10,7 @@ import pytest
 from artificer.manifest import MANIFEST_FILE, Manifest, canonical_json
 from artificer.proving.length_probe import Asked, ask_lengths
 from artificer.proving.length_texts import lengths_to_ask, texts_of_lengths
-from artificer.proving.structs import LengthTexts
+from artificer.proving.measurement import LengthTexts
 from artificer.selection.policy import Policy
 from artificer.selection.select import select
 from stages.benchmarking import subjects

@@ -7,7 +7,7 @@ import pytest
 
 from artificer.manifest import ExecutionPrecision, Metrics, PrecisionClass, Quality
 from artificer.proving.judging import judge, thresholds_class
-from artificer.proving.structs import Measurement
+from artificer.proving.measurement import Measurement
 
 LIMITS: Metrics = {
     "score_max_abs": 0.01,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from artificer.manifest import ExecutionPrecision, LengthRange, Metrics, Parity, PrecisionClass, Quality
 from artificer.manifest.metric_names import LENGTH_METRIC, QUALITY_RATIO
-from artificer.proving.structs import Measurement
+from artificer.proving.measurement import Measurement
 
 _MOST_RANGES = 5
 

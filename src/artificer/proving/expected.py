@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from artificer.inference.tokenization import Text
 from artificer.manifest import ClassifierHead, Head
-from artificer.proving.structs import LengthTexts
+from artificer.proving.measurement import LengthTexts
 from artificer.tasks.task import Task
 
 Logits = NDArray[np.float32]
