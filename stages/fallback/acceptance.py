@@ -12,9 +12,9 @@ from artificer.backends import open_session
 from artificer.backends.session import Session
 from artificer.inference import scoring
 from artificer.manifest import Attempt, Host, Quality
-from artificer.proving.expected import Expected, Logits
 from artificer.proving.judging import missed
 from artificer.proving.outputs import outputs
+from artificer.proving.reference_answers import Expected, Logits
 from stages.building.build_step import Built
 from stages.core import paths
 from stages.core.errors import DataError, first_line

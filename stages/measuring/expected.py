@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from artificer.proving.expected import Expected
+from artificer.proving.reference_answers import Expected
 from artificer.tasks.task import TASKS
 from stages.core import paths
 from stages.core.params import ParityParams

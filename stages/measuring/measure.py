@@ -1,8 +1,8 @@
 """How far an execution's outputs are from the reference's."""
 
 from artificer.manifest import Metrics
-from artificer.proving.expected import Expected
 from artificer.proving.outputs import Outputs, batch_metrics
+from artificer.proving.reference_answers import Expected
 from stages.metrics.parity_metrics import differences
 
 

@@ -10,11 +10,11 @@ from artificer.host import gpu_class
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import Host, Metrics
 from artificer.manifest.metric_names import LENGTH_METRIC
-from artificer.proving.expected import Expected, Logits
 from artificer.proving.judging import missed, thresholds_class
 from artificer.proving.length_probe import Asked, ask_lengths, faulty_ranges, length_metrics
 from artificer.proving.measurement import Measurement
 from artificer.proving.outputs import Outputs, outputs
+from artificer.proving.reference_answers import Expected, Logits
 from stages.core import paths
 from stages.core.errors import first_line
 from stages.core.params import BuildParams, load_params

@@ -7,11 +7,11 @@ import pytest
 
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import ClassifierHead, Manifest, Metrics
-from artificer.proving.expected import Expected
 from artificer.proving.judging import missed, named_lengths
 from artificer.proving.length_probe import Asked, ask_lengths, faulty_ranges, length_metrics
 from artificer.proving.length_texts import lengths_to_ask, texts_of_lengths
 from artificer.proving.measurement import LengthTexts
+from artificer.proving.reference_answers import Expected
 from artificer.tasks.task import TASKS
 from tests.mean_session import MeanSession
 

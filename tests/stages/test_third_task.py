@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from artificer.backends.session import Inputs, Output, Session
 from artificer.manifest import ExecutionPrecision, Manifest, Metrics, Runtime
-from artificer.proving.expected import Expected
 from artificer.proving.outputs import outputs
+from artificer.proving.reference_answers import Expected
 from artificer.tasks import TASKS, task_of
 from stages.building.build_step import Built
 from stages.core import paths

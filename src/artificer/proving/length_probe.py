@@ -13,8 +13,8 @@ from artificer.backends.session import Session
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import LengthRange, Metrics
 from artificer.manifest.metric_names import LENGTH_METRIC, PROCESS_METRIC
-from artificer.proving.expected import Expected, Logits
 from artificer.proving.length_texts import BLOCK, EVERY_LENGTH_TO
+from artificer.proving.reference_answers import Expected, Logits
 
 _ROWS = 4  # of a batch
 

@@ -9,7 +9,7 @@ from artificer.backends.session import Session
 from artificer.inference import scoring
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import Metrics
-from artificer.proving.expected import Expected, Logits
+from artificer.proving.reference_answers import Expected, Logits
 
 BATCH_SENSITIVITY_PAIRS = 64
 _BATCH_TOKENS = 1 << 14
