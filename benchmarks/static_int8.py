@@ -25,11 +25,14 @@ from scipy import stats
 
 from artificer.backends import open_session
 from artificer.inference import scoring
+from artificer.proving.outputs import outputs
+from artificer.proving.reference_answers import Expected
 from stages.building.calibration import calibration_rows
 from stages.core import paths
 from stages.core.params import load_params
 from stages.core.variants import row
-from stages.measuring.measure import Expected, load_expected, measure, outputs
+from stages.measuring.expected import load_expected
+from stages.measuring.measure import measure
 from stages.records.model_spec import load_spec
 from stages.records.open_tokenizer import open_tokenizer
 from stages.records.pairs import read_pairs
