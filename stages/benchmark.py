@@ -66,7 +66,7 @@ def _batches(workloads: dict[str, Texts], sizes: tuple[int, ...]) -> Batches:
 
 def _warn_if_busy(slug: str) -> None:
     """Other load slows torch more than the variants, so the ratios become too large."""
-    busy = psutil.cpu_percent(interval=1.0)
+    busy = psutil.cpu_percent(interval=0.5)
     if busy > BUSY_PERCENT:
         print(
             f"warning: other programs use {busy:.0f} % of this machine, so the speeds will be wrong. Measure again "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.building.composed_model import is_composed, load_composed
+from stages.core import environment
 from stages.core.batch_rows import rows_at_once
 from stages.core.errors import SourceError, first_line
 
@@ -22,8 +23,11 @@ def load_model(folder: Path, model_class: str, dtype: torch.dtype | None = None)
         SourceError: a weight is missing, so that transformers would fill it with random numbers, or has another shape.
     """
     import torch
-    import transformers
 
+    with environment.hidden("sklearn"):
+        import transformers
+
+        hasattr(transformers, model_class)  # imports its module now
     dtype = dtype or torch.float32
     try:
         if is_composed(folder):

@@ -3,6 +3,8 @@
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 OFFLINE = {
     "DO_NOT_TRACK": "1",
@@ -31,3 +33,16 @@ def prepare(*, online: bool) -> None:
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     if not os.environ.get("ARTIFICER_VERBOSE"):
         warnings.filterwarnings("ignore")  # the exporters trace Python branches, and say so hundreds of times
+
+
+@contextmanager
+def hidden(*names: str) -> Iterator[None]:
+    """Let imports in the block believe that these optional packages are not installed, unless they are imported
+    already: transformers imports scikit-learn for one function of text generation, which takes a second."""
+    new = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(new))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in new:
+            del sys.modules[name]

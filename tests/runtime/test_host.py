@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artificer import host
+from artificer.host import distributions
 
 EPYC = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -176,28 +177,46 @@ def test_cuda_visible_devices_chooses_as_cuda_does(visible: str, models: tuple[s
     assert host.visible_gpus(found, {}) == ("A", "B")
 
 
-def test_onnxruntime_gpu_is_looked_for_only_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It provides onnxruntime's module; whether it is there decides about CUDA, and costs nothing without a GPU."""
-    asked: list[str] = []
-
-    def version(name: str) -> str:
-        asked.append(name)
-        if name == "onnxruntime-gpu":
-            return "1.31.1"
-        raise metadata.PackageNotFoundError
-
-    monkeypatch.setattr("artificer.host.runtimes.metadata.version", version)
+def test_onnxruntime_gpu_counts_only_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It provides onnxruntime's module; whether it is there decides about CUDA."""
+    there = {"onnxruntime-gpu": "1.31.1"}
+    monkeypatch.setattr(
+        "artificer.host.runtimes.installed_versions", lambda names: {n: there[n] for n in names if n in there}
+    )
     assert host.installed_runtimes() == {"onnxruntime": "1.31.1"}
     assert host.installed_runtimes(with_gpu=True) == {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
 
-    def every(name: str) -> str:
-        asked.append(name)
-        return "1.0"
 
-    asked.clear()
-    monkeypatch.setattr("artificer.host.runtimes.metadata.version", every)
-    host.installed_runtimes()
-    assert "onnxruntime-gpu" not in asked
+def test_versions_are_those_of_importlib_metadata() -> None:
+    """For whatever is installed here, under any spelling of its name."""
+    for name in ("onnxruntime", "openvino", "numpy", "huggingface-hub", "huggingface_hub"):
+        assert distributions.installed_versions([name]) == {name: metadata.version(name)}
+
+
+def test_a_distribution_that_is_not_installed_has_no_version(tmp_path: Path) -> None:
+    """Neither in an empty place nor in one that is not there."""
+    assert distributions.installed_versions(["onnxruntime"], [str(tmp_path), str(tmp_path / "none")]) == {}
+
+
+def test_the_first_place_wins_and_another_name_does_not_count(tmp_path: Path) -> None:
+    """As on Python's path; `onnxruntime_gpu` is another distribution than `onnxruntime`."""
+    for place, entry in (
+        ("a", "onnxruntime_gpu-1.0"),
+        ("b", "Onnx_Runtime-2.0"),
+        ("b", "onnxruntime-3.0"),
+        ("c", "onnxruntime-4.0"),
+    ):
+        (tmp_path / place / f"{entry}.dist-info").mkdir(parents=True)
+    places = [str(tmp_path / name) for name in "abc"]
+    assert distributions.installed_versions(["onnxruntime"], places) == {"onnxruntime": "3.0"}
+
+
+def test_an_older_kind_of_record_is_read_by_importlib_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder `.egg-info` need not have the version in its name."""
+    (tmp_path / "onnxruntime.egg-info").mkdir()
+    (tmp_path / "onnxruntime.egg-info" / "PKG-INFO").write_text("Name: onnxruntime\nVersion: 1.2.3\n")
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    assert distributions.installed_versions(["onnxruntime"]) == {"onnxruntime": "1.2.3"}
 
 
 def test_this_machine_is_detected_without_importing_a_runtime() -> None:

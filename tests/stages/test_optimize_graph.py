@@ -16,6 +16,7 @@ from stages.building import torch_model
 from stages.building.exported_program import example_inputs
 from stages.toolchain.onnx import levels, sidecars
 from stages.toolchain.onnx.export import write_graph
+from stages.toolchain.onnx.level_settings import fusions_of, level_settings
 from tests.stages.checkpoints import tiny_bert, tiny_deberta
 
 pytestmark = pytest.mark.toolchain
@@ -65,13 +66,10 @@ def nested(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def optimised(exported: Path, level: str, parent: Path, folder: Path) -> Path:
     """The graph of one level, in a new folder."""
-    from optimum.onnxruntime import AutoOptimizationConfig
-    from transformers import AutoConfig
-
     folder.mkdir()
-    settings = AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4")
+    settings = level_settings(level, {})
     target = folder / f"model_{level}.onnx"
-    fusions = levels.fusions_of(AutoConfig.from_pretrained(exported), settings)
+    fusions = fusions_of(exported)
     assert fusions is not None
     levels.optimize_graph(parent, target, fusions, settings)
     return target

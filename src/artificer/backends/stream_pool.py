@@ -5,11 +5,14 @@ import threading
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from artificer.backends.session import Inputs, Output
 from artificer.errors import ClosedError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 logger = logging.getLogger("artificer")
 Run = Callable[[Inputs], Output]
@@ -92,7 +95,7 @@ class StreamPool:
         if started is not None:
             started[0].shutdown(wait=False)
 
-    def _submit(self, batch: Inputs) -> Future[Output]:
+    def _submit(self, batch: Inputs) -> "Future[Output]":
         with self._lock:
             if self._started is None:
                 raise ClosedError("The session is closed.")
@@ -100,6 +103,8 @@ class StreamPool:
             return pool.submit(run, batch)
 
     def _open(self) -> bool:
+        from concurrent.futures import ThreadPoolExecutor  # here: the first score needs no streams
+
         try:
             if _identities(self._files) == self._verified:
                 run = self._opened()

@@ -1,8 +1,7 @@
 """Which runtimes are installed, from their metadata alone."""
 
-from importlib import metadata
-
 from artificer.backends import BACKENDS
+from artificer.host.distributions import installed_versions
 
 
 def installed_runtimes(with_gpu: bool = False) -> dict[str, str]:
@@ -10,15 +9,17 @@ def installed_runtimes(with_gpu: bool = False) -> dict[str, str]:
 
     A package that another one replaces, as onnxruntime-gpu does onnxruntime, has the version of that one.
     """
+    packages = [
+        package
+        for backend in BACKENDS.values()
+        for device, package in backend.packages.items()
+        if device == "cpu" or with_gpu
+    ]
+    known = installed_versions([name for each in packages for name in (each.distribution, *each.replacements)])
     found: dict[str, str] = {}
-    for backend in BACKENDS.values():
-        for device, package in backend.packages.items():
-            if device != "cpu" and not with_gpu:
-                continue
-            for distribution in (package.distribution, *package.replacements):
-                try:
-                    found[package.distribution] = metadata.version(distribution)
-                    break
-                except metadata.PackageNotFoundError:
-                    continue
+    for package in packages:
+        for name in (package.distribution, *package.replacements):
+            if name in known:
+                found[package.distribution] = known[name]
+                break
     return found

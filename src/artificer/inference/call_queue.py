@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artificer.errors import ClosedError, DeadlineError, OverloadedError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 WORKERS = 2
 """One computes while the other tokenizes; more would only wait for the cores."""
@@ -73,7 +75,9 @@ class CallQueue:
         """Calls that wait or run."""
         return self._pending
 
-    def _enter(self) -> ThreadPoolExecutor:
+    def _enter(self) -> "ThreadPoolExecutor":
+        from concurrent.futures import ThreadPoolExecutor  # here, as above
+
         with self._lock:
             if self._closed:
                 raise ClosedError("This model was closed.")

@@ -1,7 +1,6 @@
 """Writing a file so that whoever reads it finds all of it, or what was there before."""
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,8 @@ def write_whole(path: Path, *parts: bytes) -> None:
     Raises:
         OSError: there is no place to write.
     """
+    import tempfile  # here: a start that writes nothing does not need it
+
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=PARTIAL_SUFFIX)
     partial = Path(name)

@@ -4,7 +4,6 @@ import logging
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -49,6 +48,8 @@ def _home(environment: Mapping[str, str]) -> Path | None:
 @lru_cache(maxsize=1)
 def _temporary() -> Path:
     """A folder that nobody else may write to: what is in it is opened without being hashed again."""
+    import tempfile  # here: most users have a home
+
     try:
         parent = Path(tempfile.gettempdir())
         if not hasattr(os, "getuid"):

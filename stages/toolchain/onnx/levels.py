@@ -20,6 +20,13 @@ from stages.core.copying import copy_file
 from stages.core.errors import first_line
 from stages.core.variants import VariantRow
 from stages.toolchain.onnx import sidecars
+from stages.toolchain.onnx.level_settings import (
+    LevelSettings,
+    fusion_options,
+    fusions_of,
+    level_settings,
+    model_type_of,
+)
 
 # Set by the level, so that a recipe may not.
 LEVEL_FIELDS = ("optimization_level", "optimize_for_gpu")
@@ -53,55 +60,26 @@ def write_level(
     A model type that optimum does not know gets BERT's fusions, which change only what they recognise; where these
     fail, onnxruntime's general passes alone.
     """
-    from optimum.onnxruntime import AutoOptimizationConfig
-    from transformers import AutoConfig
-
-    def settings() -> Any:
-        return AutoOptimizationConfig.with_optimization_level(level, for_gpu=level == "O4", **overrides)
-
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    used = settings()
-    known = fusions_of(config, used)
+    used = level_settings(level, overrides)
+    known = fusions_of(source)
     try:
         optimize_graph(parent, target, known or GENERIC, used)
-        notes = () if known else (f"optimum does not know {config.model_type}: BERT's fusions",)
+        notes = () if known else (f"optimum does not know {model_type_of(source)}: BERT's fusions",)
     except sidecars.SidecarError:
         raise
     except Exception as error:  # a fusion meets a graph that it was not written for
         if known is not None:
             raise
-        used = settings()
+        used = level_settings(level, overrides)
         used.enable_transformers_specific_optimizations = False
         optimize_graph(parent, target, GENERIC, used)
-        notes = (f"optimum does not know {config.model_type}: general passes alone ({first_line(error)})",)
+        notes = (f"optimum does not know {model_type_of(source)}: general passes alone ({first_line(error)})",)
     return plain(vars(used)), notes
 
 
 def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
     """Raise RegistryError for anything that is not a field of optimum's OptimizationConfig, or is set by the level."""
-    from optimum.onnxruntime import OptimizationConfig
-
-    check_recipe(row.id, overrides, {n: v for n, v in vars(OptimizationConfig()).items() if n not in LEVEL_FIELDS})
-
-
-def fusions_of(config: Any, settings: Any) -> tuple[str, int, int] | None:
-    """onnxruntime's name for a model type, its number of attention heads and its hidden size; None where optimum does
-    not know the type.
-
-    Args:
-        config: the checkpoint's transformers configuration.
-        settings: an optimum OptimizationConfig.
-    """
-    from optimum.onnxruntime.utils import ORTConfigManager
-    from optimum.utils import NormalizedConfigManager
-
-    try:
-        normal = NormalizedConfigManager.get_normalized_config_class(config.model_type)(config)
-        ORTConfigManager.check_optimization_supported_model(config.model_type, settings)
-        model_type = ORTConfigManager.get_model_ort_type(config.model_type)
-        return model_type, normal.num_attention_heads, normal.hidden_size
-    except (AttributeError, KeyError):
-        return None
+    check_recipe(row.id, overrides, {n: v for n, v in vars(LevelSettings()).items() if n not in LEVEL_FIELDS})
 
 
 def optimize_graph(parent: Path, target: Path, fusions: tuple[str, int, int], settings: Any) -> None:
@@ -109,7 +87,7 @@ def optimize_graph(parent: Path, target: Path, fusions: tuple[str, int, int], se
 
     Args:
         fusions: see `fusions_of`.
-        settings: an optimum OptimizationConfig; `disable_shape_inference` is set in it for a graph with nested graphs.
+        settings: `LevelSettings`; `disable_shape_inference` is set in it for a graph with nested graphs.
 
     Raises:
         SidecarError: the parent's external data is not whole.
@@ -125,7 +103,7 @@ def optimize_graph(parent: Path, target: Path, fusions: tuple[str, int, int], se
             if any(node.op_type in CONTROL_FLOW for node in model.graph.node):
                 settings.disable_shape_inference = True
             if settings.enable_transformers_specific_optimizations:
-                options = settings.create_fusion_options(model_type)
+                options = fusion_options(settings, model_type)
                 optimizer = optimize_by_fusion(model, model_type, heads, hidden, options)
             else:
                 optimizer = MODEL_TYPES[model_type][0](model, heads, hidden)

@@ -7,7 +7,7 @@ from stages.building import self_attention, torch_model
 from stages.building.build_step import Built, keep_only
 from stages.building.exported_program import example_inputs, exported_program
 from stages.building.recipes import check_recipe
-from stages.core import paths
+from stages.core import environment, paths
 from stages.core.errors import first_line
 from stages.core.variants import VariantRow
 from stages.records.model_spec import ModelSpec
@@ -18,8 +18,9 @@ UNKNOWN_TYPE = (AttributeError, KeyError, NotImplementedError, ValueError)
 
 def export(spec: ModelSpec, row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
     """Write the IR of a checkpoint into `folder`. It returns logits."""
-    from optimum.exporters.openvino import export_from_model
-    from optimum.intel.openvino import OVConfig
+    with environment.hidden("sentence_transformers", "sklearn"):
+        from optimum.exporters.openvino import export_from_model
+        from optimum.intel.openvino import OVConfig
 
     check_overrides(row, overrides)
     source = paths.source(spec.slug)

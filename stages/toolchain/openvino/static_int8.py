@@ -11,6 +11,7 @@ from msgspec import Struct
 from stages.building.build_step import Built, keep_only
 from stages.building.calibration import Rows
 from stages.building.recipes import check_kinds, check_recipe, check_words, plain, refused
+from stages.core import environment
 from stages.core.errors import first_line
 from stages.core.variants import VariantRow
 from stages.toolchain.openvino.export import input_names
@@ -35,11 +36,9 @@ def quantise(job: Job, target: Path, overrides: dict[str, Any], changes: dict[st
     library's configuration; `changes` win over them."""
     import openvino
     from datasets import Dataset
-    from optimum.intel.openvino import (
-        OVConfig,
-        OVModelForSequenceClassification,
-        OVQuantizer,
-    )
+
+    with environment.hidden("sentence_transformers", "sklearn"):
+        from optimum.intel.openvino import OVConfig, OVModelForSequenceClassification, OVQuantizer
     from transformers import AutoConfig
 
     weights_only = bool(changes.get(WEIGHTS_ONLY))
@@ -70,13 +69,13 @@ def quantise(job: Job, target: Path, overrides: dict[str, Any], changes: dict[st
 def check_overrides(row: VariantRow, overrides: dict[str, Any]) -> None:
     """Raise RegistryError for what is not a field of optimum-intel's configuration, or a value that it does not take;
     half precision has none."""
+    if not overrides:
+        return  # without asking the library, whose import takes seconds
     if row.preset in ("fp16", "bf16"):
         check_recipe(row.id, overrides, {})
         return
     weights_only = row.preset != "static"
     check_recipe(row.id, overrides, fields(weights_only=weights_only))
-    if not overrides:
-        return
     check_kinds(row.id, overrides, _kinds(weights_only=weights_only))
     check_words(row.id, overrides, {} if weights_only else _words())
     try:
