@@ -1,6 +1,6 @@
 """Build, prove, benchmark and publish checkpoints of any size, one by one, and tell what became of each variant.
 
-    python benchmarks/at_size.py WORK CHECKPOINT [CHECKPOINT …] [--rows 40] [--attempts 1] [--calibration-rows 50]
+    python -m benchmarks.at_size WORK CHECKPOINT [CHECKPOINT …] [--rows 40] [--attempts 1] [--calibration-rows 50]
 
 WORK is a folder with room for a few times the published files of one model. For each checkpoint this repository is
 cloned there, the checkpoint is added to its registry, and `dvc repro --no-commit` runs. Random weights follow no
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from clones import PYTHON, add, clone
+
+from benchmarks.clones import PYTHON, add, clone
 
 STAGES = (
     "fetch",

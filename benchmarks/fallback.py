@@ -1,6 +1,6 @@
 """What fallback recipes do for a trained model with outlier channels, which break int8 with one scale a tensor.
 
-    python benchmarks/fallback.py WORK [CHECKPOINT] [--factors 1 30 200]
+    python -m benchmarks.fallback WORK [CHECKPOINT] [--factors 1 30 200]
 
 For each factor, the first channels of the checkpoint's attention values and queries are made so many times larger, and
 what they meet so much smaller: torch's logits stay. Each becomes a model of a clone of this repository, whose building
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from clones import PYTHON, ROOT, add, clone
+from benchmarks.clones import PYTHON, ROOT, add, clone
 
 sys.path.insert(0, str(ROOT))  # for the tests' outliers
 

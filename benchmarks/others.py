@@ -1,7 +1,7 @@
 """Against fastembed's TextCrossEncoder and FlashRank on the same ONNX file: pairs/s and scores, interleaved.
 
     pip install artificer[onnx] fastembed flashrank        (an environment of its own: their pins are theirs)
-    python benchmarks/others.py PUBLISHED_FOLDER SENTENCE_PAIRS.jsonl [--variant onnx] [--rounds 5]
+    python -m benchmarks.others PUBLISHED_FOLDER SENTENCE_PAIRS.jsonl [--variant onnx] [--rounds 5]
 
 Both peers load models by name from the network; here their own classes are given the local file: fastembed by
 `add_custom_model` and `specific_model_path`, FlashRank by a cache folder that holds the model under a name it knows.
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from texts import long_set, short_pairs
 
 import artificer
+from benchmarks.texts import long_set, short_pairs
 
 PAUSE = 0.1  # seconds: let the other side's spinning threads go to sleep
 

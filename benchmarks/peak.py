@@ -1,6 +1,6 @@
 """What share of this machine's peak the fp32 graph reaches: useful arithmetic a second, against a large product.
 
-    python benchmarks/peak.py PUBLISHED_FOLDER PAIRS.jsonl [--rounds 7]
+    python -m benchmarks.peak PUBLISHED_FOLDER PAIRS.jsonl [--rounds 7]
 
 Peak is measured, not looked up: the fastest of many products of two 2048 x 2048 float32 matrices, by numpy's BLAS on as
 many threads as the model has. Useful arithmetic is counted on real tokens only, padding excluded: two operations for
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from texts import long_set, short_pairs
 from threadpoolctl import threadpool_limits
 
 import artificer
 from artificer import host
+from benchmarks.texts import long_set, short_pairs
 
 
 def weights_per_token(graph: Path) -> int:

@@ -1,6 +1,6 @@
 """Ratios to sentence-transformers' CrossEncoder: same file, same threads, interleaved, a process for each side.
 
-    python benchmarks/peers.py PUBLISHED_FOLDER SENTENCE_PAIRS.jsonl [--rounds 7] [--rows bulk single unseen long]
+    python -m benchmarks.peers PUBLISHED_FOLDER SENTENCE_PAIRS.jsonl [--rounds 7] [--rows bulk single unseen long]
 
 Prints a Markdown table. A ratio is the median over the rounds of (peer's seconds / ours), so above 1 we are faster. The
 scores' largest difference stands beside it; a row of an fp32 file with more than 1e-5 does not count, and says so.
@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from texts import growing_pairs, long_set, short_pairs
 
 from artificer import Manifest, host
+from benchmarks.texts import growing_pairs, long_set, short_pairs
 
 Pairs = list[tuple[str, str]]
 BULK, SINGLE = 240, 30  # pairs of a round
@@ -109,7 +109,7 @@ class Side:
     """A process that serves one side."""
 
     def __init__(self, side: str, given: argparse.Namespace, variant: str, threads: int):
-        command = [sys.executable, __file__, str(given.folder), str(given.pairs)]
+        command = [sys.executable, "-m", "benchmarks.peers", str(given.folder), str(given.pairs)]
         command += ["--side", side, "--variants", variant, "--threads", str(threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None

@@ -1,6 +1,6 @@
 """Many threads score for a while: no error, every score right, and the resident memory's slope.
 
-python benchmarks/soak.py PUBLISHED_FOLDER [--variant onnx] [--threads 16] [--minutes 10]
+python -m benchmarks.soak PUBLISHED_FOLDER [--variant onnx] [--threads 16] [--minutes 10]
 """
 
 import argparse
@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from texts import passage
 
 import artificer
+from benchmarks.texts import passage
 
 
 def resident_mib() -> float:

@@ -87,7 +87,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="export_openvino",
         summary="The float32 OpenVINO IR",
-        need=Need(memory=1.5, disk=1.0, kept=1.0),
+        need=Need(memory=2.5, disk=1.0, kept=1.0),
         tools=("torch", "transformers", "optimum-intel", "openvino"),
         recipe="stages.toolchain.openvino.export",
     ),

@@ -38,19 +38,20 @@ def run(slug: str) -> None:
     pairs = read_pairs(paths.evaluation(slug)).texts(params.rows)
     torch.manual_seed(0)
     model = open_cross_encoder(spec, paths.source(slug))
+    batch_size = params.batch_size if spec.padded else 1
     with recorded_tokens(model) as tokens:
-        logits = logits_of(model, pairs, params.batch_size)
+        logits = logits_of(model, pairs, batch_size)
     if not np.isfinite(logits).all():
         raise SourceError(f"{spec.source.location}: torch's own logits are not all finite: the weights are broken.")
-    _check_scores(spec, model, pairs[:BARE_PAIRS], logits[:BARE_PAIRS])
+    _check_scores(spec, model, pairs[:BARE_PAIRS], logits[:BARE_PAIRS], batch_size)
     awkward = awkward_pairs(spec.max_length, model.tokenizer.get_added_vocab())
     tokens.update(zip(awkward, token_rows(model, awkward), strict=True))
     published = write_published(spec, model, tokens)
     lengths = length_texts(spec, params, pairs)
-    lengths = with_outputs(lengths, logits_of(model, lengths.texts, params.batch_size))
+    lengths = with_outputs(lengths, logits_of(model, lengths.texts, batch_size))
     tokenizer = model.tokenizer
     del model  # before the bare one is loaded: one copy of the weights at a time
-    difference = _bare_difference(spec, tokenizer, pairs[:BARE_PAIRS], logits[:BARE_PAIRS], params.batch_size)
+    difference = _bare_difference(spec, tokenizer, pairs[:BARE_PAIRS], logits[:BARE_PAIRS], batch_size)
     made_with = Reference(
         framework="torch",
         version=torch.__version__.partition("+")[0],
@@ -93,11 +94,13 @@ def _bare_difference(
     return difference
 
 
-def _check_scores(spec: ModelSpec, model: object, pairs: list[tuple[str, str]], logits: np.ndarray) -> None:
+def _check_scores(
+    spec: ModelSpec, model: object, pairs: list[tuple[str, str]], logits: np.ndarray, batch_size: int
+) -> None:
     """Raise SourceError when CrossEncoder applies another activation than the spec says it does."""
     if spec.activation != spec.declared_activation:
         return  # the entry decides, and the card says what to give to CrossEncoder
-    theirs = np.asarray(model.predict(pairs, show_progress_bar=False))  # type: ignore[attr-defined]
+    theirs = np.asarray(model.predict(pairs, batch_size=batch_size, show_progress_bar=False))  # type: ignore[attr-defined]
     ours = activate(logits, spec.activation).reshape(theirs.shape)
     if not np.allclose(ours, theirs, atol=1e-5):
         raise SourceError(

@@ -25,8 +25,9 @@ _TYPES_OF_ZERO = {
 }
 
 
-def tokenizer_info(tokenizer: Any, prompt: str, where: str) -> TokenizerInfo:
-    """How transformers' tokenizer pads and cuts. Raises SourceError where it has nothing to pad with."""
+def tokenizer_info(tokenizer: Any, prompt: str, where: str, *, padded: bool = True) -> TokenizerInfo:
+    """How transformers' tokenizer pads and cuts; `padded`: whether the model may be given padding at all. Raises
+    SourceError where it has nothing to pad with."""
     token, number = tokenizer.pad_token, tokenizer.pad_token_id
     if token is None or number is None:
         raise SourceError(
@@ -41,6 +42,7 @@ def tokenizer_info(tokenizer: Any, prompt: str, where: str) -> TokenizerInfo:
         padding_side=tokenizer.padding_side,
         truncation_side=tokenizer.truncation_side,
         prompt=prompt,
+        padded=padded,
     )
 
 

@@ -38,7 +38,7 @@ def write_published(spec: ModelSpec, model: Any, tokens: Mapping[Pair, Tokens]) 
         SourceError: the runtime would make other tokens of a pair than CrossEncoder, with any file.
     """
     where, source = spec.source.location, paths.source(spec.slug)
-    info = tokenizer_info(model.tokenizer, spec.prompt, where)
+    info = tokenizer_info(model.tokenizer, spec.prompt, where, padded=spec.padded)
     with files.staged_folder(paths.published(spec.slug)) as out:
         folder = out / paths.published_files(spec.slug).name
         folder.mkdir()

@@ -27,6 +27,7 @@ class ModelSpec(Struct, frozen=True, kw_only=True):
     max_length: int
     declared_max_length: int
     prompt: str
+    padded: bool
     parameters: int
     weight_dtype: str
     variants: tuple[str, ...]

@@ -42,6 +42,7 @@ def resolve(slug: str, entry: ModelEntry, lock: Lock, folder: Path) -> ModelSpec
         max_length=entry.max_length or found.max_length,
         declared_max_length=found.peer_max_length,
         prompt=found.prompt,
+        padded=found.padded,
         parameters=found.parameters,
         weight_dtype=found.weight_dtype,
         variants=entry.selected_variants(),

@@ -43,6 +43,19 @@ def test_a_plan_holds_every_pair_once_within_its_budget(
         assert len(batch.indices) >= (0.75 if known_up_to else 1) * batch.rows
 
 
+@given(st.lists(st.integers(1, 40), max_size=60), st.integers(1, 40), st.integers(1, 200))
+def test_a_plan_without_padding_holds_texts_of_one_length_in_a_batch(
+    lengths: list[int], rows: int, tokens: int
+) -> None:
+    """Each text once, within the budget, whatever the backend compiles."""
+    batches = plan(lengths, max_rows=rows, max_tokens=tokens, known_up_to=512, padded=False)
+    assert sorted(int(i) for batch in batches for i in batch.indices) == list(range(len(lengths)))
+    for batch in batches:
+        assert {lengths[i] for i in batch.indices} == {batch.width}
+        assert len(batch.indices) == batch.rows <= rows
+        assert batch.rows == 1 or batch.rows * batch.width <= tokens
+
+
 def test_a_runtime_that_compiles_per_shape_sees_few_shapes() -> None:
     """It keeps about a megabyte for each: whatever the lengths and numbers of pairs, there are 120 up to 512 tokens."""
     dice = np.random.default_rng(0)

@@ -165,6 +165,7 @@ def test_a_safetensors_header_that_is_no_object_is_refused(folder: Path, stages:
         ({"max_position_embeddings": 514, "model_type": "xlm-roberta", "pad_token_id": 1}, {}, 512),
         ({"max_position_embeddings": 514, "model_type": "roberta", "pad_token_id": 1}, {"model_max_length": 514}, 512),
         ({"max_position_embeddings": 8194, "model_type": "xlm-roberta", "pad_token_id": 1}, {}, 8192),
+        ({"max_position_embeddings": 514, "model_type": "mpnet", "pad_token_id": 4}, {}, 512),
         ({"max_position_embeddings": 514}, {"model_max_length": 10**30}, 514),
         ({"max_position_embeddings": 512}, {"model_max_length": 128}, 128),
         ({"max_position_embeddings": None}, {"model_max_length": 10**30}, 512),

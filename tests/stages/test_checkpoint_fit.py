@@ -261,3 +261,22 @@ def test_positions_of_other_names_are_read(tmp_path: Path) -> None:
     """GPT-2 calls them n_positions."""
     folder = plain_checkpoint(tmp_path / "plain", max_position_embeddings=None, n_positions=48)
     assert checkpoint.inspect(folder).max_length == 48
+
+
+def test_the_head_of_perceiver_is_its_decoder(tmp_path: Path) -> None:
+    """No tensor has the name that other heads have."""
+    tensors = {"perceiver.decoder.decoder.output_layer.weight": (1, 4)}
+    folder = plain_checkpoint(
+        tmp_path / "plain",
+        tensors=tensors,
+        model_type="perceiver",
+        architectures=["PerceiverForSequenceClassification"],
+    )
+    assert checkpoint.inspect(folder).architecture == "PerceiverForSequenceClassification"
+
+
+@pytest.mark.parametrize(("model_type", "padded"), [("bert", True), ("fnet", False), ("convbert", False)])
+def test_types_whose_scores_padding_changes_are_not_padded(tmp_path: Path, model_type: str, padded: bool) -> None:
+    """Their batches hold texts of one length."""
+    folder = plain_checkpoint(tmp_path / "plain", model_type=model_type)
+    assert checkpoint.inspect(folder).padded is padded

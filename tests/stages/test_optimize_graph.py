@@ -186,22 +186,26 @@ def test_a_truncated_sidecar_of_the_parent_is_one_clear_error(exported: Path, tm
     assert not any((tmp_path / "out").iterdir())
 
 
+@pytest.mark.parametrize("model_type", ["eurobert", "gemma"])
 @pytest.mark.parametrize("level", ["O1", "O2"])
-def test_a_type_that_optimum_does_not_know_gets_the_fusions_of_bert(exported: Path, tmp_path: Path, level: str) -> None:
+def test_a_type_that_optimum_does_not_know_gets_the_fusions_of_bert(
+    exported: Path, tmp_path: Path, level: str, model_type: str
+) -> None:
     """They change what they recognise; the record says so."""
     copy = tmp_path / "source"
     shutil.copytree(exported, copy)
-    (copy / "config.json").write_text((copy / "config.json").read_text().replace('"bert"', '"eurobert"'))
+    (copy / "config.json").write_text((copy / "config.json").read_text().replace('"bert"', f'"{model_type}"'))
     parent, target = exported / "onnx" / "model.onnx", tmp_path / "out" / "model.onnx"
     target.parent.mkdir()
     settings, notes = levels.write_level(parent, target, copy, level, {})
     assert settings["enable_transformers_specific_optimizations"] == (level != "O1")
-    assert notes == ("optimum does not know eurobert: BERT's fusions",)
+    assert notes == (f"optimum does not know {model_type}: BERT's fusions",)
     assert np.allclose(logits(target), logits(parent), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("model_type", "fusions"), [("eurobert", "bert"), ("gpt2", "gpt2")])
 def test_where_fusions_fail_the_general_passes_remain(
-    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str, fusions: str
 ) -> None:
     """A fusion that meets a graph it was not written for costs the fusions, not the variant."""
     from onnxruntime.transformers import optimizer
@@ -212,9 +216,10 @@ def test_where_fusions_fail_the_general_passes_remain(
     monkeypatch.setattr(optimizer, "optimize_by_fusion", broken)
     copy = tmp_path / "source"
     shutil.copytree(exported, copy)
-    (copy / "config.json").write_text((copy / "config.json").read_text().replace('"bert"', '"eurobert"'))
+    (copy / "config.json").write_text((copy / "config.json").read_text().replace('"bert"', f'"{model_type}"'))
     parent, target = exported / "onnx" / "model.onnx", tmp_path / "out" / "model.onnx"
     target.parent.mkdir()
     _, notes = levels.write_level(parent, target, copy, "O2", {})
-    assert notes == ("optimum does not know eurobert: general passes alone (IndexError: list index out of range)",)
+    reason = "IndexError: list index out of range"
+    assert notes == (f"general passes alone: the fusions for {fusions} failed ({reason})",)
     assert np.allclose(logits(target), logits(parent), rtol=0, atol=1e-5)

@@ -64,6 +64,7 @@ def plan(
     max_rows: int,
     max_tokens: int = MAX_TOKENS,
     known_up_to: int | None = None,
+    padded: bool = True,
 ) -> list[Batch]:
     """Batches that hold every position once; ties keep the input's order.
 
@@ -74,8 +75,11 @@ def plan(
         known_up_to: the model's greatest length, for a backend that compiles per shape, and keeps what it compiled:
             rows are then powers of two, widths those of `batch_bucket` (`single_bucket` for a single text). None: no
             wider than the longest row, and as many rows as fit.
+        padded: whether texts may be padded. If not, the texts of a batch have one length, which is its width.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
+    if not padded:
+        return _of_one_length(sizes, max_rows, max_tokens)
     order = np.argsort(-sizes, kind="stable")
     known_width = batch_bucket if len(order) > 1 else single_bucket
     batches: list[Batch] = []
@@ -90,6 +94,16 @@ def plan(
             rows = _known_rows(left, _full(max_rows, max_tokens, width))
         batches.append(Batch(order[start : start + rows], rows, width))
         start += rows
+    return batches
+
+
+def _of_one_length(sizes: NDArray[np.int64], max_rows: int, max_tokens: int) -> list[Batch]:
+    """Batches without padding, longest first."""
+    batches: list[Batch] = []
+    for width in sorted({int(size) for size in sizes}, reverse=True):
+        same = np.flatnonzero(sizes == width)
+        rows = max(1, min(max_rows, max_tokens // max(width, 1)))
+        batches += [Batch(part, len(part), width) for part in np.split(same, range(rows, len(same), rows))]
     return batches
 
 

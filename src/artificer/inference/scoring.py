@@ -89,7 +89,13 @@ def score_encoded(
         DeadlineError: `limits` said stop; batches that were finished are dropped.
     """
     known_up_to = tokenizer.max_length if session.compiles_per_shape else None
-    batches = plan(encoded.lengths, max_rows=batch_size, max_tokens=max_tokens, known_up_to=known_up_to)
+    batches = plan(
+        encoded.lengths,
+        max_rows=batch_size,
+        max_tokens=max_tokens,
+        known_up_to=known_up_to,
+        padded=tokenizer.info.padded,
+    )
 
     def inputs(some: Sequence[Batch]) -> Iterator[Inputs]:
         for batch in some:

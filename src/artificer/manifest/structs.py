@@ -64,6 +64,7 @@ class DatasetInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TokenizerInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a tokenizer.json leaves open: how texts are padded, at which end a text that is too long loses tokens, and
     the default prompt, which stands before the first text of each input. Truncation is `longest_first` at `max_length`.
+    `padded` is false for a model whose scores padding changes: its batches hold texts of one length.
     """
 
     file: str
@@ -73,6 +74,7 @@ class TokenizerInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     padding_side: Literal["left", "right"]
     truncation_side: Literal["left", "right"] = "right"
     prompt: str = ""
+    padded: bool = True
 
 
 class Reference(Struct, frozen=True, kw_only=True):

@@ -38,6 +38,8 @@ def ask_lengths(session: Session, tokenizer: TextTokenizer, expected: Expected, 
     indices: list[int] = []
     rows: list[Logits] = []
     for batches in _parts(expected.lengths.lengths, quick=quick):
+        if not tokenizer.info.padded:  # together with itself
+            batches = [batch[:1] * len(batch) for batch in batches]
         inputs = [tokenizer.batch(encoded, batch) for batch in batches]
         # Alone as a single request is computed, then side by side, as far as the session does so.
         found = map(session.run, inputs) if len(batches[0]) == 1 else session.run_many(inputs)

@@ -7,6 +7,7 @@ import numpy as np
 
 from artificer.backends.session import Session
 from artificer.inference import scoring
+from artificer.inference.batching import plan
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import Metrics
 from artificer.proving.reference_answers import Expected, Logits
@@ -48,12 +49,16 @@ def _together_and_alone(session: Session, tokenizer: TextTokenizer, expected: Ex
     chosen = expected.pairs[:BATCH_SENSITIVITY_PAIRS]
     encoded = tokenizer.encode(chosen)
     rows = max(1, min(expected.batch_size, _BATCH_TOKENS // int(encoded.lengths.max())))
-    batches = [range(start, min(start + rows, len(chosen))) for start in range(0, len(chosen), rows)]
+    if tokenizer.info.padded:
+        batches = [list(range(start, min(start + rows, len(chosen)))) for start in range(0, len(chosen), rows)]
+    else:
+        batches = [batch.indices.tolist() for batch in plan(encoded.lengths, max_rows=rows, padded=False)]
+    order = np.argsort(np.concatenate(batches))
 
     def rows_of(indices: Sequence[int]) -> Logits:
         batch = tokenizer.batch(encoded, indices)
         return expected.task.collect(session.run(batch), batch)
 
-    together = np.concatenate([rows_of(batch) for batch in batches])
+    together = np.concatenate([rows_of(batch) for batch in batches])[order]
     alone = np.concatenate([rows_of([i]) for i in range(len(chosen))])
     return together, alone

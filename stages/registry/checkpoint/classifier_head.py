@@ -11,6 +11,8 @@ CLASSIFIER_ARCHITECTURE = "ForSequenceClassification"
 _CAUSAL = "ForCausalLM"
 # First part of the names that transformers gives to the weights of a classifier head.
 HEADS = ("classifier", "score", "classification_head", "logits_proj", "sequence_summary")
+# Perceiver's head is the decoder of its body.
+_HEADS_WITHIN = ("perceiver.decoder.",)
 # transformers' heads of this name read the last token that is not padding.
 _DECODER_HEAD = "score"
 # The last layer of a head, by what stands behind its first part: one row for each label.
@@ -34,7 +36,7 @@ def refuse_other_architecture(config: Config) -> None:
 def architecture(config: Config, tensors: Mapping[str, Tensor]) -> str:
     """The architecture, by its name or, where none is given, by the type of the model and the weights of a head."""
     name = _named(config)
-    has_head = any(tensor.partition(".")[0] in HEADS for tensor in tensors)
+    has_head = any(name.partition(".")[0] in HEADS or name.startswith(_HEADS_WITHIN) for name in tensors)
     if name is None:
         model_type = config.text("model_type") or "none"
         name = classifier_of(model_type) if has_head else None

@@ -26,7 +26,7 @@ def max_length(folder: Path, config: Config, tokenizer_config: Config) -> int:
     # GPT-2's and MPT's own names stand behind the common one.
     positions = config.whole_number("max_position_embeddings", "n_positions", "max_seq_len") or _UNKNOWN_POSITIONS
     if config.get("model_type") in _OFFSET_POSITIONS:
-        padding = config.whole_number("pad_token_id")
+        padding = 1 if config.get("model_type") == "mpnet" else config.whole_number("pad_token_id")
         positions -= (1 if padding is None else padding) + 1
     if positions < 1:
         raise config.unexpected("max_position_embeddings", "room for a token", config.get("max_position_embeddings"))

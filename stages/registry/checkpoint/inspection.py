@@ -15,6 +15,7 @@ from stages.registry.checkpoint.json_objects import Config
 from stages.registry.checkpoint.lfs_pointers import refuse_pointers
 from stages.registry.checkpoint.module_list import check_prompt, part_tensors, read_parts, score_count
 from stages.registry.checkpoint.needed_files import refuse_two_sets
+from stages.registry.checkpoint.padding import padding_changes_scores
 from stages.registry.checkpoint.tensors import read_tensors, refuse_quantised
 from stages.registry.checkpoint.tokenizer_files import read_tokenizer
 from stages.registry.checkpoint.tokenizer_fit import check_fit
@@ -23,7 +24,8 @@ from stages.registry.checkpoint.tokenizer_fit import check_fit
 class Checkpoint(Struct, frozen=True, kw_only=True):
     """What the files declare. `activation` is what they tell sentence-transformers, None when they tell nothing; it may
     be one that is unknown. `problem_activation` follows from the `problem_type`, for several labels. `max_length` is
-    what the model takes, `peer_max_length` the limit of sentence-transformers, which may be more."""
+    what the model takes, `peer_max_length` the limit of sentence-transformers, which may be more. `padded`: see
+    `TokenizerInfo`."""
 
     architecture: str
     model_type: str
@@ -33,6 +35,7 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     max_length: int
     peer_max_length: int
     prompt: str
+    padded: bool
     parameters: int
     weight_dtype: str
 
@@ -95,6 +98,7 @@ def _inspect(folder: Path) -> Checkpoint:
         max_length=max_length(folder, config, tokenizer_config),
         peer_max_length=peer_length(folder, config, tokenizer_config),
         prompt=default_prompt(folder),
+        padded=not padding_changes_scores(config),
         parameters=sum(counts.values()),
         weight_dtype=max(counts, key=lambda dtype: counts[dtype]),
     )

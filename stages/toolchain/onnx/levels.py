@@ -57,23 +57,24 @@ def write_level(
 ) -> tuple[Any, tuple[str, ...]]:
     """Write one level of `parent` to `target`. Returns optimum's settings for it, as JSON values, and notes.
 
-    A model type that optimum does not know gets BERT's fusions, which change only what they recognise; where these
-    fail, onnxruntime's general passes alone.
+    A model type that optimum does not know gets BERT's fusions, which change only what they recognise. Where fusions
+    fail, as those for decoders do on graphs that torch exports, onnxruntime's general passes alone.
     """
     used = level_settings(level, overrides)
     known = fusions_of(source)
+    notes = () if known else (f"optimum does not know {model_type_of(source)}: BERT's fusions",)
     try:
         optimize_graph(parent, target, known or GENERIC, used)
-        notes = () if known else (f"optimum does not know {model_type_of(source)}: BERT's fusions",)
     except sidecars.SidecarError:
         raise
     except Exception as error:  # a fusion meets a graph that it was not written for
-        if known is not None:
+        if not used.enable_transformers_specific_optimizations:
             raise
         used = level_settings(level, overrides)
         used.enable_transformers_specific_optimizations = False
         optimize_graph(parent, target, GENERIC, used)
-        notes = (f"optimum does not know {model_type_of(source)}: general passes alone ({first_line(error)})",)
+        name = known[0] if known else GENERIC[0]
+        notes = (f"general passes alone: the fusions for {name} failed ({first_line(error)})",)
     return plain(vars(used)), notes
 
 

@@ -14,7 +14,7 @@ from stages.building.recipes import check_kinds, check_recipe, check_words, plai
 from stages.core import environment
 from stages.core.errors import first_line
 from stages.core.variants import VariantRow
-from stages.toolchain.openvino.export import input_names
+from stages.toolchain.openvino.ir import input_names
 
 # Set here, from the calibration set.
 NOT_IN_RECIPES = ("self", "kwargs", "dataset", "tokenizer", "processor")
