@@ -114,5 +114,5 @@ def _as_optimum_says(source: Path) -> tuple[str, int, int] | None:
         ORTConfigManager.check_optimization_supported_model(config.model_type, None)
         model_type = ORTConfigManager.get_model_ort_type(config.model_type)
         return model_type, normal.num_attention_heads, normal.hidden_size
-    except (AttributeError, KeyError):
+    except (AttributeError, KeyError, NotImplementedError):
         return None
