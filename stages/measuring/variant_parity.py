@@ -11,7 +11,7 @@ from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import Host, Metrics
 from artificer.manifest.metric_names import LENGTH_METRIC
 from artificer.proving.judging import missed, thresholds_class
-from artificer.proving.length_probe import Asked, ask_lengths, faulty_ranges, length_metrics
+from artificer.proving.length_probe import Asked, LengthGap, ask_lengths, faulty_ranges, length_metrics
 from artificer.proving.measurement import Measurement
 from artificer.proving.outputs import Outputs, outputs
 from artificer.proving.reference_answers import Expected, Logits
@@ -114,9 +114,9 @@ def _measurement(variant: _Variant, execution: Execution, answers: _Answers) -> 
     """No session runs here, so that an error is one of the task, and is not taken for a graph that cannot be run."""
     host, expected = variant.host, variant.expected
     of_lengths: Metrics = {}
-    by_length: dict[int, float] = {}
+    gaps: list[LengthGap] = []
     if answers.first is not None:
-        of_lengths, by_length = length_metrics(answers.first, answers.second, expected)
+        of_lengths, gaps = length_metrics(answers.first, answers.second, expected)
     package = BACKENDS[variant.row.backend].packages[execution.device]
     return Measurement(
         runtime_version=host.runtimes[package.distribution],
@@ -126,7 +126,7 @@ def _measurement(variant: _Variant, execution: Execution, answers: _Answers) -> 
         metrics=measure(answers.outputs, expected) | of_lengths,
         device=execution.device,
         settings=dict(execution.settings),
-        faulty_lengths=faulty_ranges(by_length, variant.thresholds(execution)[LENGTH_METRIC]),
+        faulty_lengths=faulty_ranges(gaps, variant.thresholds(execution)[LENGTH_METRIC]),
     )
 
 

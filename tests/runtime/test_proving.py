@@ -8,7 +8,7 @@ import pytest
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import ClassifierHead, Manifest, Metrics
 from artificer.proving.judging import missed, named_lengths
-from artificer.proving.length_probe import Asked, ask_lengths, faulty_ranges, length_metrics
+from artificer.proving.length_probe import Asked, LengthGap, ask_lengths, faulty_ranges, length_metrics
 from artificer.proving.length_texts import lengths_to_ask, texts_of_lengths
 from artificer.proving.measurement import LengthTexts
 from artificer.proving.reference_answers import Expected
@@ -59,10 +59,10 @@ def asked(session: MeanSession, tokenizer: TextTokenizer, expected: Expected, *,
 
 def reasons(first: MeanSession, second: MeanSession, tokenizer: TextTokenizer, expected: Expected) -> list[str]:
     """What an execution misses that answers like `first`, and in another process like `second`."""
-    metrics, by_length = length_metrics(
+    metrics, gaps = length_metrics(
         asked(first, tokenizer, expected), asked(second, tokenizer, expected, quick=True), expected
     )
-    return missed(metrics, LIMITS, None, faulty_ranges(by_length, 0.1))
+    return missed(metrics, LIMITS, None, faulty_ranges(gaps, 0.1))
 
 
 def test_every_short_length_and_eight_around_each_block_are_met(tokenizer: TextTokenizer, expected: Expected) -> None:
@@ -127,15 +127,15 @@ def test_a_fault_at_some_lengths_is_found_and_named(tokenizer: TextTokenizer, ex
     session = MeanSession(lambda width, logits: logits + 5.0 if 29 <= width <= 32 else logits)
     (length, *others) = reasons(session, session, tokenizer, expected)
     assert length.startswith("length_score_max_abs is 0.")
-    assert "29-32" in length
+    assert "(29-32 tokens)" in length
     assert not others
 
 
 def test_a_fault_that_shows_only_in_batches_is_found(tokenizer: TextTokenizer, expected: Expected) -> None:
-    """One text at a time is right; the lengths that were in such batches are named."""
+    """One text at a time is right; the widths of such batches are named, not the shorter texts in them."""
     session = MeanSession(lambda width, logits: logits + 5.0 if width > 128 and len(logits) > 1 else logits)
     (length,) = reasons(session, session, tokenizer, expected)
-    assert "129-132" in length
+    assert "(132 and 160 tokens)" in length
 
 
 def test_a_fault_of_the_second_process_is_found(tokenizer: TextTokenizer, expected: Expected) -> None:
@@ -147,7 +147,7 @@ def test_a_fault_of_the_second_process_is_found(tokenizer: TextTokenizer, expect
 
 def test_not_a_number_is_no_small_difference(tokenizer: TextTokenizer, expected: Expected) -> None:
     """A comparison with NaN is false; infinite logits are refused before."""
-    assert faulty_ranges({7: float("nan"), 8: 0.0}, 0.1) == ((7, 7),)
+    assert faulty_ranges([LengthGap(7, 7, float("nan")), LengthGap(8, 8, 0.0)], 0.1) == ((7, 7),)
     session = MeanSession(lambda width, logits: logits + np.float32(np.inf) if width == 40 else logits)
     with pytest.raises(OverflowError, match="infinite"):
         asked(session, tokenizer, expected)

@@ -91,7 +91,10 @@ def run_with(monkeypatch: pytest.MonkeyPatch, first: dict[str, Fault], second: d
 
     monkeypatch.setattr(variant_parity, "open_execution", open_execution)
     monkeypatch.setattr(variant_parity, "ask_again", ask_again)
-    monkeypatch.setattr("stages.measuring.executions._default_precision", lambda *_: "bf16")
+    monkeypatch.setattr(
+        "stages.measuring.executions._default_precision",
+        lambda _, row, __: "bf16" if row.backend == "openvino" else "f32",
+    )
 
 
 def labels(variant_id: str) -> list[str]:

@@ -29,7 +29,7 @@ def change(value: Any, key_path: str, new: Any) -> None:
     ("key_path", "new", "message"),
     [
         ("speed", 1, "unknown key `speed`; known: data, recipes, "),
-        ("parity.top", 5, "parity: unknown key `top`; known: rows, batch_size, top_k, golden_pairs."),
+        ("parity.top", 5, "parity: unknown key `top`; known: rows, batch_size, top_k, probe_length, "),
         ("parity.rows", "many", "parity.rows: Expected `int`, got `str`."),
         ("parity.batch_size", 0, "parity.batch_size: Expected `int` >= 1."),
         ("parity.golden_pairs", 33, "parity.golden_pairs: Expected `int` <= 32."),

@@ -6,6 +6,7 @@ shape is asked as it is, so that length buckets hide none.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,11 +22,20 @@ _ROWS = 4  # of a batch
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which text each row of `logits` belongs to, in an order that depends on the lengths alone. Those of the quick
-    part come first."""
+    """Which text each row of `logits` belongs to, and the width of the batch that it was in, in an order that depends
+    on the lengths alone. Those of the quick part come first."""
 
     indices: tuple[int, ...]
+    widths: tuple[int, ...]
     logits: Logits
+
+
+class LengthGap(NamedTuple):
+    """A text's tokens, the width of the batch that it was in, and how far its score was from the reference's."""
+
+    length: int
+    width: int
+    gap: float
 
 
 def ask_lengths(session: Session, tokenizer: TextTokenizer, expected: Expected, *, quick: bool = False) -> Asked:
@@ -36,6 +46,7 @@ def ask_lengths(session: Session, tokenizer: TextTokenizer, expected: Expected, 
     """
     encoded = tokenizer.encode(expected.lengths.texts)
     indices: list[int] = []
+    widths: list[int] = []
     rows: list[Logits] = []
     for batches in _parts(expected.lengths.lengths, quick=quick):
         if not tokenizer.info.padded:  # together with itself
@@ -45,46 +56,50 @@ def ask_lengths(session: Session, tokenizer: TextTokenizer, expected: Expected, 
         found = map(session.run, inputs) if len(batches[0]) == 1 else session.run_many(inputs)
         for batch, given, output in zip(batches, inputs, found, strict=True):
             indices += batch
+            widths += [next(iter(given.values())).shape[1]] * len(batch)
             rows.append(expected.task.collect(output, given)[: len(batch)])
     logits = np.concatenate(rows)
     if not np.isfinite(logits).all():
         raise OverflowError("it returns infinite logits")
-    return Asked(tuple(indices), logits)
+    return Asked(tuple(indices), tuple(widths), logits)
 
 
-def length_metrics(first: Asked, second: Asked | None, expected: Expected) -> tuple[Metrics, dict[int, float]]:
-    """The metrics, and the largest difference from the reference at each length.
+def length_metrics(first: Asked, second: Asked | None, expected: Expected) -> tuple[Metrics, list[LengthGap]]:
+    """The metrics, and how far each row of either process was from the reference.
 
     `length_score_max_abs` is the largest difference of a score from the reference at any length, in either process;
     `process_score_max_abs` that between the processes, null without a second one. `second` is a quick one.
     """
     reference = np.asarray(expected.lengths.outputs, dtype=np.float32)
-    by_length: dict[int, float] = {}
+    found: list[LengthGap] = []
     for asked in (first, second) if second is not None else (first,):
         gaps = expected.score_gaps(asked.logits, reference[list(asked.indices)])
-        for index, gap in zip(asked.indices, gaps, strict=True):
-            length = expected.lengths.lengths[index]
-            by_length[length] = max(by_length.get(length, 0.0), float(gap))
-    metrics: Metrics = {LENGTH_METRIC: max(by_length.values()), PROCESS_METRIC: None}
+        lengths = [expected.lengths.lengths[index] for index in asked.indices]
+        found += map(LengthGap, lengths, asked.widths, gaps.tolist())
+    worst = max(found, key=lambda each: each.gap if each.gap == each.gap else np.inf).gap
+    metrics: Metrics = {LENGTH_METRIC: worst, PROCESS_METRIC: None}
     if second is not None:
         same = first.logits[: len(second.logits)]
         metrics[PROCESS_METRIC] = float(expected.score_gaps(second.logits, same).max())
-    return metrics, by_length
+    return metrics, found
 
 
-def faulty_ranges(by_length: dict[int, float], limit: float | None) -> tuple[LengthRange, ...]:
-    """The lengths beyond the limit, as ranges of lengths that were asked one after the other."""
+def faulty_ranges(gaps: Sequence[LengthGap], limit: float | None) -> tuple[LengthRange, ...]:
+    """The lengths beyond the limit, as ranges of lengths that were asked one after the other.
+
+    Where a text as long as its batch is wrong, that width is at fault, not the lengths of shorter texts in the batch.
+    """
     if limit is None:
         return ()
+    beyond = [each for each in gaps if not each.gap <= limit]
+    widths = {each.width for each in beyond if each.length == each.width}
+    faulty = {each.width if each.width in widths else each.length for each in beyond}
     found: list[LengthRange] = []
     is_going_on = False
-    for length, gap in sorted(by_length.items()):
-        is_faulty = not gap <= limit
-        if is_faulty and is_going_on:
-            found[-1] = (found[-1][0], length)
-        elif is_faulty:
-            found.append((length, length))
-        is_going_on = is_faulty
+    for length in sorted({each.length for each in gaps} | faulty):
+        if length in faulty:
+            found = [*found[:-1], (found[-1][0], length)] if is_going_on else [*found, (length, length)]
+        is_going_on = length in faulty
     return tuple(found)
 
 
