@@ -1,6 +1,7 @@
 """Time of the registry's commands as it grows: `check`, `list`, `report`, one model's command, and builds of nothing.
 
     python -m benchmarks.registry_size WORK [--sizes 1 10 100 1000] [--rows check list report …]
+    python -m benchmarks.registry_size WORK --layouts 300
 
 Each size is a project of its own below WORK: as many copies of one tiny checkpoint, with everything that `pack` and
 `report` read made up, and a dvc.lock that says that it is up to date. So nothing is built, and what is timed is what
@@ -12,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -19,9 +21,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from stages.fleet.lock_blocks import of_models, parse_block, read_blocks
 from tests.stages import project
 from tests.stages.checkpoints import STORED
 from tests.stages.fabricated import Fabricated, add_host
@@ -99,25 +103,30 @@ def _write_lock(root: Path, size: int) -> None:
     loader = yaml.CSafeLoader
     text = yaml.dump(yaml.load((root / "dvc.lock").read_text(), loader), Dumper=yaml.CSafeDumper, sort_keys=False)
     stages = yaml.load(text, loader)["stages"]
-    found = {}
+    found: dict[str, Any] = {}
+    by_model: dict[str, list[Any]] = {}
     for slug in slugs(size):
-        for name, stage in stages.items():
-            if name.endswith(f"@{FIRST}"):
-                found[name.replace(FIRST, slug)] = json.loads(json.dumps(stage).replace(FIRST, slug))
+        own = {
+            name.replace(FIRST, slug): json.loads(json.dumps(stage).replace(FIRST, slug))
+            for name, stage in stages.items()
+            if name.endswith(f"@{FIRST}")
+        }
+        found |= own
+        by_model[slug] = [*own.values()]
     for slug in slugs(size):
-        for kind in ("locks",):
-            _correct(root, found, f"registry/{kind}/{slug}.json")
+        for path in (f"registry/locks/{slug}.json", f"registry/receipts/{slug}.json"):
+            _correct(root, by_model[slug], path)
     found |= {name: stage for name, stage in stages.items() if "@" not in name}
     lock = {"schema": "2.0", "stages": found}
     (root / "dvc.lock").write_text(yaml.dump(lock, Dumper=yaml.CSafeDumper, sort_keys=False))
 
 
-def _correct(root: Path, stages: dict[str, dict[str, list[dict[str, object]]]], path: str) -> None:
+def _correct(root: Path, stages: list[Any], path: str) -> None:
     """The hash and size of a file that differs from model to model."""
     import hashlib
 
     data = (root / path).read_bytes()
-    for stage in stages.values():
+    for stage in stages:
         for entry in (*stage.get("deps", ()), *stage.get("outs", ())):
             if entry["path"] == path:
                 entry |= {"md5": hashlib.md5(data, usedforsecurity=False).hexdigest(), "size": len(data)}
@@ -128,9 +137,30 @@ ROWS: dict[str, list[str]] = {
     "list": ["-m", "stages", "list"],
     "report": ["-m", "stages", "report"],
     "one model: pack": ["-m", "stages", "pack", FIRST],
+    "build": ["-m", "stages", "build"],
+    "build one": ["-m", "stages", "build", FIRST],
     "dvc status": ["-m", "dvc", "status"],
     "dvc repro": ["-m", "dvc", "repro"],
     "dvc repro publish@one": ["-m", "dvc", "repro", f"publish@{FIRST}"],
+}
+
+
+ONE_FILE = {
+    "dvc status": ["-m", "dvc", "status"],
+    f"dvc repro --single-item pack@{FIRST}": ["-m", "dvc", "repro", "--single-item", f"pack@{FIRST}"],
+    f"dvc repro pack@{FIRST}": ["-m", "dvc", "repro", f"pack@{FIRST}"],
+}
+PLACE = f"pipelines/{FIRST}/dvc.yaml"
+FILE_EACH = {
+    "dvc status": ["-m", "dvc", "status"],
+    f"dvc status {PLACE}": ["-m", "dvc", "status", PLACE],
+    f"dvc repro --single-item {PLACE}:pack": ["-m", "dvc", "repro", "--single-item", f"{PLACE}:pack"],
+    f"dvc repro {PLACE}:pack": ["-m", "dvc", "repro", f"{PLACE}:pack"],
+}
+WORKSPACES = {
+    "python -m stages build": ["-m", "stages", "build"],
+    f"python -m stages build {FIRST}": ["-m", "stages", "build", FIRST],
+    f"python -m stages build-model {FIRST}": ["-m", "stages", "build-model", FIRST, "--workspace", ".dvc/tmp/w"],
 }
 
 
@@ -160,6 +190,48 @@ def timed(root: Path, arguments: list[str], limit: float) -> tuple[float, float,
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, code
 
 
+def split(root: Path, size: int) -> None:
+    """Replace the project's dvc.yaml by one for each model, and dvc.lock likewise."""
+    pipeline = project.read_yaml(root / "dvc.yaml")
+    blocks = of_models(read_blocks(root / "dvc.lock"))
+    for slug in slugs(size):
+        folder = root / "pipelines" / slug
+        folder.mkdir(parents=True)
+        stages: dict[str, Any] = {}
+        locks: dict[str, Any] = {}
+        for name, stage in pipeline["stages"].items():
+            if "foreach" in stage:
+                text = re.sub(r"\$\{key\}", slug, yaml.safe_dump(stage["do"]))
+                stages[name] = {"wdir": "../..", **yaml.safe_load(text)}
+                locks[name] = parse_block(blocks[slug][f"{name}@{slug}"])
+        project.write_yaml(folder / "dvc.yaml", {"stages": stages})
+        project.write_yaml(folder / "dvc.lock", {"schema": "2.0", "stages": locks})
+    once = {name: stage for name, stage in pipeline["stages"].items() if "foreach" not in stage}
+    project.write_yaml(root / "dvc.yaml", {"stages": once})
+    lock = {name: parse_block(block) for name, block in read_blocks(root / "dvc.lock").items() if name in once}
+    project.write_yaml(root / "dvc.lock", {"schema": "2.0", "stages": lock})
+
+
+def layouts(work: Path, size: int, limit: float) -> None:
+    """Workspaces, a dvc.yaml for each model, and one dvc.yaml: what finding nothing to do costs."""
+    root = work / str(size)
+    make(root, size)
+    other = root.with_name(f"{size}-files")
+    if not other.exists():
+        shutil.copytree(root, other, symlinks=True)
+        split(other, size)
+    print(f"| {size} models | command | seconds | CPU seconds |\n|---|---|---:|---:|")
+    for layout, folder, rows in (
+        ("workspaces", root, WORKSPACES),
+        ("a file each", other, FILE_EACH),
+        ("one file", root, ONE_FILE),
+    ):
+        for name, arguments in rows.items():
+            timed(folder, arguments, limit)
+            wall, cpu, code = timed(folder, arguments, limit)
+            print(f"| {layout} | `{name}` | {wall:.1f} | {cpu:.1f} |" + f" exit {code}" * bool(code), flush=True)
+
+
 def main() -> None:
     """A line for each size and command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -167,7 +239,11 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 10, 100, 1000])
     parser.add_argument("--rows", nargs="+", default=list(ROWS))
     parser.add_argument("--limit", type=float, default=600, help="seconds for one command")
+    parser.add_argument("--layouts", type=int, metavar="MODELS", help="compare three layouts instead")
     given = parser.parse_args()
+    if given.layouts:
+        layouts(given.work.resolve(), given.layouts, given.limit)
+        return
     print("| models | command | seconds | CPU seconds |\n|---:|---|---:|---:|")
     for size in given.sizes:
         root = given.work.resolve() / str(size)

@@ -101,6 +101,56 @@ COMMANDS: tuple[Command, ...] = (
         function="stages.commands.checking:check",
     ),
     Command(
+        name="build",
+        summary="build what is not up to date, each model in a workspace of its own; for large registries",
+        function="stages.commands.build:build",
+        online=True,
+        arguments=(
+            ("slug", {"nargs": "*", "help": "default: every model"}),
+            ("--push", {"action": "store_true", "help": "use the DVC remote: restore from it, and send each stage"}),
+            ("--publish", {"action": "store_true", "help": "publish as well"}),
+        ),
+    ),
+    Command(
+        name="build-model",
+        summary="build one model in a workspace: what a Job of a cluster or a row of a CI matrix runs",
+        function="stages.commands.build_model:build_model",
+        online=True,
+        arguments=(
+            SLUG,
+            (
+                "--workspace",
+                {"required": True, "metavar": "DIR", "dest": "workspace_folder", "help": "its folder"},
+            ),
+            ("--target", {"default": "pack", "help": "the last stage (default: pack)"}),
+            ("--single", {"action": "store_true", "help": "run that stage alone, on what the lock names"}),
+            ("--out", {"metavar": "FILE", "help": "the result, for `collect` (default: DIR/result.json)"}),
+        ),
+    ),
+    Command(
+        name="collect",
+        summary="merge results of `build-model` into registry/, reports/ and dvc.lock",
+        function="stages.commands.build_model:collect",
+        arguments=(("file", {"nargs": "+"}),),
+    ),
+    Command(
+        name="fleet",
+        summary="build what is not up to date on the machines of a Ray cluster",
+        function="stages.commands.build:fleet",
+        online=True,
+        arguments=(
+            ("slug", {"nargs": "*", "help": "default: every model"}),
+            (
+                "--ray",
+                {"metavar": "ADDRESS", "help": "of a running cluster, or `auto` (default: this machine alone)"},
+            ),
+            ("--share", {"type": int, "default": 1, "help": "models that a machine builds at a time (default: 1)"}),
+            ("--host-class", {"metavar": "NAME", "help": "build on machines that offer this Ray resource only"}),
+            ("--resume", {"action": "store_true", "help": "take results of a run that was aborted"}),
+            ("--publish", {"action": "store_true", "help": "publish from here what was built"}),
+        ),
+    ),
+    Command(
         name="push",
         summary="send what was built to the DVC remote, and the entries of the run-cache that it lacks",
         function="stages.commands.push:push",

@@ -1,0 +1,187 @@
+"""A fleet of tiny models on a local cluster of several nodes, while workers, nodes and the driver are killed.
+
+    python -m benchmarks.fleet WORK [--models 40] [--nodes 2] [--kills 10] [--driver-kills 1]
+    python -m benchmarks.fleet WORK --driver 1000
+
+The first builds models whose stages are cut to the least, kills at random moments, and compares the result with what
+was wanted: every model built, no stage run again but those that were struck, and dvc.lock equal to that of one
+`dvc repro`. The second times what the driver does for each of that many models, with results that are made up: orders,
+fragments, the merge, and the check of a second run.
+"""
+
+import argparse
+import collections
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.fleet import small
+from tests.stages import project
+
+
+def kill_one(cluster: Any, nodes: list[Any], rng: random.Random) -> tuple[str, Any]:
+    """Kill what runs a build: its stage, its worker, or a node; what was killed, and the node that replaces it."""
+    found = [p for p in psutil.process_iter(["cmdline"]) if "build-model" in (p.info["cmdline"] or ())]
+    if rng.random() < 0.2 and len(nodes) > 1:
+        cluster.remove_node(nodes.pop(rng.randrange(1, len(nodes))), allow_graceful=False)
+        nodes.append(add_node(cluster))
+        return "node", None
+    if not found:
+        return "", None
+    victim = rng.choice(found)
+    with contextlib.suppress(psutil.Error):
+        if rng.random() < 0.5:
+            worker = victim.parent()
+            worker = worker.parent() if worker else None  # the task's process
+            if worker is not None and "ray" in " ".join(worker.cmdline()):
+                worker.kill()
+                return "worker", None
+        victim.kill()
+        return "build", None
+    return "", None
+
+
+def add_node(cluster: Any) -> Any:
+    """Of one machine."""
+    return cluster.add_node(num_cpus=1, resources={"machine": 1}, object_store_memory=80 * 10**6)
+
+
+def with_kills(work: Path, models: int, node_count: int, kills: int, driver_kills: int, seed: int) -> None:
+    """Build, kill, compare; prints a table."""
+    from ray.cluster_utils import Cluster
+
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    os.environ["ARTIFICER_FLEET_SCRATCH"] = str(work / "scratch")
+    rng = random.Random(seed)
+    root = small.make(work / "project", models, remote=work / "remote")
+    small.slow(root, 0.3)
+    cluster = Cluster()
+    nodes = [add_node(cluster) for _ in range(node_count)]
+    killed: collections.Counter[str] = collections.Counter()
+    started = time.monotonic()
+    try:
+        driver = start(root, cluster.address)
+        while driver.poll() is None or driver.returncode == -signal.SIGKILL:
+            time.sleep(rng.uniform(1, 4))
+            if killed["driver"] < driver_kills and sum(killed.values()) > kills * (killed["driver"] + 1) / 2:
+                driver.kill()
+                driver.wait()
+                killed["driver"] += 1
+                driver = start(root, cluster.address, "--resume")
+            elif sum(killed.values()) < kills + driver_kills:
+                kind, _ = kill_one(cluster, nodes, rng)
+                killed[kind] += bool(kind)
+            if driver.poll() is not None and driver.returncode not in (0, -signal.SIGKILL):
+                driver = start(root, cluster.address, "--resume")  # what was struck too often is a failure: once more
+                killed["run again"] += 1
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    seconds = time.monotonic() - started
+    counts = collections.Counter(small.ran(root))
+    small.slow(root, 0)
+    again = sum(count - 1 for count in counts.values() if count > 1)
+    lost = [
+        f"{stage} {slug}" for slug in small.slugs(models) for stage in small.STAGES if not counts[f"{stage} {slug}"]
+    ]
+    print(f"| models | {models} |\n|---|---|\n| seconds | {seconds:.0f} |")
+    print(f"| killed | {', '.join(f'{n} {kind}' for kind, n in killed.items() if kind and n)} |")
+    print(f"| stages never run | {len(lost)} |\n| stages run again | {again} |")
+    print(f"| most runs of one stage | {max(counts.values())} |")
+    print(f"| lock equal to one `dvc repro`'s | {is_equal(root, work, models)} |", flush=True)
+
+
+def start(root: Path, address: str, *options: str) -> subprocess.Popen[bytes]:
+    """The driver."""
+    command = [sys.executable, "-m", "stages", "fleet", "--ray", address, *options]
+    log = (root.parent / "driver.txt").open("ab")
+    return subprocess.Popen(command, cwd=root, env=project.environment(root), stdout=log, stderr=log)
+
+
+def is_equal(root: Path, work: Path, models: int) -> bool:
+    """Whether the merged lock is, byte by byte, what `dvc repro` writes in a project of its own."""
+    (work / "twin").mkdir()
+    twin = small.make(work / "twin" / "project", models)
+    (twin / "code" / "log-path").write_text((root / "code" / "log-path").read_text())
+    done = project.dvc(twin, "repro")
+    assert done.returncode == 0, done.stderr
+    from stages.fleet.lock_blocks import read_blocks
+
+    ours, theirs = read_blocks(root / "dvc.lock"), read_blocks(twin / "dvc.lock")
+    return ours == {name: block for name, block in theirs.items() if not name.startswith("publish@")}
+
+
+def driver_alone(work: Path, models: int) -> None:
+    """What the driver does, with the building left out."""
+    from stages.fleet import fragments, lock_blocks, workspace
+    from stages.fleet.driver import _write_host
+    from stages.fleet.fragments import Fragment, order_digest
+    from stages.fleet.selection import select
+
+    root = small.make(work / "project", models, remote=work / "remote")
+    one = small.command(root, "build", small.slugs(1)[0])
+    assert one.returncode == 0, one.stderr
+    times: dict[str, float] = {}
+    with contextlib.chdir(root):
+        first = small.slugs(1)[0]
+        blocks = lock_blocks.of_models(lock_blocks.read_blocks())[first]
+        (root / "dvc.lock").unlink()
+        _write_host()
+        before = time.process_time()
+        archive = workspace.common_archive()
+        selection = select((), "pack", any_host=True)
+        digests = [order_digest(archive, order) for order in selection.orders]
+        times["orders"] = time.process_time() - before
+        before = time.process_time()
+        found = [
+            Fragment(slug=order.slug, order=digest, status="built", host="h",
+                     blocks={name.replace(first, order.slug): text.replace(first, order.slug)
+                             for name, text in blocks.items()},
+                     files={f"reports/metrics/{order.slug}.json": "{}"})
+            for order, digest in zip(selection.orders, digests, strict=True)
+        ]  # fmt: skip
+        for each in found:
+            fragments.save(each)
+        times["fragments"] = time.process_time() - before
+        before = time.process_time()
+        fragments.merge(fragments.load_all().values())
+        times["merge"] = time.process_time() - before
+        before = time.process_time()
+        select((), "pack", any_host=True)
+        times["check of a second run"] = time.process_time() - before
+    print(f"| {models:,} models | CPU seconds | a model |\n|---|---:|---:|")
+    for name, seconds in times.items():
+        print(f"| {name} | {seconds:.1f} | {seconds / models:.4f} |")
+    print(f"| together | {sum(times.values()):.1f} | {sum(times.values()) / models:.4f} |")
+
+
+def main() -> None:
+    """Either run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--models", type=int, default=40)
+    parser.add_argument("--nodes", type=int, default=2)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--driver-kills", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--driver", type=int, metavar="MODELS", help="time the driver alone")
+    given = parser.parse_args()
+    work = given.work.resolve()
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    if given.driver:
+        driver_alone(work, given.driver)
+    else:
+        with_kills(work, given.models, given.nodes, given.kills, given.driver_kills, given.seed)
+
+
+if __name__ == "__main__":
+    main()
