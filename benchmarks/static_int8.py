@@ -15,7 +15,7 @@ import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from scipy import stats
 
 from artificer.backends import open_session
 from artificer.inference import scoring
+from artificer.inference.tokenization import Text
 from artificer.proving.outputs import outputs
 from artificer.proving.reference_answers import Expected
 from stages.building.calibration import calibration_rows
@@ -128,7 +129,7 @@ def quality(path: Path, expected: Expected, gold: list[float], tokenizer: Any) -
     return " | ".join([*said, f"{path.stat().st_size / 1e6:.0f} MB"])
 
 
-def speeds(graphs: dict[str, Path], pairs: list[Any], rounds: int, tokenizer: Any) -> dict[str, float]:
+def speeds(graphs: dict[str, Path], pairs: Sequence[Text], rounds: int, tokenizer: Any) -> dict[str, float]:
     """Pairs per second: all graphs are open and take turns; the first round warms up."""
     sessions = {name: open_session("onnx", path, threads=THREADS) for name, path in graphs.items()}
     found: dict[str, list[float]] = {name: [] for name in graphs}
