@@ -298,15 +298,15 @@ def test_embeddings_and_head_are_found_by_what_they_do(copy: Path) -> None:
 
 @pytest.mark.parametrize("variant_id", ["openvino-fp16", "openvino-bf16", "openvino-int8-weights"])
 def test_optional_variants_are_built_where_an_entry_lists_them(variant_id: str) -> None:
-    """The default set stays eleven; `optional` adds; each needs the export that it is made from."""
+    """The default set stays twelve; `optional` adds; each needs the export that it is made from."""
     from stages.core.paths import REGISTRY
     from stages.registry.model_list import check_entry
 
     raw: dict[str, Any] = {"source": {"path": "m"}, "task": "text-ranking", "license": "mit"}
-    assert len(check_entry("m", raw, REGISTRY).selected_variants()) == 11
+    assert len(check_entry("m", raw, REGISTRY).selected_variants()) == 12
     entry = check_entry("m", {**raw, "variants": {"optional": [variant_id]}}, REGISTRY)
     assert entry.selected_variants()[-1] == variant_id
-    assert len(entry.selected_variants()) == 12
+    assert len(entry.selected_variants()) == 13
     with pytest.raises(RegistryError, match="is made from `openvino`"):
         check_entry("m", {**raw, "variants": {"include": ["onnx"], "optional": [variant_id]}}, REGISTRY)
 
