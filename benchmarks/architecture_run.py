@@ -23,6 +23,7 @@ from benchmarks.tiny_checkpoints import kind_of, model_types, write_checkpoint
 ROOT = Path(__file__).resolve().parents[1]
 BUILDING = ("export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino")
 ROWS = 32
+PROBE_LENGTH = 40  # tokens: OpenVINO compiles a graph for each length that it is asked
 CALIBRATION_ROWS = 16
 BY_HAND = "benchmark"
 
@@ -89,6 +90,7 @@ def make_project(project: Path) -> None:
     params["data"]["sets"]["unlabelled"] = {"path": pairs, "columns": columns}
     params["data"]["evaluation"] = "unlabelled"
     params["parity"]["rows"] = ROWS
+    params["parity"]["probe_length"] = PROBE_LENGTH
     params["fallback"]["rows"] = ROWS
     params["calibration"]["rows"] = CALIBRATION_ROWS
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
