@@ -254,7 +254,7 @@ def test_list_prints_what_there_is_of_each_model(
         "  task       text-ranking, license mit",
         "  data       judged on demo-pairs (48 rows, labelled), calibrated on",
         "             demo-calibration (16 rows)",
-        "  variants   10 of 11 passed; fastest: onnx-O3, 9.00x torch on amd-test-avx2-2c",
+        "  variants   11 of 12 passed; fastest: onnx-O3, 9.00x torch on amd-test-avx2-2c",
         "  published  artificer/tiny",
         "",
         "other",

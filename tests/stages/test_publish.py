@@ -85,6 +85,7 @@ def test_the_folder_holds_what_passed_and_nothing_else(packed: Path, published: 
         "onnx/model_quint8_avx2.onnx",
         "onnx/model_qint8_avx512.onnx",
         "onnx/model_qint8_avx512_vnni.onnx",
+        "onnx/model_qint8_static.onnx",
         "openvino/openvino_model.bin",
         "openvino/openvino_model.xml",
         "openvino/openvino_model_qint8_quantized.bin",
@@ -207,7 +208,7 @@ def test_a_dry_run_writes_nothing(packed: Path, stages: Stages) -> None:
     """It says what would be written."""
     code, out, _ = stages("publish", SLUG, "--dry-run")
     assert code == 0
-    assert out.startswith(f"{TARGET}: would write 18 files, ")
+    assert out.startswith(f"{TARGET}: would write 19 files, ")
     assert not (packed / "dist").exists()
     assert not (packed / "registry/receipts" / f"{SLUG}.json").exists()
 

@@ -38,14 +38,17 @@ stages:
       cmd: python pack.py ${key}
       deps: ["artifacts/models/${key}/source", pack.py]
       params: [parity.rows]
-      outs: ["artifacts/models/${key}/variants/export_onnx", "artifacts/packages/${key}"]
+      outs:
+        - artifacts/models/${key}/published
+        - artifacts/models/${key}/variants/export_onnx
+        - artifacts/packages/${key}
   publish:
     foreach: ${models}
     do:
       cmd: python -m stages publish ${key}
       deps:
         - artifacts/models/${key}/variants/export_onnx
-        - artifacts/models/${key}/source
+        - artifacts/models/${key}/published
         - artifacts/packages/${key}
       params: [publish, {registry/models.yaml: ["models.${key}"]}]
       outs: [{"registry/receipts/${key}.json": {cache: false, persist: true}}]
