@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,8 +15,6 @@ from stages.core.capacity import peak_memory_bytes
 from stages.core.errors import first_line
 from stages.records.model_spec import ModelSpec
 from stages.records.pairs import Texts
-
-TORCH_TEMPLATE = "stages.benchmarking.torch_template"
 
 
 class Opened(Struct, frozen=True):
@@ -41,7 +38,7 @@ def serve(connection: Connection, subject: TimedSubject, spec: ModelSpec, source
     try:
         started = time.perf_counter()
         scorer, precision = _open(subject, spec, source, threads)
-        connection.send(Opened(time.perf_counter() - started + _seconds_before(), precision))
+        connection.send(Opened(time.perf_counter() - started, precision))
         while (batches := connection.recv()) is not None:
             seconds = []
             for batch in batches:
@@ -56,11 +53,6 @@ def serve(connection: Connection, subject: TimedSubject, spec: ModelSpec, source
         # Sent to the parent, which records it: one subject that cannot run must not end the benchmark.
         with contextlib.suppress(ConnectionError):
             connection.send(first_line(error))
-
-
-def _seconds_before() -> float:
-    """What importing took in the process that this one was forked from."""
-    return float(getattr(sys.modules.get(TORCH_TEMPLATE), "IMPORT_SECONDS", 0.0))
 
 
 def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> tuple[Scorer, ExecutionPrecision]:

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from stages.benchmarking.subjects import TimedSubject
-from stages.benchmarking.worker import TORCH_TEMPLATE, Opened, serve
+from stages.benchmarking.worker import Opened, serve
 from stages.core import paths
 from stages.core.errors import ToolchainError
 from stages.records.benchmarks import BASELINE
@@ -69,11 +69,11 @@ class Worker:
 @contextmanager
 def workers(group: list[TimedSubject], spec: ModelSpec, threads: int) -> Iterator[list[Worker]]:
     """A process for each subject, opened one after the other; all are ended with the block."""
+    context = multiprocessing.get_context("spawn")
     processes: list[Any] = []
     found: list[Worker] = []
     try:
         for subject in group:
-            context = _context(subject)
             ours, theirs = context.Pipe()
             arguments = (theirs, subject, spec, paths.source(spec.slug), threads)
             process = context.Process(target=serve, args=arguments, daemon=True)
@@ -89,12 +89,3 @@ def workers(group: list[TimedSubject], spec: ModelSpec, threads: int) -> Iterato
         for process in processes:
             process.terminate()
             process.join()
-
-
-def _context(subject: TimedSubject) -> Any:
-    """How a subject's process starts: torch's are forked from one that has imported torch, where the system can."""
-    if subject.runtime is not None or "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([TORCH_TEMPLATE])
-    return context
