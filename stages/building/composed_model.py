@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.building.pretrained import from_folder
+
 if TYPE_CHECKING:
     import torch
 
@@ -33,15 +35,8 @@ def load_composed(folder: Path, dtype: torch.dtype) -> tuple[Any, list[str]]:
     import torch
     import transformers
 
-    encoder, loading = transformers.AutoModel.from_pretrained(
-        folder,
-        dtype=dtype,
-        attn_implementation="eager",
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
-    missing = [name for name in _names(loading) if not name.startswith(_UNUSED)]
+    encoder, lacking = from_folder(transformers.AutoModel, folder, dtype)
+    missing = [name for name in lacking if not name.startswith(_UNUSED)]
     parts = [_load_part(folder, each).to(dtype) for each in _modules(folder)[1:]]
 
     class Composed(torch.nn.Module):
@@ -75,10 +70,6 @@ def load_composed(folder: Path, dtype: torch.dtype) -> tuple[Any, list[str]]:
 
     takes_types = "token_type_ids" in inspect.signature(encoder.forward).parameters
     return (WithTypes if takes_types else WithoutTypes)(), missing
-
-
-def _names(loading: Any) -> list[str]:
-    return sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
 
 
 def _load_part(folder: Path, module: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.building.composed_model import is_composed, load_composed
+from stages.building.pretrained import from_folder
 from stages.core import environment
 from stages.core.batch_rows import rows_at_once
 from stages.core.errors import SourceError, first_line
@@ -32,23 +33,12 @@ def load_model(folder: Path, model_class: str, dtype: torch.dtype | None = None)
     try:
         if is_composed(folder):
             model, missing = load_composed(folder, dtype)
-            return _whole(model, missing)
-        model, loading = getattr(transformers, model_class).from_pretrained(
-            folder,
-            dtype=dtype,
-            attn_implementation="eager",
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        else:
+            model, missing = from_folder(getattr(transformers, model_class), folder, dtype)
     except SourceError:
         raise
     except Exception as error:  # its configuration reaches every part of the library
         raise SourceError(f"transformers cannot load the checkpoint: {first_line(error)}") from None
-    return _whole(model, sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"]))
-
-
-def _whole(model: Any, missing: list[str]) -> Any:
     if missing:
         raise SourceError(
             f"The checkpoint lacks {len(missing)} weight(s) of its architecture: {', '.join(missing[:4])}"

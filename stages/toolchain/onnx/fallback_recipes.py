@@ -1,12 +1,9 @@
 """The order in which recipes for dynamic int8 are tried: the plain one, then less aggressive ones."""
 
-import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.core.child_process import in_child
 from stages.fallback import layer_ranking
 from stages.fallback.acceptance import Acceptance
 from stages.fallback.recipe import PLAIN, Recipe
@@ -33,9 +30,7 @@ def fallback_recipes(parent: Path, preset: Any, acceptance: Acceptance | None) -
     yield recipe("reduced-range", **attention, reduce_range=True)
     yield recipe("per-channel-reduced-range", **attention, per_channel=True, reduce_range=True)
     assert acceptance is not None  # without one, `search` asks for the plain recipe only
-    with tempfile.TemporaryDirectory() as scratch:
-        rank = partial(sensitivity.ranked, parent, acceptance.batches(layer_ranking.PAIRS), Path(scratch))
-        ranked = layer_ranking.or_nothing(partial(in_child, rank, weights=parent))
+    ranked = sensitivity.ranked_in_child(parent, acceptance.batches(layer_ranking.PAIRS))
     names: list[str] = []
     for count, names in layer_ranking.steps(ranked):
         yield recipe(f"float-{count}-most-sensitive", **attention, nodes_to_exclude=names, per_channel=True)

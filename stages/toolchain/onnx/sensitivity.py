@@ -1,11 +1,14 @@
 """The MatMuls and Gemms of an ONNX graph that suffer most from int8."""
 
+import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from stages.fallback.layer_ranking import Batch, most_sensitive_first, product_error
+from stages.core.child_process import in_child
+from stages.fallback.layer_ranking import Batch, most_sensitive_first, or_nothing, product_error
 from stages.toolchain.onnx import onnx_graph
 from stages.toolchain.onnx.dynamic_int8 import quantised_name
 from stages.toolchain.onnx.layer_inputs import layer_inputs
@@ -29,3 +32,9 @@ def ranked(parent: Path, batches: Sequence[Batch], scratch: Path) -> list[str]:
             left = found[node.input[0]].reshape(-1, weight.shape[0]).astype(np.float32)
             errors[quantised_name(node)] += product_error(left, weight)
     return most_sensitive_first(errors)
+
+
+def ranked_in_child(parent: Path, batches: Sequence[Batch]) -> list[str]:
+    """`ranked` in a process of its own; empty where it fails, since other recipes do not need it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return or_nothing(partial(in_child, partial(ranked, parent, batches, Path(scratch)), weights=parent))

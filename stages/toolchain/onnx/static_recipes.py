@@ -1,12 +1,9 @@
 """The order in which recipes for static int8 of an ONNX graph are tried: the plain one, then less aggressive ones."""
 
-import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.core.child_process import in_child
 from stages.fallback import layer_ranking
 from stages.fallback.acceptance import Acceptance
 from stages.fallback.recipe import PLAIN, Recipe
@@ -31,9 +28,7 @@ def static_recipes(parent: Path, settings: StaticSettings, acceptance: Acceptanc
     layers = [name for name in settings.operators_to_quantize if name != "Gather"]
     yield recipe("float-embeddings", operators_to_quantize=layers)
     assert acceptance is not None  # without one, `search` asks for the plain recipe only
-    with tempfile.TemporaryDirectory() as scratch:
-        rank = partial(sensitivity.ranked, parent, acceptance.batches(layer_ranking.PAIRS), Path(scratch))
-        ranked = layer_ranking.or_nothing(partial(in_child, rank, weights=parent))
+    ranked = sensitivity.ranked_in_child(parent, acceptance.batches(layer_ranking.PAIRS))
     names: list[str] = []
     for count, names in layer_ranking.steps(ranked):
         yield recipe(f"float-{count}-most-sensitive", nodes_to_exclude=names)
