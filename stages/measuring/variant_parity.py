@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from artificer.backends import BACKENDS
-from artificer.host import gpu_class
+from artificer.host import class_of, gpu_class
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import Host, Metrics
 from artificer.manifest.metric_names import LENGTH_METRIC
@@ -120,7 +120,7 @@ def _measurement(variant: _Variant, execution: Execution, answers: _Answers) -> 
     package = BACKENDS[variant.row.backend].packages[execution.device]
     return Measurement(
         runtime_version=host.runtimes[package.distribution],
-        isa_class=host.isa_class if execution.device == "cpu" else gpu_class(host.accelerators),
+        isa_class=class_of(host, variant.row.backend) if execution.device == "cpu" else gpu_class(host.accelerators),
         execution_precision=execution.precision,
         default_precision=execution.is_default,
         metrics=measure(answers.outputs, expected) | of_lengths,

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from artificer.errors import SelectionError
-from artificer.host import gpu_class
+from artificer.host import class_of, gpu_class
 from artificer.manifest import Benchmark, BenchmarkSubject, Manifest, Parity, Quality, Variant
 from artificer.manifest.metric_names import QUALITY_RATIO
 from artificer.selection.policy import Policy
@@ -180,10 +180,11 @@ def _proof(
         own = [p for p in variant.parity if p.device == "cpu"]
         own = [p for p in own if p.execution_precision == own[0].execution_precision]
         return next((p for p in own if p.verdict == "passed"), own[0] if own else None)
-    gpu = gpu_class(benchmark.host.accelerators)
+    host = benchmark.host
+    own_class = class_of(host, variant.runtime) if subject.device == "cpu" else gpu_class(host.accelerators)
     key = (subject.device, subject.execution_precision, subject.settings)
     records = [p for p in variant.parity if (p.device, p.execution_precision, p.settings) == key]
-    here = [p for p in records if p.isa_class == (gpu if subject.device == "cuda" else benchmark.host.isa_class)]
+    here = [p for p in records if p.isa_class == own_class]
     return next(iter(here or (records if subject.device == "cpu" else [])), None)
 
 

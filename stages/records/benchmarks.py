@@ -4,7 +4,8 @@ from statistics import geometric_mean
 
 import msgspec
 
-from artificer.manifest import Benchmark, BenchmarkSubject, canonical_json
+from artificer.manifest import Benchmark, BenchmarkSubject, Host, canonical_json
+from artificer.manifest.isa_classes import isa_class
 from stages.core import files, paths
 from stages.records.measured_files import load_measured
 
@@ -21,11 +22,24 @@ def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
     """Figures of every host, this one's from this build, sorted by host. Raises RegistryError for a malformed file."""
     own = msgspec.json.decode(paths.benchmark(slug).read_bytes(), type=Benchmark)
     others = [
-        load_measured(path, Benchmark)
+        _with_todays_class(load_measured(path, Benchmark))
         for path in sorted(paths.benchmarks(slug).glob("*.json"))
         if path.stem != own.host.name
     ]
     return tuple(sorted([own, *others], key=lambda benchmark: benchmark.host.name))
+
+
+def host_of_figures(slug: str, name: str) -> Host | None:
+    """The host whose figures are in git under that name, None where there are none. Raises RegistryError for a
+    malformed file."""
+    path = paths.benchmarks(slug) / f"{name}.json"
+    return _with_todays_class(load_measured(path, Benchmark)).host if path.is_file() else None
+
+
+def _with_todays_class(found: Benchmark) -> Benchmark:
+    """Older releases called classes by fewer names (`artificer.manifest.old_classes`)."""
+    today = isa_class(found.host.isa, found.host.architecture)
+    return msgspec.structs.replace(found, host=msgspec.structs.replace(found.host, isa_class=today))
 
 
 def speedup(subject: BenchmarkSubject) -> float:

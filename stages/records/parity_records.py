@@ -5,10 +5,13 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from artificer.manifest import Host, canonical_json
+from artificer.manifest import Host, Runtime, canonical_json
+from artificer.manifest.isa_classes import AMBIGUOUS, class_of
 from artificer.manifest.metric_names import LENGTH_METRIC
 from artificer.proving.measurement import Measurement
 from stages.core import files, paths
+from stages.core.variants import row
+from stages.records.benchmarks import host_of_figures
 from stages.records.measured_files import load_measured
 
 
@@ -39,14 +42,30 @@ def load_parity(slug: str) -> dict[str, VariantParity]:
 def measured_elsewhere(slug: str, here: Host, found_here: VariantParity) -> tuple[Measurement, ...]:
     """What other hosts measured of the same bytes on classes of CPU and GPU that this host did not measure: one host
     per class and execution, in order of their names. Measurements without lengths are from before these were asked, and
-    prove nothing. Raises RegistryError for a malformed file."""
-    known = {("cpu", here.isa_class), *((each.device, each.isa_class) for each in found_here.measurements)}
+    prove nothing; nor do those whose class is not known (`_todays_class`). Raises RegistryError for a malformed
+    file."""
+    runtime = row(found_here.id).backend
+    known = {("cpu", class_of(here, runtime)), *((each.device, each.isa_class) for each in found_here.measurements)}
     found: dict[tuple[str, str], Measurement] = {}
     for path in sorted(paths.parity_records(slug).glob("*.json")):
+        there = host_of_figures(slug, path.stem)
         for result in load_measured(path, list[VariantParity]):
             if path.stem != here.name and (result.id, result.digest) == (found_here.id, found_here.digest):
-                for measurement in result.measurements:
+                for raw in result.measurements:
+                    measurement = _todays_class(raw, there, runtime)
+                    if measurement is None:
+                        continue
                     is_known = (measurement.device, measurement.isa_class) in known
                     if not is_known and LENGTH_METRIC in measurement.metrics:
                         found.setdefault((measurement.isa_class, measurement.label(result.id)), measurement)
     return tuple(found.values())
+
+
+def _todays_class(measurement: Measurement, there: Host | None, runtime: Runtime) -> Measurement | None:
+    """With the class of today, from the instruction sets of the host that measured; None where these are not known and
+    the class was split since. Releases before manifest schema 2.1 called machines with AMX `avx512_vnni`."""
+    if measurement.device != "cpu":
+        return measurement
+    if there is None:
+        return None if measurement.isa_class in AMBIGUOUS else measurement
+    return msgspec.structs.replace(measurement, isa_class=class_of(there, runtime))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from artificer.backends import BACKENDS
-from artificer.host import gpu_class
+from artificer.host import class_of, gpu_class, isa_of
 from artificer.manifest import (
     Benchmark,
     BenchmarkSubject,
@@ -15,6 +15,7 @@ from artificer.manifest import (
     Host,
     Manifest,
     Parity,
+    Runtime,
     Variant,
     said,
 )
@@ -138,13 +139,13 @@ def _label(device: Device, precision: str, settings: Sequence[str]) -> str:
 def _on_host(variant: Variant, kind: Kind, records: Sequence[Parity], benchmark: Benchmark) -> OnHost:
     device, _, _ = kind
     timed = [each for each in benchmark.subjects if each.id == variant.id and _kind(each) == kind]
-    own_class = _class(benchmark.host, device)
+    own_class = _class(benchmark.host, variant.runtime, device)
     own = [record for record in records if record.isa_class == own_class]
     carried = [record for record in records if record.verdict == "passed" and _carries_over(variant, kind)]
     record = next(iter([*own, *carried]), None)
     verdict, reasons = _verdict(variant, records, record)
     subject = timed[0] if timed else None
-    fits = device != "cpu" or all(name in benchmark.host.isa for name in variant.requires_isa)
+    fits = device != "cpu" or all(name in isa_of(benchmark.host, variant.runtime) for name in variant.requires_isa)
     return _figures(subject, record, verdict=verdict, reasons=reasons, is_fit=fits, own_class=own_class)
 
 
@@ -273,8 +274,8 @@ def _host(benchmark: Benchmark) -> HostView:
     )
 
 
-def _class(host: Host, device: Device) -> str:
-    return host.isa_class if device == "cpu" else gpu_class(host.accelerators)
+def _class(host: Host, runtime: Runtime, device: Device) -> str:
+    return class_of(host, runtime) if device == "cpu" else gpu_class(host.accelerators)
 
 
 def _files(entries: Sequence[FileEntry]) -> tuple[FileView, ...]:

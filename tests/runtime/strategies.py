@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from artificer.host import ISA_CLASSES
 from artificer.manifest import (
     Benchmark,
     BenchmarkRow,
@@ -17,8 +16,10 @@ from artificer.manifest import (
     Quality,
     Variant,
 )
+from artificer.manifest.isa_classes import X86_CLASSES
 from artificer.selection.policy import Policy
 
+ISA_CLASSES = (*X86_CLASSES, "arm64", "arm64_dotprod_i8mm")
 replace = msgspec.structs.replace
 GPU = "nvidia-h100"
 ISA = ("avx2", "avx512", "avx512_vnni", "avx512_bf16", "arm64", "x86-64")

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from artificer import host
 from artificer.host import distributions
+from artificer.host.onednn_limit import limited
+from artificer.manifest.isa_classes import X86_CLASSES
 
 EPYC = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -52,7 +54,7 @@ def test_an_arm_server_has_its_class_and_its_part_as_a_name() -> None:
     """Arm's cpuinfo has no model name: implementer and part give one."""
     isa = host.isa_names(host.cpu_features(GRAVITON), "arm64")
     assert {"arm64", "dotprod", "i8mm", "neon"} <= set(isa)
-    assert host.isa_class(isa, "arm64") == "arm64"
+    assert host.isa_class(isa, "arm64") == "arm64_dotprod_i8mm_sve"
     assert host.cpu_model(GRAVITON) == "neoverse-v1"
 
 
@@ -72,6 +74,67 @@ def test_vnni_without_the_rest_of_avx512_is_not_the_vnni_class() -> None:
     """The class promises all of AVX-512's usual sets, not one name of them."""
     isa = host.isa_names({"avx2", "avx512_vnni", "avx512f"}, "x86_64")
     assert host.isa_class(isa, "x86_64") == "avx2"
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ("avx2 avx512f avx512dq avx512bw avx512vl avx512_vnni avx512_bf16 amx_tile amx_int8 amx_bf16", "amx"),
+        ("avx2 avx512f avx512dq avx512bw avx512vl avx512_vnni avx512_bf16 avx_vnni", "avx512_vnni"),
+        ("avx2 avx512f avx512dq avx512bw avx512vl", "avx512"),
+        ("avx2 avx_vnni", "avx_vnni"),
+        ("avx2 fma", "avx2"),
+        ("sse4_2", "x86-64"),
+    ],
+)
+def test_an_x86_class_is_the_level_that_kernels_are_chosen_by(flags: str, name: str) -> None:
+    """AMX and AVX VNNI have kernels of their own; bf16 makes no other class, since a bf16 execution needs it anyway."""
+    assert host.isa_class(host.isa_names(flags.split(), "x86_64"), "x86_64") == name
+
+
+@pytest.mark.parametrize(
+    ("features", "name"),
+    [
+        ("asimd", "arm64"),
+        ("asimd asimddp", "arm64_dotprod"),
+        ("asimd asimddp i8mm", "arm64_dotprod_i8mm"),
+        ("asimd asimddp i8mm sve bf16", "arm64_dotprod_i8mm_sve"),
+        ("asimd sve", "arm64_sve"),
+    ],
+)
+def test_an_arm_class_names_what_its_integer_kernels_use(features: str, name: str) -> None:
+    """Each combination is a class of its own: none includes another."""
+    assert host.isa_class(host.isa_names(features.split(), "arm64"), "arm64") == name
+
+
+AMX = ("amx_bf16", "amx_int8", "amx_tile", "avx", "avx2", "avx512", "avx512_bf16", "avx512_vnni", "fma", "x86-64")
+
+
+@pytest.mark.parametrize(
+    ("variables", "left"),
+    [
+        ({}, None),
+        ({"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, None),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_AMX_FP16"}, None),
+        ({"ONEDNN_MAX_CPU_ISA": "avx512_core_bf16"}, AMX[3:]),
+        ({"DNNL_MAX_CPU_ISA": "AVX512_CORE"}, ("avx", "avx2", "avx512", "fma", "x86-64")),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX512_CORE"}, ("avx", "avx2", "fma", "x86-64")),
+    ],
+)
+def test_onednns_limit_takes_instruction_sets_away(variables: dict[str, str], left: tuple[str, ...] | None) -> None:
+    """In either case, under either of its names, and a level above the CPU's takes nothing."""
+    assert limited(AMX, variables) == left
+
+
+def test_a_limited_openvino_is_a_class_of_its_own_and_onnxruntime_is_not(tmp_path: Path) -> None:
+    """The host has another name: its figures and records are kept apart."""
+    root = machine(tmp_path, {"proc/cpuinfo": EPYC})
+    plain, found = host.detect(root, {}), host.detect(root, {"ONEDNN_MAX_CPU_ISA": "AVX2"})
+    if found.architecture != "x86_64":
+        pytest.skip("oneDNN's levels are those of x86")
+    assert (host.class_of(found, "onnx"), host.class_of(found, "openvino")) == (plain.isa_class, "avx2")
+    assert found.name == f"{plain.name}-openvino-avx2"
+    assert host.class_of(plain, "openvino") == plain.isa_class
 
 
 @pytest.mark.parametrize(
@@ -222,7 +285,7 @@ def test_an_older_kind_of_record_is_read_by_importlib_metadata(tmp_path: Path, m
 def test_this_machine_is_detected_without_importing_a_runtime() -> None:
     """The class of the machine that runs the tests is one of the known ones, and its name is safe in a path."""
     found = host.detect()
-    assert found.isa_class in host.ISA_CLASSES
+    assert found.isa_class in X86_CLASSES or found.isa_class.startswith("arm64")
     assert set(found.name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
     assert {"onnxruntime", "openvino"} <= found.runtimes.keys()
 

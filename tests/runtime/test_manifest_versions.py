@@ -97,3 +97,34 @@ def test_a_ranking_of_several_labels_was_a_classification_in_schema_1(old: dict[
     wrong = msgspec.structs.replace(found, task="text-ranking")
     with pytest.raises(ManifestError, match=r"head: text-ranking has 1 number\(s\) per input, found 3\."):
         task_of(Manifest.from_json(wrong.to_json()))
+
+
+AMX = ("amx_bf16", "amx_int8", "amx_tile", "avx2", "avx512", "avx512_bf16", "avx512_vnni", "x86-64")
+
+
+def classes_read(manifest: Manifest, version: str, **changes: object) -> tuple[set[str], set[str]]:
+    """The classes of parity records and of benchmarks, as they are read from a manifest of that version whose first
+    benchmark's host has the changes; without changes it has no benchmark."""
+    host = msgspec.structs.replace(manifest.benchmarks[0].host, **changes)
+    benchmarks = (msgspec.structs.replace(manifest.benchmarks[0], host=host),) if changes else ()
+    records = tuple(
+        msgspec.structs.replace(
+            each, parity=tuple(msgspec.structs.replace(r, isa_class="avx512_vnni") for r in each.parity)
+        )
+        for each in manifest.variants
+    )
+    written = msgspec.structs.replace(manifest, schema_version=version, variants=records, benchmarks=benchmarks)
+    found = Manifest.from_json(written.to_json())
+    return {r.isa_class for each in found.variants for r in each.parity}, {b.host.isa_class for b in found.benchmarks}
+
+
+def test_an_old_class_becomes_todays_where_a_benchmarks_host_says_what_it_was(manifest: Manifest) -> None:
+    """Before 2.1 a machine with AMX was called `avx512_vnni`."""
+    assert classes_read(manifest, "2.0", isa=AMX, isa_class="avx512_vnni") == ({"amx"}, {"amx"})
+    assert classes_read(manifest, "2.0", isa=AMX[3:], isa_class="avx512_vnni") == ({"avx512_vnni"},) * 2
+
+
+def test_a_record_of_an_unknown_old_class_is_of_no_machine(manifest: Manifest) -> None:
+    """It proves int8 nowhere: it may be of either class that it was split into."""
+    assert classes_read(manifest, "2.0") == ({"avx512_vnni of a release before 2.1"}, set())
+    assert classes_read(manifest, "2.1") == ({"avx512_vnni"}, set())

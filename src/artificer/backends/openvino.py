@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from artificer.backends.offers import Offer
 from artificer.backends.packages import Package
 from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime, Settings
+from artificer.manifest.isa_classes import isa_of
 
 if TYPE_CHECKING:
     from artificer.backends.session import Session, SessionOptions
@@ -40,7 +41,7 @@ class OpenVinoBackend:
 
         With AMX, bf16 without snippets is not only a workaround: it is faster for short texts.
         """
-        isa = set(host.isa)
+        isa = set(isa_of(host, self.name))
         precisions: list[ExecutionPrecision] = ["f32", *(name for name, any_of in _HALF if any_of & isa)]
         plain = [Offer(precision=each) for each in precisions]
         faster = {"bf16"} if "amx_bf16" in isa else set()

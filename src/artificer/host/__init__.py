@@ -1,11 +1,9 @@
 """This machine: instruction sets, cores under affinity and cgroup limits, GPUs, installed runtimes."""
 
 from artificer.host.cpu import (
-    ISA_CLASSES,
     cpu_features,
     cpu_model,
     host_name,
-    isa_class,
     isa_names,
     normal_architecture,
     sysctl_features,
@@ -24,14 +22,15 @@ from artificer.host.limits import (
 )
 from artificer.host.nvidia import Gpu, gpu_class, gpus, visible_gpus
 from artificer.host.runtimes import installed_runtimes
+from artificer.manifest.isa_classes import class_of, isa_class, isa_of
 
 __all__ = [
-    "ISA_CLASSES",
     "THREADS_VARIABLE",
     "Gpu",
     "available_cores",
     "cgroup_paths",
     "cgroup_quota",
+    "class_of",
     "cpu_features",
     "cpu_model",
     "detect",
@@ -41,6 +40,7 @@ __all__ = [
     "installed_runtimes",
     "isa_class",
     "isa_names",
+    "isa_of",
     "normal_architecture",
     "physical_cores",
     "quota_v1",

@@ -1,12 +1,10 @@
 """The CPU's model and instruction sets, from the texts that the kernel and macOS show."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from artificer.host.reading import slug
-
-ISA_CLASSES = ("avx512_vnni", "avx512", "avx2", "x86-64", "arm64")
-"""The classes that parity is recorded for, best first; a machine is in exactly one."""
 
 # Names of the kernel, of macOS (sysctl, lower case) and of numpy's table, to the names that the manifest uses.
 _FEATURES = {
@@ -77,16 +75,14 @@ def isa_names(features: Iterable[str], architecture: str) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def isa_class(isa: Iterable[str], architecture: str) -> str:
-    """The single best of ISA_CLASSES that `isa` has; on other architectures, the architecture."""
-    names = set(isa)
-    return next((name for name in ISA_CLASSES if name in names), architecture)
-
-
-def host_name(model: str, isa: str, cores: int, accelerators: tuple[str, ...]) -> str:
-    """A path-safe lower-case id of the class of machine, such as `amd-epyc-avx512_vnni-2c`."""
+def host_name(
+    model: str, isa: str, cores: int, accelerators: tuple[str, ...], limited: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """A path-safe lower-case id of the class of machine, such as `amd-epyc-avx512_vnni-2c`. `limited` has the classes
+    of runtimes that use less than the CPU has."""
     plain = re.sub(r"\((?:r|tm|c)\)|@.*|\bcpu\b|\bprocessor\b|\b\d+-core\b", " ", model, flags=re.IGNORECASE)
     parts = [slug(plain) or "cpu", isa, f"{cores}c", *(slug(name) for name in accelerators[:1])]
+    parts += [f"{runtime}-{name}" for runtime, name in sorted(limited.items())]
     return "-".join(part for part in parts if part)
 
 

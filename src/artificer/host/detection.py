@@ -14,7 +14,6 @@ from artificer.host.cpu import (
     cpu_features,
     cpu_model,
     host_name,
-    isa_class,
     isa_names,
     normal_architecture,
     numpy_features,
@@ -23,16 +22,18 @@ from artificer.host.cpu import (
 )
 from artificer.host.limits import available_cores
 from artificer.host.nvidia import gpus_of, visible_gpus
+from artificer.host.onednn_limit import limited
 from artificer.host.reading import output, text_of
 from artificer.host.runtimes import installed_runtimes
 from artificer.manifest import Host
+from artificer.manifest.isa_classes import isa_class
 
 
 def detect(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) -> Host:
     """This machine's class, read without importing a runtime (a few milliseconds).
 
     `accelerators` are the NVIDIA GPUs that this process may use, by CUDA_VISIBLE_DEVICES and the device nodes there
-    are.
+    are. `runtime_isa` follows ONEDNN_MAX_CPU_ISA, which OpenVINO obeys.
     """
     architecture = normal_architecture(platform.machine())
     cpuinfo = text_of(root / "proc/cpuinfo")
@@ -41,8 +42,11 @@ def detect(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) 
     model = cpu_model(cpuinfo) or sysctl_model(sysctl) or platform.processor() or architecture
     cores, _ = available_cores(root)
     accelerators = visible_gpus(gpus_of(root, environment), environment)
+    left = limited(isa, environment)
+    limits = {"openvino": left} if left is not None else {}
+    classes = {name: isa_class(each, architecture) for name, each in limits.items()}
     return Host(
-        name=host_name(model, isa_class(isa, architecture), cores, accelerators),
+        name=host_name(model, isa_class(isa, architecture), cores, accelerators, classes),
         architecture=architecture,
         cpu_model=model,
         isa=isa,
@@ -50,6 +54,7 @@ def detect(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) 
         cores=cores,
         accelerators=accelerators,
         runtimes=installed_runtimes(with_gpu=bool(accelerators)),
+        runtime_isa=limits,
     )
 
 

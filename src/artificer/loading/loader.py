@@ -153,7 +153,7 @@ def _load(address: Address, options: LoadOptions) -> LoadedModel:
     here = hosts.detect()
     location = locate(address, options.cache, check_again=options.verify == "full")
     threads, threads_from = (options.threads, "given to load") if options.threads else hosts.thread_count()
-    opener = prepare(location, options, threads, here.isa)
+    opener = prepare(location, options, threads, here)
     choice = select(location.manifest, here, options.policy, options.variant)
     if options.autotune and options.variant is None:
         from artificer.loading.autotune import autotuned

@@ -14,7 +14,8 @@ from artificer.loading.golden import self_test
 from artificer.loading.integrity import check_sidecars, verify_files
 from artificer.loading.location import Location
 from artificer.loading.options import LoadOptions
-from artificer.manifest import Device, Variant
+from artificer.manifest import Device, Host, Variant
+from artificer.manifest.isa_classes import isa_of
 from artificer.selection.admission import Execution
 from artificer.selection.select import Choice
 from artificer.tasks.task import Task, task_of
@@ -48,7 +49,7 @@ class Opener:
     options: LoadOptions
     task: Task
     threads: int
-    isa: tuple[str, ...]
+    host: Host
     tokenizer: TextTokenizer
     full_tokenizer: TextTokenizer
     hashed: int
@@ -110,10 +111,12 @@ class Opener:
         if self.options.verify == "full" or not self.options.self_test:
             return None
         files = {PurePosixPath(entry.path).name: entry.sha256 for entry in variant.files}
-        return CompiledModelCache(self.options.cache / "compiled", files, machine=self.isa, adds=hashed == 0)
+        return CompiledModelCache(
+            self.options.cache / "compiled", files, machine=isa_of(self.host, variant.runtime), adds=hashed == 0
+        )
 
 
-def prepare(location: Location, options: LoadOptions, threads: int, isa: tuple[str, ...]) -> Opener:
+def prepare(location: Location, options: LoadOptions, threads: int, host: Host) -> Opener:
     """Verify what all variants share, and open the tokenizer.
 
     Raises:
@@ -130,7 +133,7 @@ def prepare(location: Location, options: LoadOptions, threads: int, isa: tuple[s
         options=options,
         task=task,
         threads=threads,
-        isa=isa,
+        host=host,
         tokenizer=_tokenizer(location, shorter) if shorter else full,
         full_tokenizer=full,
         hashed=hashed,

@@ -18,6 +18,7 @@ from artificer.manifest.file_entries import (
     tree_digest,
     unsafe_path_reason,
 )
+from artificer.manifest.old_classes import with_todays_classes
 from artificer.manifest.structs import (
     Benchmark,
     DatasetInfo,
@@ -31,7 +32,9 @@ from artificer.manifest.structs import (
     Variant,
 )
 from artificer.manifest.version1 import ManifestV1
-from artificer.manifest.versions import SCHEMA_VERSION, UNREADABLE, schema_major, with_key_path
+from artificer.manifest.versions import SCHEMA_VERSION, UNREADABLE, schema_version, with_key_path
+
+_TODAYS_CLASSES = (2, 1)  # the schema version since which classes of CPUs are those of `isa_classes`
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -68,9 +71,9 @@ class Manifest(Struct, frozen=True, kw_only=True):
             ManifestVersionError: another major version.
             ManifestError: anything else that is wrong, with its key path.
         """
-        major = schema_major(data)
+        version = schema_version(data)
         try:
-            if major == 1:
+            if version[0] == 1:
                 fields = msgspec.json.decode(data, type=ManifestV1).upgraded_fields()
                 upgraded = cls(schema_version=SCHEMA_VERSION, **fields)
                 # The types of 1.x say less than today's, and a constructor checks none.
@@ -79,6 +82,9 @@ class Manifest(Struct, frozen=True, kw_only=True):
                 manifest = msgspec.json.decode(data, type=cls)
         except UNREADABLE as error:
             raise ManifestError(f"{MANIFEST_FILE}: {with_key_path(error)}") from None
+        if version < _TODAYS_CLASSES:
+            variants, benchmarks = with_todays_classes(manifest.variants, manifest.benchmarks)
+            manifest = msgspec.structs.replace(manifest, variants=variants, benchmarks=benchmarks)
         manifest.validate()
         return manifest
 

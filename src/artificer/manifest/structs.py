@@ -243,8 +243,12 @@ class Variant(Struct, frozen=True, kw_only=True):
     fallback: Fallback | None = None
 
 
-class Host(Struct, frozen=True, kw_only=True):
-    """A class of machines: what decides speed and, for int8, scores. `cores` is what the process may use."""
+class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A class of machines: what decides speed and, for int8, scores. `cores` is what the process may use.
+
+    `isa_class` is the level of the CPU (`isa_classes.isa_class`). `runtime_isa` has the instruction sets of runtimes
+    that may use fewer than the CPU has (ONEDNN_MAX_CPU_ISA): their class is another (`isa_classes.class_of`).
+    """
 
     name: str
     architecture: str
@@ -254,6 +258,7 @@ class Host(Struct, frozen=True, kw_only=True):
     cores: Annotated[int, Meta(ge=1)]
     accelerators: tuple[str, ...]
     runtimes: dict[str, str]
+    runtime_isa: dict[Runtime, tuple[str, ...]] = {}
 
 
 class BenchmarkRow(Struct, frozen=True, kw_only=True):

@@ -20,8 +20,8 @@ class _Version(Struct):
     schema_version: str
 
 
-def schema_major(data: bytes) -> int:
-    """The major version of a manifest's bytes.
+def schema_version(data: bytes) -> tuple[int, int]:
+    """The major and the minor version of a manifest's bytes.
 
     Raises:
         ManifestVersionError: this release does not read that version.
@@ -49,7 +49,7 @@ def schema_major(data: bytes) -> int:
             " its new fields are ignored.",
             stacklevel=4,
         )
-    return major
+    return major, minor
 
 
 def with_key_path(error: Exception) -> str:

@@ -24,6 +24,7 @@ from artificer.manifest import (
     on_device,
     said,
 )
+from artificer.manifest.isa_classes import class_of, isa_of
 from artificer.selection.policy import Policy, accuracy_problem, movement_problem
 from artificer.selection.release_numbers import at_least
 from artificer.selection.speeds import Measured, measured
@@ -160,7 +161,7 @@ def _proof(variant: Variant, each: _Candidate, backend: Backend, host: Host, dev
     very ISA class. float32 carries over between CPUs, unless it was measured on this class and failed. On a GPU nothing
     carries over: a record of this very GPU is needed.
     """
-    own_class = host.isa_class if device == "cpu" else gpu_class(host.accelerators)
+    own_class = class_of(host, variant.runtime) if device == "cpu" else gpu_class(host.accelerators)
     here = [record for record in each.records if record.isa_class == own_class]
     passed = [record for record in each.records if record.verdict == "passed"]
     failed = [record for record in here if record.verdict == "failed"]
@@ -180,7 +181,7 @@ def _variant_reasons(backend: Backend, variant: Variant, host: Host, policy: Pol
     if policy.runtime not in (None, variant.runtime):
         return (f"it runs on {variant.runtime}, and {policy.runtime} was requested",)
     reasons = []
-    missing = [name for name in variant.requires_isa if name not in host.isa]
+    missing = [name for name in variant.requires_isa if name not in isa_of(host, variant.runtime)]
     if missing and device == "cpu":
         reasons.append(f"this CPU has no {', '.join(missing)}")
     package = backend.packages[device]

@@ -29,14 +29,19 @@ class Measured:
 def distance(there: Host, here: Host, device: Device = "cpu") -> float | None:
     """How far two hosts are apart for the purpose of speed; None when figures do not carry over.
 
-    On the CPU they carry over between equal architectures and ISA classes. Then every doubling of the cores counts 1,
-    another CPU model 0.5, other runtime versions 0.25, other GPUs 0.25. On a GPU they carry over between equal GPUs.
+    On the CPU they carry over between equal architectures and ISA classes, those of limited runtimes too. Then every
+    doubling of the cores counts 1, another CPU model 0.5, other runtime versions 0.25, other GPUs 0.25. On a GPU they
+    carry over between equal GPUs.
     """
     if device == "cuda":
         if not here.accelerators or gpu_class(there.accelerators) != gpu_class(here.accelerators):
             return None
         return 0.5 * (there.cpu_model != here.cpu_model) + 0.25 * (there.runtimes != here.runtimes)
-    if (there.architecture, there.isa_class) != (here.architecture, here.isa_class):
+    if (there.architecture, there.isa_class, there.runtime_isa) != (
+        here.architecture,
+        here.isa_class,
+        here.runtime_isa,
+    ):
         return None
     doublings = abs(log2(there.cores / here.cores))
     if doublings > _FAR:
