@@ -72,7 +72,7 @@ def with_kills(work: Path, models: int, node_count: int, kills: int, driver_kill
         driver = start(root, cluster.address)
         while driver.poll() is None or driver.returncode == -signal.SIGKILL:
             time.sleep(rng.uniform(1, 4))
-            if killed["driver"] < driver_kills and sum(killed.values()) > kills * (killed["driver"] + 1) / 2:
+            if killed["driver"] < driver_kills and sum(killed.values()) > kills * (killed["driver"] + 1) / (driver_kills + 1):
                 driver.kill()
                 driver.wait()
                 killed["driver"] += 1

@@ -160,7 +160,6 @@ FILE_EACH = {
 WORKSPACES = {
     "python -m stages build": ["-m", "stages", "build"],
     f"python -m stages build {FIRST}": ["-m", "stages", "build", FIRST],
-    f"python -m stages build-model {FIRST}": ["-m", "stages", "build-model", FIRST, "--workspace", ".dvc/tmp/w"],
 }
 
 

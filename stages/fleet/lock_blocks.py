@@ -18,7 +18,18 @@ DVC_LOCK = Path("dvc.lock")
 HEAD = "schema: '2.0'\nstages:\n"
 Blocks = dict[str, str]
 _NAME = re.compile(r"^  (\S[^\n]*?):\n", re.MULTILINE)
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _loader() -> Any:
+    """libyaml's, which knows YAML 1.1, with the floats of 1.2: DVC writes `1e-05`, which is text in 1.1."""
+    found: Any = type("LockLoader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
+    found.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"]
+    )
+    return found
+
+
+_LOADER = _loader()
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 

@@ -46,6 +46,12 @@ def test_a_lock_in_another_form_is_read(tmp_path: Path) -> None:
     assert blocks == {"fetch@a": "  fetch@a:\n    cmd: one\n", "report": "  report:\n    cmd: two\n"}
 
 
+def test_a_number_that_dvc_writes_with_an_exponent_is_a_number() -> None:
+    """As a threshold of 0.00001 is; in YAML 1.1 it would be text, and the stage would never be up to date."""
+    block = "  a@b:\n    params:\n      params.yaml:\n        limits: [1e-05, 2.5e-3, -1E+2, 1e5x]\n"
+    assert lock_blocks.parse_block(block)["params"]["params.yaml"]["limits"] == [1e-5, 2.5e-3, -100.0, "1e5x"]
+
+
 @pytest.mark.parametrize("text", ["stages: [1]\n", "schema: '2.0'\n", "{"])
 def test_what_is_no_lock_is_refused(tmp_path: Path, text: str) -> None:
     """One message that names the file."""
