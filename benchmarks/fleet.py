@@ -51,7 +51,14 @@ def kill_one(cluster: Any, nodes: list[Any], rng: random.Random) -> tuple[str, A
 
 
 def add_node(cluster: Any) -> Any:
-    """Of one machine."""
+    """Of one machine. Ray waits 30 seconds for it, too few on a busy one: then once more."""
+    for _ in range(5):
+        with contextlib.suppress(Exception):
+            return _added(cluster)
+    return _added(cluster)
+
+
+def _added(cluster: Any) -> Any:
     return cluster.add_node(num_cpus=1, resources={"machine": 1}, object_store_memory=80 * 10**6)
 
 
@@ -72,7 +79,9 @@ def with_kills(work: Path, models: int, node_count: int, kills: int, driver_kill
         driver = start(root, cluster.address)
         while driver.poll() is None or driver.returncode == -signal.SIGKILL:
             time.sleep(rng.uniform(1, 4))
-            if killed["driver"] < driver_kills and sum(killed.values()) > kills * (killed["driver"] + 1) / (driver_kills + 1):
+            if killed["driver"] < driver_kills and sum(killed.values()) > kills * (killed["driver"] + 1) / (
+                driver_kills + 1
+            ):
                 driver.kill()
                 driver.wait()
                 killed["driver"] += 1

@@ -21,9 +21,11 @@ from typing import Any
 from playwright.sync_api import Page
 
 from artificer.manifest import Manifest
+from stages.core.params import PublishParams
 from stages.site.generate import generate
 from tests.site.browser import started
 
+PUBLISH = PublishParams(target="folder", folder="dist", namespace="acme", read_back="uploaded", index=None)
 STEMS = ("minilm-l6-reranker", "gte-reranker", "support-ranker", "legal-search", "bge-reranker")
 SCALED = ("speedup", "inputs_per_second")
 FAILED_SHARE = 1 / 8
@@ -89,7 +91,7 @@ def measure(base: dict[str, Any], count: int, folder: Path) -> str:
     """A row of the table."""
     folder.mkdir(parents=True)
     started_at = time.perf_counter()
-    generate(manifests(base, count), folder)
+    generate(manifests(base, count), folder, PUBLISH)
     seconds = time.perf_counter() - started_at
     sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     data = (folder / "data" / "leaderboard.js").stat().st_size

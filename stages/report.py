@@ -8,6 +8,7 @@ from rich.table import Table
 
 from artificer.manifest import MANIFEST_FILE, Benchmark, Manifest
 from stages.core import files, paths
+from stages.core.params import load_params
 from stages.packaging import plot
 from stages.packaging.summary import Line, cells, lines, markdown_table
 from stages.records.host_record import load_host
@@ -54,7 +55,7 @@ def run() -> None:
     files.write_file(paths.LEADERBOARD_CSV, table.getvalue().encode())
     plot.speed_against_quality(manifests, host, *(paths.PLOT_STEM.with_suffix(suffix) for suffix in (".png", ".svg")))
     with files.staged_folder(paths.SITE) as folder:
-        generate(manifests, folder)
+        generate(manifests, folder, load_params().publish)
 
 
 def _heading(manifest: Manifest, benchmark: Benchmark | None) -> str:

@@ -1,15 +1,16 @@
 """Speed against quality as SVG: places in percent and sizes in pixels, so that text keeps its size at any width."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil, floor, hypot, log10
 
 from msgspec import Struct
 
-from stages.site.view import ModelView
+from stages.site.view import Execution, ModelView
 
 WIDTH, HEIGHT = 1000.0, 360.0  # the width is the one that labels are placed for; the page decides the real one
 LEFT, RIGHT, TOP, BOTTOM = 0.0, 100.0, 7.0, 86.0  # the axes, in percent
-CHARACTER, LINE, REACH = 6.4, 15.0, 15.0  # of a label, in pixels; how near points share one
+CHARACTER, LINE, SIDE = 6.4, 15.0, 12.0  # of a label, in pixels: its letters, its height, its distance beside a point
+REACH = 15.0  # points nearer than that share a label
 LEAST_RANGE = 1.0  # percent of quality: below it, differences are noise and should look like it
 TICKS = 7
 
@@ -28,11 +29,13 @@ class Point(Struct, frozen=True, kw_only=True):
 
 
 class Label(Struct, frozen=True, kw_only=True):
-    """A name beside a point or a cluster. `anchor` is SVG's. `is_key`: it stays on a narrow screen."""
+    """A name beside a point or a cluster, `dx` and `dy` pixels from it. `anchor` is SVG's. `is_key`: it stays on a
+    narrow screen."""
 
     text: str
     x: float
     y: float
+    dx: float
     dy: float
     anchor: str
     is_key: bool
@@ -69,9 +72,10 @@ class _Found(Struct, frozen=True, kw_only=True):
 def scatter(model: ModelView, host: str) -> Scatter | None:
     """The picture of one host, or None where no execution has both a speed and a quality."""
     best = model.fastest(host)
+    firsts = {id(variant.executions[0]) for variant in model.variants}
     found = [
         _Found(
-            name=execution.key if execution.is_default else execution.variant,
+            name=_name(execution, firsts),
             target=execution.variant,
             runtime=execution.runtime,
             precision=execution.precision,
@@ -110,6 +114,13 @@ def scatter(model: ModelView, host: str) -> Scatter | None:
     )
 
 
+def _name(execution: Execution, firsts: set[int]) -> str:
+    """The variant's name for the execution that it is judged by, and what differs for its others."""
+    if id(execution) in firsts:
+        return execution.variant
+    return f"{execution.variant} {execution.label.removeprefix('CPU ')}"
+
+
 def _point(found: _Found, columns: "_Axis", rows: "_Axis") -> Point:
     return Point(
         name=found.name,
@@ -143,7 +154,7 @@ def _place(value: float, axis: _Axis, start: float, end: float) -> float:
 
 
 def _labels(points: Sequence[Point], keys: set[str]) -> list[Label]:
-    """One label for points that nearly touch, `first +n`; each at the nearest place above or below that is free."""
+    """One label for points that nearly touch, `first +n`; each at the nearest place around it that is free."""
     clusters: list[list[Point]] = []
     for point in points:
         near = next((c for c in clusters if any(_distance(point, each) < REACH for each in c)), None)
@@ -158,29 +169,45 @@ def _labels(points: Sequence[Point], keys: set[str]) -> list[Label]:
         text = named[0].name + (f" +{len(cluster) - 1}" if len(cluster) > 1 else "")
         x = sum(p.x for p in cluster) / len(cluster)
         y = sum(p.y for p in cluster) / len(cluster)
-        anchor = "start" if x < 9 else "end" if x > 88 else "middle"
-        dy, box = _free((x, y), anchor, text, taken)
+        anchor, dx, dy, box = _free((x, y), text, taken)
         taken.append(box)
         is_key = any(p.name in keys for p in cluster)
-        labels.append(Label(text=text, x=round(x, 2), y=round(y, 2), dy=dy, anchor=anchor, is_key=is_key))
+        labels.append(Label(text=text, x=round(x, 2), y=round(y, 2), dx=dx, dy=dy, anchor=anchor, is_key=is_key))
     return sorted(labels, key=lambda label: (label.x, label.text))
 
 
 Box = tuple[float, float, float, float]
+Place = tuple[str, float, float, Box]
+"""Anchor, distance right and down in pixels, and what is covered."""
 
 
-def _free(place: tuple[float, float], anchor: str, text: str, taken: Sequence[Box]) -> tuple[float, Box]:
+def _free(place: tuple[float, float], text: str, taken: Sequence[Box]) -> Place:
+    """Above, below, beside, and then further above and below; the first of all where none is free."""
+    found = [_box(place, text, *way) for way in _ways(place[0])]
+    return next((each for each in found if not _is_taken(each[3], taken)), found[0])
+
+
+def _ways(x: float) -> Iterator[tuple[str, float, float]]:
+    """Anchor and distance, the best first. Near an edge, a label reaches inwards."""
+    anchor = "start" if x < 9 else "end" if x > 88 else "middle"
+    for i in range(6):
+        for sign in (-1, 1):
+            yield anchor, 0.0, sign * (17.0 + LINE * i)
+        if i == 0:
+            yield "start", SIDE, 0.0
+            yield "end", -SIDE, 0.0
+
+
+def _box(place: tuple[float, float], text: str, anchor: str, dx: float, dy: float) -> Place:
     width = CHARACTER * len(text) + 8
-    left = place[0] / 100 * WIDTH - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
-    middle = place[1] / 100 * HEIGHT
-    steps = [sign * (17.0 + LINE * i) for i in range(6) for sign in (-1, 1)]
-    dy, box = steps[0], (0.0, 0.0, 0.0, 0.0)
-    for dy in steps:
-        box = (left, middle + dy - LINE / 2, left + width, middle + dy + LINE / 2)
-        outside = box[1] < 0 or box[3] > BOTTOM / 100 * HEIGHT
-        if not outside and not any(box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken):
-            break
-    return dy, box
+    left = place[0] / 100 * WIDTH + dx - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
+    middle = place[1] / 100 * HEIGHT + dy
+    return anchor, dx, dy, (left, middle - LINE / 2, left + width, middle + LINE / 2)
+
+
+def _is_taken(box: Box, taken: Sequence[Box]) -> bool:
+    is_outside = box[0] < 0 or box[2] > WIDTH or box[1] < 0 or box[3] > BOTTOM / 100 * HEIGHT
+    return is_outside or any(box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken)
 
 
 def _px(point: Point) -> tuple[float, float]:

@@ -37,10 +37,12 @@ class Check(Struct, frozen=True, kw_only=True):
 
 
 class Proof(Struct, frozen=True, kw_only=True):
-    """What was measured of an execution on one class of CPU or GPU, and the verdict."""
+    """What was measured of an execution on one class of CPU or GPU, and the verdict. `faulty` names the lengths of
+    texts whose scores were wrong, or is empty."""
 
     machine_class: str
     runtime_version: str
+    faulty: str
     verdict: Verdict
     reasons: tuple[str, ...]
     checks: tuple[Check, ...]
@@ -64,10 +66,13 @@ class Timing(Struct, frozen=True, kw_only=True):
 class OnHost(Struct, frozen=True, kw_only=True):
     """An execution on one host. `speedup` is over torch float32 in the same run, None where it was not timed there.
     `is_fit`: the host has the instructions that the variant asks for. `borrowed`: the class whose record stands in for
-    this host's, or empty."""
+    this host's, or empty. `faulty` names the lengths of texts whose scores were wrong; `tuning` says how batches were
+    formed when it was timed."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
+    faulty: str
+    tuning: str
     score_max_abs: float | None
     spearman: float | None
     is_fit: bool
@@ -79,12 +84,14 @@ class OnHost(Struct, frozen=True, kw_only=True):
 
 
 class Execution(Struct, frozen=True, kw_only=True):
-    """A variant as it runs: on a device, in a precision, with settings of the runtime. `precision` is the class that
-    it is judged by. `is_default`: the runtime computes so when it is told nothing. `hosts` has an entry for each host
-    of the model; `elsewhere` is for any other host."""
+    """A variant as it runs: on a device, in a precision, with settings of the runtime. `label` says all three, `plain`
+    leaves out the settings. `precision` is the class that it is judged by. `is_default`: the runtime computes so when
+    it is told nothing. `hosts` has an entry for each host of the model; `elsewhere` is for any other host."""
 
     variant: str
     label: str
+    plain: str
+    settings: tuple[str, ...]
     runtime: str
     precision: str
     is_default: bool
@@ -158,6 +165,13 @@ class DataView(Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class SignatureView(Struct, frozen=True, kw_only=True):
+    """Who signs what is published, and the commands that check it."""
+
+    signer: str
+    commands: tuple[str, ...]
+
+
 class ModelView(Struct, frozen=True, kw_only=True):
     """A model's page."""
 
@@ -205,11 +219,12 @@ class ModelView(Struct, frozen=True, kw_only=True):
         ]
         return max(found, key=lambda each: each[:2], default=(0.0, "", None))[2]
 
-    def risky_defaults(self, host: str) -> tuple[tuple[Execution, Execution], ...]:
-        """Variants that pass where they are told how to compute and fail where they are not: both executions."""
+    def risky_defaults(self, host: str) -> tuple[tuple[Execution, tuple[Execution, ...]], ...]:
+        """Variants that pass where they are told how to compute and fail where they are not: the execution that fails,
+        and those that pass."""
         found = []
         for variant in self.variants:
-            passed = [each for each in variant.executions if each.on(host).verdict == "passed"]
+            passed = tuple(each for each in variant.executions if each.on(host).verdict == "passed")
             failed = [each for each in variant.executions if each.is_default and each.on(host).verdict == "failed"]
-            found += [(default, passed[0]) for default in failed if passed]
+            found += [(default, passed) for default in failed if passed]
         return tuple(found)

@@ -16,10 +16,13 @@ from artificer.manifest import (
     Manifest,
     Parity,
     Runtime,
+    Tuning,
     Variant,
     said,
 )
+from artificer.manifest.metric_names import QUALITY_RATIO
 from stages.records.benchmarks import speedup
+from stages.site import wording
 from stages.site.view import (
     Attempted,
     Check,
@@ -37,7 +40,6 @@ from stages.site.view import (
 )
 
 TORCH = "torch-"
-QUALITY_RATIO = "quality_ratio"
 NEVER_RUN: "Kind" = ("cpu", "f32", ())
 UNLISTED = ("top_k",)  # a setting among the metrics
 Kind = tuple[Device, ExecutionPrecision, tuple[str, ...]]
@@ -109,15 +111,16 @@ def _variant(variant: Variant, benchmarks: Sequence[Benchmark]) -> VariantView:
 def _execution(variant: Variant, kind: Kind, benchmarks: Sequence[Benchmark]) -> Execution:
     device, precision, settings = kind
     records = [record for record in variant.parity if _kind(record) == kind]
-    # The quality was measured as the first record was, which decides over the variant.
-    decides = bool(records) and kind == _kind(variant.parity[0])
-    ratio = variant.quality.ratio if variant.quality and decides else None
+    ratio = _ratio(variant, records)
     backend = BACKENDS.get(variant.runtime)
     takes_precision = backend is None or backend.takes_precision
+    shown = precision if takes_precision and records else ""
     half = precision != "f32" and variant.precision_class != "int8"
     return Execution(
         variant=variant.id,
-        label=_label(device, precision if takes_precision and records else "", settings),
+        label=_label(device, shown, settings),
+        plain=_label(device, shown, ()),
+        settings=settings,
         runtime=variant.runtime,
         precision="half" if half else variant.precision_class,
         is_default=takes_precision and not settings and any(record.default_precision for record in records),
@@ -126,6 +129,14 @@ def _execution(variant: Variant, kind: Kind, benchmarks: Sequence[Benchmark]) ->
         hosts={each.host.name: _on_host(variant, kind, records, each) for each in benchmarks},
         elsewhere=_elsewhere(variant, records),
     )
+
+
+def _ratio(variant: Variant, records: Sequence[Parity]) -> float | None:
+    """Quality of an execution over torch's. Manifests before 2.1 state it once, for what the first record is about."""
+    own = next((record.metrics[QUALITY_RATIO] for record in records if QUALITY_RATIO in record.metrics), None)
+    if own is not None or not records or variant.quality is None:
+        return own
+    return variant.quality.ratio if records[0] is variant.parity[0] else None
 
 
 def _kind(found: Parity | BenchmarkSubject) -> Kind:
@@ -187,6 +198,8 @@ def _figures(
     return OnHost(
         verdict=verdict,
         reasons=reasons,
+        faulty=wording.lengths(record.faulty_lengths) if record else "",
+        tuning=_tuning(subject.tuning) if subject else "",
         score_max_abs=record.metrics.get("score_max_abs") if record else None,
         spearman=record.metrics.get("spearman") if record else None,
         is_fit=is_fit,
@@ -196,6 +209,19 @@ def _figures(
         peak_bytes=subject.peak_memory_bytes if subject else None,
         timings=_timings(subject) if subject else (),
     )
+
+
+def _tuning(found: Tuning | None) -> str:
+    """How batches were formed, in words; empty where the runtime's own way was timed."""
+    if found is None:
+        return ""
+    said = (
+        (found.streams, f"{found.streams} stream" + ("" if found.streams == 1 else "s")),
+        (found.max_tokens, f"at most {found.max_tokens} tokens a batch"),
+        (found.max_rows, f"at most {found.max_rows} rows a batch"),
+        (found.split_from, f"split from {found.split_from} inputs"),
+    )
+    return ", ".join(text for value, text in said if value is not None)
 
 
 def _timings(subject: BenchmarkSubject) -> tuple[Timing, ...]:
@@ -215,7 +241,7 @@ def _timings(subject: BenchmarkSubject) -> tuple[Timing, ...]:
 def _proof(record: Parity, ratio: float | None) -> Proof:
     metrics = {name: value for name, value in record.metrics.items() if name not in UNLISTED}
     if ratio is not None:
-        metrics[QUALITY_RATIO] = ratio
+        metrics.setdefault(QUALITY_RATIO, ratio)
     limits = record.thresholds
     # What is judged goes first, in the order of the thresholds' names in the manifest.
     names = [*(name for name in limits if limits[name] is not None and name in metrics), *metrics]
@@ -223,6 +249,7 @@ def _proof(record: Parity, ratio: float | None) -> Proof:
     return Proof(
         machine_class=record.isa_class,
         runtime_version=record.runtime_version,
+        faulty=wording.lengths(record.faulty_lengths),
         verdict=record.verdict,
         reasons=record.reasons,
         checks=tuple(checks),

@@ -1,17 +1,22 @@
 """Figures as people read them: the same in the pages and, by the same rules, in assets/common.js."""
 
+from collections.abc import Sequence
+
 METRICS = {
     "score_max_abs": "Max score difference",
     "score_mean_abs": "Mean score difference",
     "output_max_abs": "Max logit difference",
     "output_mean_abs": "Mean logit difference",
     "batch_score_max_abs": "Score movement with the batch",
+    "length_score_max_abs": "Max score difference at any length",
+    "process_score_max_abs": "Score movement between processes",
     "spearman": "Spearman",
     "kendall": "Kendall",
     "top_k_overlap": "Top-k overlap",
     "quality_ratio": "Quality, ratio to torch",
 }
 NONE = "–"
+MOST_RANGES = 6  # of lengths, in one line
 
 
 def metric(name: str) -> str:
@@ -64,6 +69,14 @@ def size(count: float | None) -> str:
 def seconds(value: float | None) -> str:
     """Seconds with two decimals."""
     return NONE if value is None else f"{value:.2f} s"
+
+
+def lengths(ranges: Sequence[tuple[int, int]]) -> str:
+    """`29–32, 61 tokens`; of many ranges the first ones. Empty for none."""
+    shown = [f"{first}" if first == last else f"{first}–{last}" for first, last in ranges[:MOST_RANGES]]
+    more = len(ranges) - len(shown)
+    shown += [f"{more} more range{'s' if more > 1 else ''} of"] * (more > 0)
+    return f"{', '.join(shown)} tokens" if shown else ""
 
 
 def short(digest: str) -> str:

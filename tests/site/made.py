@@ -8,6 +8,7 @@ from unittest import mock
 
 from artificer.manifest import MANIFEST_FILE, Manifest
 from stages.core import paths
+from stages.core.params import PublishParams
 from stages.core.variants import DEFAULT_VARIANT_IDS
 from stages.site.generate import generate
 from tests.stages import project
@@ -29,6 +30,9 @@ MODELS = {
 }
 
 
+PUBLISH = PublishParams(target="folder", folder="dist", namespace="artificer", read_back="uploaded", index=None)
+
+
 def packed(root: Path) -> list[Manifest]:
     """Both models, packed by the stage itself; the first was also timed on another host."""
     from stages.cli import main
@@ -45,10 +49,10 @@ def packed(root: Path) -> list[Manifest]:
         return [Manifest.from_json((paths.package(slug) / MANIFEST_FILE).read_bytes()) for slug in MODELS]
 
 
-def site(root: Path, manifests: list[Manifest]) -> Path:
+def site(root: Path, manifests: list[Manifest], publish: PublishParams = PUBLISH) -> Path:
     """Their site, in a folder of a longer path, as a project's pages are."""
     folder = root / "pages" / "some" / "project"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    generate(manifests, folder)
+    generate(manifests, folder, publish)
     return folder

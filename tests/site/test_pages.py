@@ -1,18 +1,21 @@
 """The site as files: the same bytes every time, nothing from elsewhere, and what each page says."""
 
+import html
 import json
 import re
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
-from artificer.manifest import Manifest
+from artificer.manifest import Manifest, Tuning
+from stages.core.params import SigningParams
 from stages.site import wording
 from stages.site.scatter import scatter
 from stages.site.view import ModelView
 from stages.site.view_of_manifest import model_view
-from tests.site.made import FIRST, HERE, SECOND, THERE
+from tests.site.made import FIRST, HERE, PUBLISH, SECOND, THERE
 from tests.site.made import site as make_site
 from tests.stages.project import snapshot
 
@@ -115,6 +118,99 @@ def test_settings_of_a_runtime_make_an_execution_of_its_own(manifests: list[Mani
     view = model_view(msgspec.structs.replace(manifests[0], variants=variants))
     found = [(each.label, each.is_default) for each in view.executions if each.variant == plain.id]
     assert found == [("CPU f32", False), ("CPU bf16", True), ("CPU bf16, SNIPPETS_MODE=DISABLE", False)]
+
+
+def changed(manifest: Manifest, variant: str, **fields: object) -> Manifest:
+    """The manifest, with the second record of a variant changed."""
+    found = manifest.variant(variant)
+    parity = (found.parity[0], msgspec.structs.replace(found.parity[1], **fields), *found.parity[2:])
+    new = msgspec.structs.replace(found, parity=parity)
+    variants = tuple(new if each.id == variant else each for each in manifest.variants)
+    return msgspec.structs.replace(manifest, variants=variants)
+
+
+def test_lengths_at_which_scores_are_wrong_are_named(manifests: list[Manifest], tmp_path: Path) -> None:
+    """In the callout, in the row, and beside the figures."""
+    wrong = changed(manifests[0], "openvino-qint8", faulty_lengths=((29, 32), (61, 61)))
+    text = page(make_site(tmp_path, [wrong]), FIRST)
+    assert text.count("rong at 29–32, 61 tokens") == 5  # of two hosts, the callout and the row; the evidence
+    assert "rong at" not in page(make_site(tmp_path / "other", [manifests[0]]), FIRST)
+
+
+def test_each_execution_has_its_own_quality(manifests: list[Manifest]) -> None:
+    """A variant's figure is that of its first execution; another precision may rank otherwise."""
+    metrics = {**manifests[0].variant("openvino-qint8").parity[1].metrics, "quality_ratio": 0.91}
+    view = model_view(changed(manifests[0], "openvino-qint8", metrics=metrics))
+    found = {each.label: each.quality for each in view.executions if each.variant == "openvino-qint8"}
+    assert found == {"CPU f32": 0.995, "CPU bf16": 0.91}
+
+
+def test_settings_and_how_batches_were_formed_are_shown(manifests: list[Manifest], tmp_path: Path) -> None:
+    """What tells two executions of one precision apart, and what one of them was timed with."""
+    settings = {"SNIPPETS_MODE": "DISABLE"}
+    made = changed(manifests[0], "openvino-qint8", settings=settings, default_precision=False)
+    benchmarks = tuple(
+        msgspec.structs.replace(
+            each,
+            subjects=tuple(
+                msgspec.structs.replace(subject, tuning=Tuning(streams=2, max_tokens=1024))
+                if subject.id == "openvino-qint8"
+                else subject
+                for subject in each.subjects
+            ),
+        )
+        for each in made.benchmarks
+    )
+    text = page(make_site(tmp_path, [msgspec.structs.replace(made, benchmarks=benchmarks)]), FIRST)
+    assert 'CPU bf16 <span class="chip"><code>SNIPPETS_MODE=DISABLE</code></span>' in text
+    assert "2 streams, at most 1024 tokens a batch" in text
+
+
+@pytest.mark.parametrize(
+    ("signing", "target", "said", "commands"),
+    [
+        (
+            {"key": "/etc/keys/acme.key"},
+            "folder",
+            "the key acme.pub",
+            ["artificer verify dist/artificer/first-reranker --signature key=acme.pub"],
+        ),
+        (
+            {"key": "bot.key", "certificate": "bot.pem", "chain": ("middle.pem", "certs/root.pem")},
+            "folder",
+            "the certificate bot.pem",
+            ["artificer verify dist/artificer/first-reranker --signature certificate=root.pem"],
+        ),
+        (
+            {"identity": "release bot", "issuer": "https://issuer.example"},
+            "hub",
+            "release bot, certified by https://issuer.example",
+            [
+                "hf download artificer/first-reranker --local-dir first-reranker",
+                "artificer verify first-reranker --signature 'identity=release bot,issuer=https://issuer.example'",
+            ],
+        ),
+    ],
+)
+def test_the_page_says_who_signs_and_which_command_checks_it(
+    manifests: list[Manifest],
+    tmp_path: Path,
+    signing: dict[str, Any],
+    target: Literal["folder", "hub"],
+    said: str,
+    commands: list[str],
+) -> None:
+    """Without a path of the machine that signs."""
+    publish = msgspec.structs.replace(PUBLISH, target=target, signing=SigningParams(**signing))
+    text = html.unescape(page(make_site(tmp_path, manifests[:1], publish), FIRST))
+    assert f"Every publish is signed by {said}." in text
+    assert "\n".join(commands) in text
+    assert "/etc/keys" not in text
+
+
+def test_the_page_says_that_nobody_signs(site: Path) -> None:
+    """So that nobody takes an unsigned model for a signed one."""
+    assert "Not signed: <code>publish.signing</code>" in page(site, FIRST)
 
 
 def test_a_proof_in_bf16_holds_for_its_class_of_cpu_alone(manifests: list[Manifest]) -> None:

@@ -67,7 +67,7 @@
       return { x, y, changed: x.verdict !== y.verdict };
     });
     rows.sort((one, other) => other.changed - one.changed);
-    const head = ["Execution", "Verdict", ...hosts.map((host) => "Speed, " + host), "Quality", "Max score diff", "Size", "Files"];
+    const head = ["Execution", "Verdict", ...hosts.map((host) => ["Speed", host]), "Quality", "Max score diff", "Size", "Files"];
     const body = el("tbody");
     for (const { x, y, changed } of rows) {
       const name = el("th", { scope: "row" }, x.variant || y.variant, " ", el("span", { class: "sub", text: x.label || y.label }));
@@ -85,7 +85,12 @@
         el("td", { class: "muted", text: bytes })));
     }
     result.replaceChildren(el("table", { class: "compared" },
-      el("thead", {}, el("tr", {}, ...head.map((text, index) => el("th", { scope: "col", class: index > 1 && text !== "Files" ? "n" : null, text })))), body));
+      el("thead", {}, el("tr", {}, ...head.map((name, index) => {
+        const [text, host] = [name].flat();
+        const cell = el("th", { scope: "col", class: index > 1 && text !== "Files" ? "n" : null, text });
+        if (host) cell.append(" ", el("span", { class: "sub", text: host }));
+        return cell;
+      }))), body));
     const count = (selector) => body.querySelectorAll(selector).length;
     const verdicts = rows.filter((row) => row.changed).length;
     status.textContent = `${verdicts} verdict${verdicts === 1 ? "" : "s"} changed, ${count(".worse")} figures worse, ${count(".better")} better. `

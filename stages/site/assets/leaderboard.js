@@ -85,10 +85,10 @@ Artificer.leaderboard = (data) => {
 
   const line = (row, index) => {
     const [slug, , passed, total] = data.models[data.model[row]];
-    const [variant, label, runtime, , isDefault, requires] = kindOf(row);
+    const [variant, label, , , isDefault, requires] = kindOf(row);
     const verdict = VERDICTS[host.verdict[row]];
     const page = "models/" + slug + ".html#" + new URLSearchParams(host.name ? { host: host.name } : {});
-    const detail = el("span", { class: "sub", text: [runtime, label].join(" · ") });
+    const detail = el("span", { class: "sub", text: label });
     if (isDefault) detail.append(" ", el("span", { class: "chip", text: "runtime’s default" }));
     if (!host.fit[row]) detail.append(" ", el("span", { class: "chip", text: "needs " + requires }));
     const cell = (name, label, text) => el("span", { role: "cell", class: "n c-" + name, "data-label": label, text });
@@ -141,6 +141,7 @@ Artificer.leaderboard = (data) => {
       const title = COLUMNS.find(([name]) => name === cell.dataset.sort)[1];
       cell.firstChild.textContent = title + (is ? (up ? " ↑" : " ↓") : "");
     }
+    summarise();
     const missing = data.models.length - host.measured.length;
     const shown = new Set(order.map((row) => data.model[row])).size;
     const count = (number, word) => number.toLocaleString("en") + " " + word + (number === 1 ? "" : "s");
@@ -149,6 +150,26 @@ Artificer.leaderboard = (data) => {
     document.getElementById("status").textContent = count(order.length, "row") + " of " + count(shown, "model")
       + (host.name && missing ? "; " + count(missing, "model") + (missing === 1 ? " was" : " were") + " not measured on this host" : "");
     draw();
+  };
+  const median = (values) => {
+    const sorted = values.sort((a, b) => a - b);
+    const half = sorted.length >> 1;
+    return !sorted.length ? null : sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  };
+  const summarise = () => {
+    const rows = [...best];
+    const speed = median(rows.map((row) => host.speed[row]));
+    const quality = median(rows.map((row) => data.quality[row]).filter((value) => value !== null));
+    const proven = host.verdict.filter((verdict) => verdict === 0).length;
+    const card = (name, value, detail) => el("section", { class: "card" + (name === "Speed" ? " best" : "") },
+      el("h2", { text: name }), el("p", { class: "big" + (value === null ? " none" : ""), text: value ?? "–" }),
+      el("p", { class: "muted", text: detail }));
+    const many = data.models.length > 1;
+    document.getElementById("summary").replaceChildren(
+      card("Speed", speed === null ? null : times(speed / 100), (many ? "torch float32, the median of " : "torch float32, ") + "the fastest proven" + (many ? " of each model" : "")),
+      card("Quality", quality === null ? null : percent(quality / 10000), "of torch float32’s, the same executions"),
+      card("Proven", host.verdict.length ? Math.round(100 * proven / host.verdict.length) + "%" : null,
+        proven.toLocaleString("en") + " of " + host.verdict.length.toLocaleString("en") + " executions on this host"));
   };
   const change = (changes) => {
     wanted = { ...wanted, ...changes };

@@ -34,7 +34,7 @@ Artificer.fromManifest = (manifest) => {
           ...settings].join(", "),
         digest: variant.digest || "",
         size: variant.size_bytes,
-        quality: variant.quality && record === variant.parity[0] ? variant.quality.ratio : null,
+        quality: record?.metrics.quality_ratio ?? (variant.quality && record && record === variant.parity[0] ? variant.quality.ratio : null),
         diff: record ? record.metrics.score_max_abs ?? null : null,
         verdict: failed ? "failed" : variant.status,
         reason: failed ? record.reasons.join("; ") : variant.reason || "",
