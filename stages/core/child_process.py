@@ -1,14 +1,14 @@
 """Run a function in a process of its own, so that all its memory is given back, and a crash of C code is one failure.
 
 Allocators keep what a library has freed; only the end of a process returns it for sure. Importing the toolchain again
-costs seconds, which a small model does not pay.
+costs seconds, which a small model does not pay. A child may have children of its own.
 """
 
 import multiprocessing
 import os
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,11 +25,15 @@ class ChildKilledError(RuntimeError):
     """The process ended without an answer."""
 
 
-def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None) -> T:
+def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None, imported: Sequence[str] = ()) -> T:
     """`function(*arguments)`, in a child process if `weights` and what lies beside it are more than SMALL_BYTES; always
     if it is None.
 
     Function, arguments and result must be picklable, and are a module's own. What it raises is raised here.
+
+    Args:
+        imported: modules that many children import: where the system can, these are forked from a process that has
+            imported them and done nothing else. All calls of one process name the same.
 
     Raises:
         ChildKilledError: the child was killed, probably for lack of memory.
@@ -38,9 +42,10 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None) 
         size = sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file())
         if size < SMALL_BYTES:
             return function(*arguments)
-    context = multiprocessing.get_context("spawn")
+    context = _context(imported)
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(theirs, function, arguments), daemon=True)
+    # Not a daemon, which could have no children; it ends with this block, and with its parent.
+    process = context.Process(target=_serve, args=(theirs, function, arguments))
     process.start()
     theirs.close()
     try:
@@ -55,6 +60,15 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None) 
     if error is not None:
         raise error
     return found  # type: ignore[no-any-return]
+
+
+def _context(imported: Sequence[str]) -> Any:
+    """How a child starts: alone, or forked from the process that has imported these modules."""
+    if not imported or "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(imported))
+    return context
 
 
 def _serve(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

@@ -1,4 +1,7 @@
-"""Asking an execution once more in a process of its own: some faults come with a process and stay with it."""
+"""Asking an execution once more in a process of its own: some faults come with a process and stay with it.
+
+These processes are forked from one that has imported the runtimes and has opened nothing.
+"""
 
 from contextlib import closing
 
@@ -14,16 +17,19 @@ from stages.records.model_spec import load_spec
 from stages.records.open_tokenizer import open_tokenizer
 from stages.records.variant_record import load_record
 
+_IMPORTED = ("artificer.backends.onnx_session", "artificer.backends.openvino_session", __name__)
+"""To leave a backend out costs the time of its import, once for each execution."""
+
 
 def ask_again(slug: str, variant_id: str, execution: Execution) -> Asked:
-    """The quick part of the lengths, from a new process.
+    """The second part of the lengths, from a new process.
 
     Raises:
         RuntimeError: the process ended without an answer.
         Exception: whatever the runtime raises.
     """
     try:
-        return in_child(_ask, slug, variant_id, execution, weights=None)
+        return in_child(_ask, slug, variant_id, execution, weights=None, imported=_IMPORTED)
     except ChildKilledError as problem:
         # The first process could do this: the execution is at fault, not the machine's memory.
         raise RuntimeError(f"asked a second time, {problem}") from None
@@ -35,4 +41,4 @@ def _ask(slug: str, variant_id: str, execution: Execution) -> Asked:
     graph = paths.variant(slug, table_row) / table_row.file_name
     tokenizer = open_tokenizer(spec, load_record(slug, variant_id).inputs)
     with closing(open_execution(graph, table_row, load_host(), execution, expected.task.output)) as session:
-        return ask_lengths(session, tokenizer, expected, quick=True)
+        return ask_lengths(session, tokenizer, expected, "second")

@@ -105,7 +105,7 @@ def _answers(variant: _Variant, execution: Execution) -> _Answers:
         found = outputs(session, variant.tokenizer, expected, with_batches=True)
         if not expected.lengths.texts:
             return _Answers(found, None, None)
-        first = ask_lengths(session, variant.tokenizer, expected)
+        first = ask_lengths(session, variant.tokenizer, expected, "first")
     # The first session's memory is free again.
     return _Answers(found, first, ask_again(variant.slug, variant.row.id, execution))
 

@@ -15,6 +15,9 @@ from stages.records.model_spec import ModelSpec
 
 Pair = tuple[str, str]
 Pairs = Sequence[Pair]
+CHARACTERS_AT_ONCE = 8192
+"""Of a batch: about 2,000 tokens. In larger ones of long texts torch's attention leaves the CPU's caches, and takes
+longer and a gigabyte more."""
 Tokens = tuple[list[int], list[int] | None]
 """Token ids, and token type ids where the model takes any."""
 
@@ -124,6 +127,6 @@ def _batches(model: Any, pairs: Pairs, order: list[int], batch_size: int) -> Ite
     while start < len(order):
         longest = sum(map(len, pairs[order[start]]))  # characters: at least as many as tokens, but for rare texts
         length = min(longest + 8, int(model.max_seq_length or longest + 8))
-        count = rows_at_once(length, batch_size)
+        count = min(rows_at_once(length, batch_size), max(1, CHARACTERS_AT_ONCE // max(longest, 1)))
         yield order[start : start + count]
         start += count

@@ -1,14 +1,17 @@
 """The proof of an execution: texts of many lengths, faults at some lengths or in some processes, and their names."""
 
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import ClassifierHead, Manifest, Metrics
 from artificer.proving.judging import missed, named_lengths
-from artificer.proving.length_probe import Asked, LengthGap, ask_lengths, faulty_ranges, length_metrics
+from artificer.proving.length_probe import Asked, LengthGap, Part, ask_lengths, faulty_ranges, length_metrics
 from artificer.proving.length_texts import lengths_to_ask, texts_of_lengths
 from artificer.proving.measurement import LengthTexts
 from artificer.proving.reference_answers import Expected
@@ -52,15 +55,15 @@ def expected(tokenizer: TextTokenizer) -> Expected:
     )
 
 
-def asked(session: MeanSession, tokenizer: TextTokenizer, expected: Expected, *, quick: bool = False) -> Asked:
+def asked(session: MeanSession, tokenizer: TextTokenizer, expected: Expected, part: Part = "all") -> Asked:
     """What a session answers."""
-    return ask_lengths(session, tokenizer, expected, quick=quick)
+    return ask_lengths(session, tokenizer, expected, part)
 
 
 def reasons(first: MeanSession, second: MeanSession, tokenizer: TextTokenizer, expected: Expected) -> list[str]:
     """What an execution misses that answers like `first`, and in another process like `second`."""
     metrics, gaps = length_metrics(
-        asked(first, tokenizer, expected), asked(second, tokenizer, expected, quick=True), expected
+        asked(first, tokenizer, expected, "first"), asked(second, tokenizer, expected, "second"), expected
     )
     return missed(metrics, LIMITS, None, faulty_ranges(gaps, 0.1))
 
@@ -114,7 +117,55 @@ def test_every_width_is_computed_alone_and_in_a_batch(tokenizer: TextTokenizer, 
     together = {width for rows, width in session.shapes if rows > 1}
     assert alone == set(expected.lengths.lengths)
     assert set(range(6, 65)) <= together
+    assert {94, 96, 98, 100, 126, 128, 130, 132, 158, 160} <= together
     assert set(found.indices) == set(range(len(expected.lengths.lengths)))
+
+
+def test_two_processes_share_the_long_texts(tokenizer: TextTokenizer, expected: Expected) -> None:
+    """Each length is asked in both of them: alone in one, in a batch in the other. Short ones are asked twice."""
+    sessions: dict[Part, MeanSession] = {"first": MeanSession(), "second": MeanSession()}
+    first, second = (asked(session, tokenizer, expected, part) for part, session in sessions.items())
+    every = set(range(len(expected.lengths.lengths)))
+    assert set(first.indices) == set(second.indices) == every
+    alone = [{width for rows, width in session.shapes if rows == 1} for session in sessions.values()]
+    assert alone[0] | alone[1] == set(expected.lengths.lengths)
+    assert alone[0] & alone[1] == set(range(5, 65))
+    assert first.indices[: first.repeated] == second.indices[: second.repeated]
+    together = [{width for rows, width in session.shapes if rows > 1} for session in sessions.values()]
+    assert together[0] & together[1] == set(range(6, 65))
+
+
+def test_a_text_without_a_neighbour_is_in_a_batch_with_a_much_shorter_one(
+    tokenizer: TextTokenizer, expected: Expected
+) -> None:
+    """Of a large model only multiples of the block are asked."""
+    kept = [i for i, length in enumerate(expected.lengths.lengths) if length <= 64 or length % 32 == 0]
+    lengths = expected.lengths
+    fewer = LengthTexts(
+        texts=tuple(lengths.texts[i] for i in kept),
+        lengths=tuple(lengths.lengths[i] for i in kept),
+        outputs=tuple(lengths.outputs[i] for i in kept),
+    )
+    session = MeanSession()
+    ask_lengths(session, tokenizer, replace(expected, lengths=fewer))
+    assert [shape for shape in session.shapes if shape[1] > 64] == [
+        (1, 96), (1, 128), (1, 160), (2, 96), (2, 128), (2, 160),
+    ]  # fmt: skip
+
+
+def test_texts_that_must_not_be_padded_are_in_batches_of_their_own_length(
+    tokenizer: TextTokenizer, expected: Expected
+) -> None:
+    """Each together with itself."""
+    info = msgspec.structs.replace(tokenizer.info, padded=False)
+    unpadded = copy(tokenizer)
+    unpadded.info = info
+    session = MeanSession()
+    found = ask_lengths(session, unpadded, expected)
+    shapes = [(2, length) for length in expected.lengths.lengths]
+    assert sorted(shape for shape in session.shapes if shape[0] > 1) == shapes
+    lengths = [expected.lengths.lengths[i] for i in found.indices]
+    assert tuple(lengths) == found.widths
 
 
 def test_a_session_without_a_fault_passes(tokenizer: TextTokenizer, expected: Expected) -> None:
@@ -135,7 +186,7 @@ def test_a_fault_that_shows_only_in_batches_is_found(tokenizer: TextTokenizer, e
     """One text at a time is right; the widths of such batches are named, not the shorter texts in them."""
     session = MeanSession(lambda width, logits: logits + 5.0 if width > 128 and len(logits) > 1 else logits)
     (length,) = reasons(session, session, tokenizer, expected)
-    assert "(132 and 160 tokens)" in length
+    assert "(130, 132, 158 and 160 tokens)" in length
 
 
 def test_a_fault_of_the_second_process_is_found(tokenizer: TextTokenizer, expected: Expected) -> None:

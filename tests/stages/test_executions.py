@@ -87,7 +87,7 @@ def run_with(monkeypatch: pytest.MonkeyPatch, first: dict[str, Fault], second: d
         expected = load_expected(spec, load_params().parity, 1)
         faults = first if second is None else second
         session = MeanSession(faults.get(execution.label(variant_id), right))
-        return ask_lengths(session, open_tokenizer(spec, INPUTS), expected, quick=True)
+        return ask_lengths(session, open_tokenizer(spec, INPUTS), expected, "second")
 
     monkeypatch.setattr(variant_parity, "open_execution", open_execution)
     monkeypatch.setattr(variant_parity, "ask_again", ask_again)

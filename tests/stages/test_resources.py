@@ -237,6 +237,18 @@ def test_a_large_model_is_handled_in_a_process_of_its_own(tmp_path: Path, monkey
     assert not multiprocessing.active_children()
 
 
+def grandchild(size: int) -> Any:
+    """For a child process that asks another one, forked from what has imported this module."""
+    return os.getpid(), in_child(large_result, size, weights=None, imported=[__name__])
+
+
+def test_a_child_has_children_of_its_own() -> None:
+    """A large model is measured in a process of its own, and there asked once more in another."""
+    child, (pid, total) = in_child(grandchild, 10, weights=None)
+    assert len({os.getpid(), child, pid}) == 3
+    assert total == 10
+
+
 def test_what_becomes_of_a_child_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill is told with its signal, and an error stays the error it is."""
     monkeypatch.setenv(child_process.ALWAYS, "1")

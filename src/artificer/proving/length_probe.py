@@ -6,7 +6,7 @@ shape is asked as it is, so that length buckets hide none.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,17 +17,19 @@ from artificer.manifest.metric_names import LENGTH_METRIC, PROCESS_METRIC
 from artificer.proving.length_texts import BLOCK, EVERY_LENGTH_TO
 from artificer.proving.reference_answers import Expected, Logits
 
-_ROWS = 4  # of a batch
+Part = Literal["all", "first", "second"]
+"""What one process asks: everything, or what one of two does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Which text each row of `logits` belongs to, and the width of the batch that it was in, in an order that depends
-    on the lengths alone. Those of the quick part come first."""
+    on the lengths alone. The first `repeated` rows are asked in every process."""
 
     indices: tuple[int, ...]
     widths: tuple[int, ...]
     logits: Logits
+    repeated: int
 
 
 class LengthGap(NamedTuple):
@@ -38,19 +40,19 @@ class LengthGap(NamedTuple):
     gap: float
 
 
-def ask_lengths(session: Session, tokenizer: TextTokenizer, expected: Expected, *, quick: bool = False) -> Asked:
-    """What the session returns for the texts of many lengths.
+def ask_lengths(session: Session, tokenizer: TextTokenizer, expected: Expected, part: Part = "all") -> Asked:
+    """What the session returns for the texts of many lengths: each alone, and in a batch with longer and shorter ones.
 
     Args:
-        quick: only lengths up to EVERY_LENGTH_TO and multiples of BLOCK: a part for a second process.
+        part: of two processes each asks everything up to EVERY_LENGTH_TO tokens. A longer text is asked alone in one
+            of them, and in a batch in the other.
     """
     encoded = tokenizer.encode(expected.lengths.texts)
     indices: list[int] = []
     widths: list[int] = []
     rows: list[Logits] = []
-    for batches in _parts(expected.lengths.lengths, quick=quick):
-        if not tokenizer.info.padded:  # together with itself
-            batches = [batch[:1] * len(batch) for batch in batches]
+    repeated = 0
+    for is_repeated, batches in _steps(expected.lengths.lengths, part, padded=tokenizer.info.padded):
         inputs = [tokenizer.batch(encoded, batch) for batch in batches]
         # Alone as a single request is computed, then side by side, as far as the session does so.
         found = map(session.run, inputs) if len(batches[0]) == 1 else session.run_many(inputs)
@@ -58,17 +60,18 @@ def ask_lengths(session: Session, tokenizer: TextTokenizer, expected: Expected, 
             indices += batch
             widths += [next(iter(given.values())).shape[1]] * len(batch)
             rows.append(expected.task.collect(output, given)[: len(batch)])
+        repeated = len(indices) if is_repeated else repeated
     logits = np.concatenate(rows)
     if not np.isfinite(logits).all():
         raise OverflowError("it returns infinite logits")
-    return Asked(tuple(indices), tuple(widths), logits)
+    return Asked(tuple(indices), tuple(widths), logits, repeated)
 
 
 def length_metrics(first: Asked, second: Asked | None, expected: Expected) -> tuple[Metrics, list[LengthGap]]:
     """The metrics, and how far each row of either process was from the reference.
 
     `length_score_max_abs` is the largest difference of a score from the reference at any length, in either process;
-    `process_score_max_abs` that between the processes, null without a second one. `second` is a quick one.
+    `process_score_max_abs` that between the processes in what both are asked, null without a second one.
     """
     reference = np.asarray(expected.lengths.outputs, dtype=np.float32)
     found: list[LengthGap] = []
@@ -79,8 +82,8 @@ def length_metrics(first: Asked, second: Asked | None, expected: Expected) -> tu
     worst = max(found, key=lambda each: each.gap if each.gap == each.gap else np.inf).gap
     metrics: Metrics = {LENGTH_METRIC: worst, PROCESS_METRIC: None}
     if second is not None:
-        same = first.logits[: len(second.logits)]
-        metrics[PROCESS_METRIC] = float(expected.score_gaps(second.logits, same).max())
+        one, other = (each.logits[: each.repeated] for each in (first, second))
+        metrics[PROCESS_METRIC] = float(expected.score_gaps(other, one).max(initial=0.0))
     return metrics, found
 
 
@@ -103,20 +106,35 @@ def faulty_ranges(gaps: Sequence[LengthGap], limit: float | None) -> tuple[Lengt
     return tuple(found)
 
 
-def _parts(lengths: Sequence[int], *, quick: bool) -> Iterator[list[list[int]]]:
-    """Lists of batches of texts: the quick ones alone, the quick ones together, then the others."""
+def _steps(lengths: Sequence[int], part: Part, *, padded: bool) -> Iterator[tuple[bool, list[list[int]]]]:
+    """Lists of batches of texts, and whether every process asks them. Without padding a text is in a batch of its own
+    length, together with itself."""
     short = [i for i, length in enumerate(lengths) if length <= EVERY_LENGTH_TO]
-    long = [i for i, length in enumerate(lengths) if length > EVERY_LENGTH_TO]
-    blocks = [i for i in long if lengths[i] % BLOCK == 0]
-    yield [[i] for i in [*short, *blocks]]
-    # The first sets the width; shorter ones are padded to it.
-    yield [_with_shorter(i) for i in short if i] + [[i, i // 2] for i in blocks]
-    rest = [i for i in long if lengths[i] % BLOCK]
-    if not quick and long:
-        if rest:
-            yield [[i] for i in rest]
-        together = [long[start : start + _ROWS] for start in range(0, len(long), _ROWS)]
-        yield [batch if len(batch) > 1 else [*batch, batch[0] // 2] for batch in together]
+    groups = list(_neighbours([i for i, length in enumerate(lengths) if length > EVERY_LENGTH_TO], lengths))
+    ours, others = groups[::2], groups[1::2]
+    alone, together = {"all": (groups, groups), "first": (ours, others), "second": (others, ours)}[part]
+    # The longest sets the width; shorter ones are padded to it.
+    batches = [_with_shorter(i) for i in short if i], [_with_half(group, lengths) for group in together]
+    if not padded:
+        batches = [[i, i] for i in short], [[i, i] for group in together for i in group]
+    found = [(True, [[i] for i in short]), (True, batches[0])]
+    found += [(False, [[i] for group in alone for i in group]), (False, batches[1])]
+    yield from (step for step in found if step[1])
+
+
+def _neighbours(long: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """The texts in twos, where one is a token longer than the other; the rest alone."""
+    place = 0
+    while place < len(long):
+        count = 2 if place + 1 < len(long) and lengths[long[place + 1]] == lengths[long[place]] + 1 else 1
+        yield list(long[place : place + count])
+        place += count
+
+
+def _with_half(group: list[int], lengths: Sequence[int]) -> list[int]:
+    """Beside a multiple of BLOCK, and beside a text without a neighbour, a much shorter one."""
+    needed = len(group) == 1 or any(lengths[i] % BLOCK == 0 for i in group)
+    return [*group, group[0] // 2] if needed else group
 
 
 def _with_shorter(index: int) -> list[int]:
