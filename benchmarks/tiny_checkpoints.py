@@ -18,6 +18,8 @@ SPREAD = 1.5  # standard deviation of the logits
 DECODERS = ("biogpt", "bloom", "ctrl", "modernbert-decoder", "openai-gpt")
 # Types that share the class of another: gpt2, llama and qwen3_5_text.
 SAME_CLASS = ("code_llama", "gpt-sw3", "qwen3_5")
+# Matrices that are parameters of no layer: XLNet's of attention.
+MATRICES = ("q", "k", "v", "o", "r")
 # Sizes by the names that the configurations use; each takes those that it knows.
 SIZES: dict[str, Any] = {
     "attention_head_dim": 16,
@@ -91,6 +93,8 @@ _LINEAR |= {"linear_num_key_heads": 2, "linear_num_value_heads": 4}
 _LINEAR |= {"layer_types": ["linear_attention", "full_attention"]}
 # What a type needs beyond that; `text_config` and the like become configurations of their own.
 OWN: dict[str, dict[str, Any]] = {
+    "big_bird": {"block_size": 4, "num_random_blocks": 1},
+    "bigbird_pegasus": {"block_size": 4, "num_random_blocks": 1},
     "canine": {"num_hash_buckets": 256},
     "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "type_vocab_size": 0},
     "deberta-v2": {
@@ -100,7 +104,7 @@ OWN: dict[str, dict[str, Any]] = {
     "deepseek_v2": {"first_k_dense_replace": 1, "head_dim": 8, "num_key_value_heads": 4},
     "deepseek_v3": {"first_k_dense_replace": 1, "num_key_value_heads": 4},
     "exaone4": {"layer_types": ["sliding_attention", "full_attention"]},
-    "funnel": {"block_sizes": [2, 2], "num_decoder_layers": 1},
+    "funnel": {"block_sizes": [2, 1, 1], "num_decoder_layers": 1},
     "gemma2": _GEMMA,
     "gemma3": {"text_config": _GEMMA, "vision_config": _VISION},
     "gemma3_text": _GEMMA,
@@ -130,7 +134,8 @@ OWN: dict[str, dict[str, Any]] = {
     "t5gemma2": {"encoder": {"text_config": _GEMMA, "vision_config": _VISION}, "decoder": _GEMMA},
     "xlnet": {"d_inner": 64},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
-    "zamba": {"num_hidden_layers": 5, "num_key_value_heads": 4},
+    "zamba": {"num_hidden_layers": 5, "num_key_value_heads": 4, "attn_layer_period": 2, "attn_layer_offset": 1,
+              "use_mamba_kernels": False},
     "zamba2": {"num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"], "chunk_size": 16,
                "num_key_value_heads": 4},
 }  # fmt: skip
@@ -197,6 +202,8 @@ def spread(model: Any) -> None:
                 weight.normal_(0, 0.5)
                 if module.padding_idx is not None:
                     weight[module.padding_idx] = 0
+            elif weight.ndim == 3 and name in MATRICES:
+                weight.normal_(0, weight.shape[0] ** -0.5)
             elif weight.ndim > 1 and (name == "weight" or "proj" in name):
                 weight.normal_(0, weight[0].numel() ** -0.5 if weight.ndim != 3 else weight.shape[-1] ** -0.5)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from artificer import host
 from stages.building.build_step import Built, build_step, parent_graph
-from stages.building.calibration import calibration_rows
+from stages.building.calibration import Rows, calibration_rows, rows_of_one_length
 from stages.core import paths
 from stages.core.child_process import in_child
 from stages.core.variants import VariantRow
@@ -21,6 +21,7 @@ from stages.fallback import recipe_search
 from stages.fallback.acceptance import open_acceptance
 from stages.fallback.recipe import PLAIN, Recipe
 from stages.records.fallback_costs import Cost, write_costs
+from stages.records.model_spec import load_spec
 from stages.records.variant_record import load_record
 from stages.toolchain.openvino import half_precision, static_int8
 from stages.toolchain.openvino.fallback_recipes import fallback_recipes, weight_recipes
@@ -43,7 +44,7 @@ def run(slug: str, tools: Sequence[str]) -> None:
             in_child(half_precision.halve, parent, folder / row.file_name, row.preset, weights=None)
             return Built(recipe={"preset": row.preset, "dtype": row.preset}, inputs=inputs)
         static = row.preset == "static"
-        calibration = calibration_rows(slug, inputs, length_step=LENGTH_STEP) if static else []
+        calibration = _calibration(slug, inputs) if static else []
         job = Job(parent=parent, source=paths.source(slug), preset=row.preset, calibration=calibration)
 
         def build(tried: Recipe, place: Path) -> Built:
@@ -64,3 +65,11 @@ def run(slug: str, tools: Sequence[str]) -> None:
 
     build_step(slug, "quantize_openvino", tools, make)
     write_costs(paths.fallback_costs(slug, "openvino"), host.detect(), costs)
+
+
+def _calibration(slug: str, inputs: tuple[str, ...]) -> Rows:
+    """Rows of a model that padding changes are not padded. nncf compares activations of one shape alone where a graph
+    mixes tokens before they are counted, as those models do, so the rows are of one length."""
+    if load_spec(slug).padded:
+        return calibration_rows(slug, inputs, length_step=LENGTH_STEP)
+    return rows_of_one_length(slug, inputs)

@@ -42,7 +42,10 @@ def run(slug: str) -> None:
     with recorded_tokens(model) as tokens:
         logits = logits_of(model, pairs, batch_size)
     if not np.isfinite(logits).all():
-        raise SourceError(f"{spec.source.location}: torch's own logits are not all finite: the weights are broken.")
+        raise SourceError(
+            f"{spec.source.location}: torch's own logits are not all finite: a weight is not, or the model "
+            "overflows in float32. There is nothing to compare a variant with."
+        )
     _check_scores(spec, model, pairs[:BARE_PAIRS], logits[:BARE_PAIRS], batch_size)
     awkward = awkward_pairs(spec.max_length, model.tokenizer.get_added_vocab())
     tokens.update(zip(awkward, token_rows(model, awkward), strict=True))

@@ -1,5 +1,6 @@
 """Query-passage pairs, tokenised, from which static int8 learns the ranges of activations."""
 
+from artificer.inference.tokenization import Encoded, TextTokenizer
 from stages.core import paths
 from stages.core.params import load_params
 from stages.records.model_spec import load_spec
@@ -12,11 +13,33 @@ Rows = list[dict[str, list[int]]]
 
 def calibration_rows(slug: str, inputs: tuple[str, ...], *, length_step: int = 1) -> Rows:
     """The calibration pairs, tokenised as the runtime does, each padded to a multiple of `length_step` tokens."""
+    encoded, tokenizer = _encoded(slug, inputs)
+    return [
+        _row(tokenizer, encoded, i, -(-length // length_step) * length_step, inputs)
+        for i, length in enumerate(encoded.lengths.tolist())
+    ]
+
+
+def rows_of_one_length(slug: str, inputs: tuple[str, ...]) -> Rows:
+    """The same without padding: the longer half of the pairs, each cut to the length of the shortest of them."""
+    encoded, _ = _encoded(slug, inputs)
+    length = sorted(encoded.lengths.tolist())[len(encoded.lengths) // 2]
+    encoded, tokenizer = _encoded(slug, inputs, length)
+    return [
+        _row(tokenizer, encoded, i, length, inputs)
+        for i, found in enumerate(encoded.lengths.tolist())
+        if found == length
+    ]
+
+
+def _encoded(slug: str, inputs: tuple[str, ...], max_length: int | None = None) -> tuple[Encoded, TextTokenizer]:
     params = load_params().calibration
-    tokenizer = open_tokenizer(load_spec(slug), inputs, params.max_length)
-    encoded = tokenizer.encode(read_pairs(paths.calibration(slug)).texts(params.rows))
-    rows = []
-    for i, length in enumerate(encoded.lengths.tolist()):
-        batch = tokenizer.batch(encoded, [i], pad_to=-(-length // length_step) * length_step)
-        rows.append({name: batch[name][0].tolist() for name in inputs})
-    return rows
+    tokenizer = open_tokenizer(load_spec(slug), inputs, max_length or params.max_length)
+    return tokenizer.encode(read_pairs(paths.calibration(slug)).texts(params.rows)), tokenizer
+
+
+def _row(
+    tokenizer: TextTokenizer, encoded: Encoded, i: int, length: int, inputs: tuple[str, ...]
+) -> dict[str, list[int]]:
+    batch = tokenizer.batch(encoded, [i], pad_to=length)
+    return {name: batch[name][0].tolist() for name in inputs}

@@ -1,8 +1,11 @@
 """A checkpoint as torch.export's program, with dynamic batch and length: what both exporters can convert."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from artificer.manifest import INPUT_NAMES
 from stages.building import torch_model
@@ -11,6 +14,17 @@ from stages.core.errors import first_line
 
 # Texts to trace with: two rows of different lengths, so that neither dimension looks constant.
 EXAMPLE = (["How do plants eat?", "Why?"], ["Plants make food from light.", "At noon the sun is high above the field."])
+# Settings of a model type while it is traced, which change nothing that it computes. Funnel's formula of relative
+# positions without a shift of rows, by its paper's appendix A.2.2: sin(i - j) as a sum of products.
+SETTINGS: dict[str, dict[str, Any]] = {"funnel": {"attention_type": "factorized"}}
+NEAR_ZERO = 1e-8  # onnxscript's tolerance
+# What torch.export raises, by the name of the class, in plain words.
+OBSTACLES = {
+    "ConstraintViolationError": "it fixes the number or the length of texts",
+    "GuardOnDataDependentSymNode": "it depends on what a text holds",
+    "PendingUnbackedSymbolNotFound": "it depends on what a text holds",
+    "UserError": "it fixes the number or the length of texts",
+}
 
 
 class UntraceableError(RuntimeError):
@@ -43,9 +57,10 @@ def exported_program(model: Any, inputs: dict[str, Any]) -> Any:
             return self.model(**dict(zip(inputs, tensors, strict=True))).logits
 
     use_dense_experts(model)
+    _attend_to_all(model)
     model.config.use_cache = False  # torch.export refuses a cache among a decoder's outputs
     dynamic = torch.export.Dim.DYNAMIC
-    with torch.no_grad():
+    with torch.no_grad(), _settings(model):
         try:
             program = torch.export.export(
                 Logits().eval(),
@@ -54,12 +69,30 @@ def exported_program(model: Any, inputs: dict[str, Any]) -> Any:
                 strict=False,
             )
         except Exception as error:  # the model's own code may do anything
+            print(f"torch.export: {first_line(error)}")
+            obstacle = OBSTACLES.get(type(error).__name__, first_line(error))
             raise UntraceableError(
-                "torch.export cannot follow the model's code for any batch and length: "
-                + first_line(error).partition("! For more")[0]
+                f"torch.export cannot follow the model's code for any batch and length: {obstacle}"
             ) from error
     _convert_before_subtraction(program.graph_module)
+    _keep_small_summands(program.graph_module)
     return program
+
+
+def _attend_to_all(model: Any) -> None:
+    """Give BigBird the attention of texts that are not long: it is cut to these, and changes to it at the first."""
+    for part in list(model.modules()):
+        if hasattr(part, "set_attention_type"):
+            part.set_attention_type("original_full")
+
+
+@contextmanager
+def _settings(model: Any) -> Iterator[None]:
+    """While it lasts, the model has the settings of its type."""
+    with ExitStack() as stack:
+        for name, value in SETTINGS.get(model.config.model_type, {}).items():
+            stack.enter_context(mock.patch.object(model.config, name, value))
+        yield
 
 
 def _convert_before_subtraction(module: Any) -> None:
@@ -77,4 +110,22 @@ def _convert_before_subtraction(module: Any) -> None:
             converted = module.graph.call_function(torch.ops.aten.to.dtype, (node.args[0], made.dtype))
         converted.meta["val"] = taken.to(made.dtype)
         node.args = (converted, *node.args[1:])
+    module.recompile()
+
+
+def _keep_small_summands(module: Any) -> None:
+    """Write numbers of at most 1e-8 that are added as tensors `[1]`: onnxscript takes such a number for 0 and drops the
+    sum, and Helium's norm divides by the root of one."""
+    import torch
+
+    for node in list(module.graph.nodes):
+        if node.target is not torch.ops.aten.add.Tensor or not isinstance(node.args[1], float):
+            continue
+        taken, number = node.args[0].meta["val"], node.args[1]
+        if not 0 < abs(number) <= NEAR_ZERO or taken.ndim == 0:
+            continue
+        with module.graph.inserting_before(node):
+            made = module.graph.call_function(torch.ops.aten.full.default, ([1], number), {"dtype": taken.dtype})
+        made.meta["val"] = taken.new_full((1,), number)
+        node.args = (node.args[0], made, *node.args[2:])
     module.recompile()

@@ -10,7 +10,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
-from stages.building import fourier_transform, longformer_attention, self_attention
+from stages.building import (
+    decayed_attention,
+    fourier_transform,
+    longformer_attention,
+    real_rotation,
+    self_attention,
+)
 
 
 def shift_right(input_ids: Any, pad_token_id: int) -> Any:
@@ -28,8 +34,10 @@ def shift_right(input_ids: Any, pad_token_id: int) -> Any:
 REPLACEMENTS: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("transformers.models.mbart.modeling_mbart", "shift_tokens_right", shift_right),
     ("transformers.models.plbart.modeling_plbart", "shift_tokens_right", shift_right),
+    *decayed_attention.REPLACEMENTS,
     *fourier_transform.REPLACEMENTS,
     *longformer_attention.REPLACEMENTS,
+    *real_rotation.REPLACEMENTS,
 )
 
 

@@ -11,6 +11,7 @@ from stages.registry import checkpoint
 from stages.registry.checkpoint import known_types
 from stages.registry.checkpoint.json_objects import Config
 from stages.registry.checkpoint.tokenizer_files import read_tokenizer
+from stages.registry.checkpoint.unsupported_types import REASONS
 from tests.stages.checkpoints import edit_config, plain_checkpoint, write_json, write_safetensors
 
 LLAMA: dict[str, Any] = {
@@ -261,6 +262,34 @@ def test_positions_of_other_names_are_read(tmp_path: Path) -> None:
     """GPT-2 calls them n_positions."""
     folder = plain_checkpoint(tmp_path / "plain", max_position_embeddings=None, n_positions=48)
     assert checkpoint.inspect(folder).max_length == 48
+
+
+@pytest.mark.parametrize(
+    ("config", "length"),
+    [
+        ({}, 704),
+        ({"num_random_blocks": 1, "block_size": 16}, 112),
+        ({"attention_type": "original_full"}, 4096),
+    ],
+)
+def test_big_bird_is_cut_to_texts_that_it_reads_as_a_whole(tmp_path: Path, config: dict[str, Any], length: int) -> None:
+    """What it makes of longer ones depends on the texts before them."""
+    folder = plain_checkpoint(
+        tmp_path / "plain",
+        model_type="big_bird",
+        max_position_embeddings=4096,
+        **config,
+    )
+    assert checkpoint.inspect(folder).max_length == length
+
+
+@pytest.mark.parametrize("model_type", sorted(REASONS))
+def test_a_type_that_cannot_be_built_is_refused_with_the_reason(tmp_path: Path, model_type: str) -> None:
+    """Whatever else the checkpoint holds."""
+    folder = plain_checkpoint(tmp_path / "plain", model_type=model_type)
+    assert refusal(folder) == (
+        f"acme/base/config.json: model_type: {model_type} is not supported: {REASONS[model_type]}."
+    )
 
 
 def test_the_head_of_perceiver_is_its_decoder(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ import pytest
 
 from benchmarks.tiny_checkpoints import write_checkpoint
 from stages.building import torch_model
+from stages.building.exported_program import UntraceableError, example_inputs, exported_program
 from stages.building.replacements import REPLACEMENTS, for_tracing
+from stages.registry import checkpoint
 from stages.toolchain.onnx.export import write_graph
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")]
 MODEL_CLASS = "AutoModelForSequenceClassification"
+MODEL_TYPES = ("deepseek_v2", "fnet", "funnel", "helium", "longformer", "mbart", "minimax", "mixtral", "xlnet")
 LONG = "Plants make food from light, and at noon the sun is high above the field. " * 2
 BATCHES = (
     [("How do plants eat?", LONG), ("Why?", "At noon."), (LONG, "x")],
@@ -22,9 +25,9 @@ BATCHES = (
 )
 
 
-@pytest.mark.parametrize("model_type", ["fnet", "longformer", "mbart", "mixtral", "xlnet"])
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_the_graph_scores_as_torch_for_any_batch_and_length(tmp_path: Path, model_type: str) -> None:
-    """Alone and in padded batches; Longformer's texts are longer than its window."""
+    """Alone and in padded batches; Longformer's and MiniMax's texts are longer than a window or block."""
     import onnxruntime
     import torch
 
@@ -54,6 +57,35 @@ def test_the_graph_scores_as_torch_for_any_batch_and_length(tmp_path: Path, mode
         assert np.abs(found - expected).max() < 2e-4
 
 
+def test_a_big_bird_scores_as_torch_up_to_its_length(tmp_path: Path) -> None:
+    """It is cut to the texts to which it attends as a whole: of longer ones transformers leaves blocks out, unless it
+    has seen a short one before."""
+    import onnxruntime
+    import torch
+
+    source = tmp_path / "source"
+    write_checkpoint("big_bird", source)
+    limit = checkpoint.inspect(source).max_length
+    assert limit == 28  # (5 + 2 x 1 random block) x 4 tokens
+    (tmp_path / "graph").mkdir()
+    graph = tmp_path / "graph" / "model.onnx"
+    write_graph(source, MODEL_CLASS, graph)
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+
+    def difference(length: int) -> float:
+        ids = torch.randint(5, 400, (2, length), generator=torch.Generator().manual_seed(0))
+        given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        with torch.no_grad():
+            expected = torch_model.load_model(source, MODEL_CLASS)(**given).logits.numpy()
+        names = [value.name for value in session.get_inputs()]
+        types = {"token_type_ids": torch.zeros_like(ids)}
+        found = session.run(None, {name: (given | types)[name].numpy() for name in names})[0]
+        return float(np.abs(found - expected).max())
+
+    assert difference(limit) < 2e-4
+    assert difference(limit + 8) > 1e-2
+
+
 def test_every_replacement_names_a_function_that_transformers_has() -> None:
     """And transformers has its own back afterwards."""
     from importlib import import_module
@@ -64,3 +96,17 @@ def test_every_replacement_names_a_function_that_transformers_has() -> None:
     with for_tracing():
         assert [attrgetter(name)(module) for module, name, _ in modules] == [each for _, _, each in modules]
     assert [attrgetter(name)(module) for module, name, _ in modules] == own
+
+
+@pytest.mark.parametrize(
+    ("model_type", "obstacle"),
+    [("jamba", "it depends on what a text holds"), ("zamba", "it fixes the number or the length of texts")],
+)
+def test_what_cannot_be_traced_is_said_in_plain_words(tmp_path: Path, model_type: str, obstacle: str) -> None:
+    """Not in torch's, which name symbols and guards."""
+    source = tmp_path / "source"
+    write_checkpoint(model_type, source)
+    model = torch_model.load_model(source, MODEL_CLASS)
+    with pytest.raises(UntraceableError) as error:
+        exported_program(model, example_inputs(model, source))
+    assert str(error.value) == f"torch.export cannot follow the model's code for any batch and length: {obstacle}"

@@ -19,6 +19,9 @@ _OFFSET_POSITIONS = (
     "mpnet",
     "longformer",
 )
+# Types that attend to a few blocks of a text where it is long, and to all of it otherwise. The first text that is not
+# long turns their model to full attention for good, so that scores of long ones depend on what came before.
+_SPARSE_WHEN_LONG = ("big_bird", "bigbird_pegasus")
 
 
 def max_length(folder: Path, config: Config, tokenizer_config: Config) -> int:
@@ -28,6 +31,8 @@ def max_length(folder: Path, config: Config, tokenizer_config: Config) -> int:
     if config.get("model_type") in _OFFSET_POSITIONS:
         padding = 1 if config.get("model_type") == "mpnet" else config.whole_number("pad_token_id")
         positions -= (1 if padding is None else padding) + 1
+    if config.get("model_type") in _SPARSE_WHEN_LONG:
+        positions = min(positions, _full_attention(config))
     if positions < 1:
         raise config.unexpected("max_position_embeddings", "room for a token", config.get("max_position_embeddings"))
     return int(min(_declared(folder, tokenizer_config), positions))
@@ -40,6 +45,14 @@ def peer_length(folder: Path, config: Config, tokenizer_config: Config) -> int:
     if _own_limit(folder) is None and isinstance(positions, int) and positions > 0:
         limit = min(limit, positions)
     return int(min(limit, NO_LIMIT))
+
+
+def _full_attention(config: Config) -> int:
+    """Up to how many tokens such a model attends to all of a text: what transformers computes, with its defaults."""
+    if config.choice("attention_type", ("block_sparse", "original_full"), "block_sparse") == "original_full":
+        return NO_LIMIT
+    blocks, size = config.whole_number("num_random_blocks"), config.whole_number("block_size")
+    return (5 + 2 * (3 if blocks is None else blocks)) * (64 if size is None else size)
 
 
 def _own_limit(folder: Path) -> int | None:

@@ -19,6 +19,7 @@ from stages.registry.checkpoint.padding import padding_changes_scores
 from stages.registry.checkpoint.tensors import read_tensors, refuse_quantised
 from stages.registry.checkpoint.tokenizer_files import read_tokenizer
 from stages.registry.checkpoint.tokenizer_fit import check_fit
+from stages.registry.checkpoint.unsupported_types import refuse_unsupported
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):
@@ -68,6 +69,7 @@ def _inspect(folder: Path) -> Checkpoint:
     tokenizer_config = Config.read_optional(folder / "tokenizer_config.json")
     own_code.refuse(config)
     own_code.refuse(tokenizer_config)
+    refuse_unsupported(config)
     parts = read_parts(folder)
     if not parts:
         classifier_head.refuse_other_architecture(config)
