@@ -11,6 +11,7 @@ from stages.core.variants import PLAIN_EXPORT, row
 from stages.packaging import card, plot
 from stages.packaging.judged_on import judged_on
 from stages.packaging.manifest_document import manifest_document
+from stages.packaging.proof_file import with_proof_set
 from stages.packaging.summary import metrics
 from stages.packaging.variant_entry import variant_entry
 from stages.records.host_record import load_host
@@ -50,7 +51,7 @@ def run(slug: str) -> None:
             encoding="utf-8",
         )
         documents = tuple(describe_file(folder, path) for path in sorted((card.FILE, plot.CARD_PLOT)))
-        manifest = msgspec.structs.replace(manifest, documents=documents)
+        manifest = with_proof_set(msgspec.structs.replace(manifest, documents=documents), params, folder)
         manifest.validate()
         task_of(manifest)
         (folder / MANIFEST_FILE).write_bytes(manifest.to_json())

@@ -16,6 +16,7 @@ from stages.peer.awkward_pairs import awkward_pairs
 from stages.peer.cross_encoder import logits_of, open_cross_encoder, recorded_tokens, token_rows
 from stages.peer.published_checkpoint import write_published
 from stages.peer.reference_lengths import length_texts, with_outputs
+from stages.records.golden_rows import golden_rows
 from stages.records.model_spec import ModelSpec, load_spec
 from stages.records.pairs import read_pairs
 from stages.records.reference_outputs import ReferenceLogits, write_reference
@@ -34,8 +35,9 @@ def run(slug: str) -> None:
     import torch
     import transformers
 
-    spec, params = load_spec(slug), load_params().parity
-    pairs = read_pairs(paths.evaluation(slug)).texts(params.rows)
+    spec, params, publish = load_spec(slug), load_params().parity, load_params().publish
+    evaluation = read_pairs(paths.evaluation(slug))
+    pairs = evaluation.texts(params.rows)
     torch.manual_seed(0)
     model = open_cross_encoder(spec, paths.source(slug))
     batch_size = params.batch_size if spec.padded else 1
@@ -50,7 +52,10 @@ def run(slug: str) -> None:
     awkward = awkward_pairs(spec.max_length, model.tokenizer.get_added_vocab())
     tokens.update(zip(awkward, token_rows(model, awkward), strict=True))
     published = write_published(spec, model, tokens)
-    lengths = length_texts(spec, params, pairs)
+    public = pairs
+    if publish.proof_set == "golden":  # the texts of many lengths are published: of what is public alone
+        public = [pairs[i] for i in golden_rows(logits.tolist(), evaluation.pairs, params.golden_pairs)]
+    lengths = length_texts(spec, params, public)
     lengths = with_outputs(lengths, logits_of(model, lengths.texts, batch_size))
     tokenizer = model.tokenizer
     del model  # before the bare one is loaded: one copy of the weights at a time

@@ -8,6 +8,9 @@
 `/rerank` takes Cohere's form (`documents`, `top_n`, `return_documents`) and TEI's (`texts`, `raw_scores`,
 `return_text`), and answers in the form of the request. `refine: "exact"` with a `top_n` gives the order of a float32
 execution. `/health` says that the process lives, `/ready` that it serves.
+`python examples/service/app.py --prove --port 8080`, or RERANK_PROVE=1, proves the model on this machine at the first
+start, about a minute. Later starts with the same cache use that record: int8 then runs on classes of CPU that the
+builder did not have (docs/how-to/prove-where-you-serve.md).
 On SIGTERM uvicorn stops accepting, lets running requests end, and then the model is closed.
 """
 
@@ -24,6 +27,7 @@ import artificer
 from artificer.errors import ArtificerError, DeadlineError, InputError, OverloadedError
 
 TIMEOUT = float(os.environ.get("RERANK_TIMEOUT", "10"))
+PROVE = os.environ.get("RERANK_PROVE") == "1"
 MAX_PENDING = int(os.environ.get("RERANK_MAX_PENDING", "64"))
 
 Text = Annotated[str, Field(max_length=200_000)]
@@ -48,7 +52,8 @@ class Query(BaseModel):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load before the first request, in this very process: a runtime does not survive a fork."""
-    with artificer.load(os.environ["ARTIFICER_MODEL"], warm=True, max_pending=MAX_PENDING) as reranker:
+    prove = getattr(app.state, "prove", PROVE)
+    with artificer.load(os.environ["ARTIFICER_MODEL"], warm=True, prove=prove, max_pending=MAX_PENDING) as reranker:
         app.state.reranker = reranker
         yield
         app.state.reranker = None
@@ -108,3 +113,22 @@ async def refuse(_: Request, error: Exception) -> JSONResponse:
     status = next((code for kind, code in kinds.items() if isinstance(error, kind)), 500)
     headers = {"Retry-After": "1"} if status == 429 else None
     return JSONResponse({"message": str(error)}, status, headers)
+
+
+def main() -> None:
+    """The service without uvicorn's own command line."""
+    import argparse
+
+    import uvicorn
+
+    parser = argparse.ArgumentParser(description="A rerank service of the model in ARTIFICER_MODEL.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--prove", action="store_true", help="prove the model on this machine at the first start")
+    given = parser.parse_args()
+    app.state.prove = given.prove or PROVE
+    uvicorn.run(app, host=given.host, port=given.port)
+
+
+if __name__ == "__main__":
+    main()

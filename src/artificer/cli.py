@@ -130,6 +130,35 @@ def _bench(given: argparse.Namespace) -> int:
     return 0
 
 
+def _prove(given: argparse.Namespace) -> int:
+    """Prove and time every execution here; a line each, then where the record is."""
+    from artificer import host
+    from artificer.loading.location import Address, locate
+    from artificer.loading.options import LoadOptions
+    from artificer.loading.own_proof import prove_here
+    from artificer.manifest import canonical_json
+    from artificer.signing.signed_by import wanted_signer
+    from artificer.storage.atomic_write import write_whole
+    from artificer.storage.cache_folder import cache_folder
+
+    signer = wanted_signer(given.require_signature)
+    options = LoadOptions(cache=cache_folder(), threads=given.threads, signed_by=signer, offline=given.offline or None)
+    options.check()
+    location = locate(Address(given.source, given.revision, None, options.offline, signer), options.cache)
+    here = host.detect()
+    threads = given.threads or host.thread_count()[0]
+    print(f"{location.manifest.slug} on {here.name}, {threads} threads; speeds over plain float32", flush=True)
+    record, kept = prove_here(location, options, here, threads, lambda line: print(line, flush=True), quick=given.quick)
+    if given.out is not None:
+        try:
+            write_whole(Path(given.out), canonical_json(record))
+        except OSError as error:
+            raise InputError(f"{given.out} cannot be written: {error.strerror}.") from None
+    where = f"kept in {kept}" if kept is not None else "not kept: the cache cannot be written"
+    print(f"{record.passed()} of {len(record.executions)} passed in {record.seconds:.0f} s; {where}")
+    return 0
+
+
 def _bom(given: argparse.Namespace) -> int:
     """Write the bill of materials to standard output, or to a file."""
     from artificer.exporting.bill_of_materials import bill_of_materials
@@ -224,6 +253,17 @@ def command_line() -> argparse.ArgumentParser:
     bench.add_argument("--pairs", type=int, default=128)
     bench.add_argument("--rounds", type=int, default=3)
     bench.set_defaults(run=_bench)
+    prove = commands.add_parser(
+        "prove", help="prove and time every execution here, by the package's proof set; later loads use the record"
+    )
+    prove.add_argument("source", help="a published folder, or a Hub repo id")
+    prove.add_argument("--out", metavar="FILE", help="write the record there too: for `python -m stages record add`")
+    prove.add_argument("--quick", action="store_true", help="fewer texts; float32 executions are not proven again")
+    prove.add_argument("--threads", type=int, help="compute threads (default: what the container allows)")
+    prove.add_argument("--revision", help="branch, tag or commit of a Hub repo")
+    prove.add_argument("--offline", action="store_true", help="open no connection")
+    prove.add_argument("--require-signature", metavar="SIGNER", help="prove nothing else; as verify --signature")
+    prove.set_defaults(run=_prove)
     bom = commands.add_parser("bom", help="a bill of materials of a published folder (CycloneDX ML-BOM, JSON)")
     bom.add_argument("source", help="a published folder")
     bom.add_argument("--out", help="a file (default: standard output)")

@@ -179,7 +179,8 @@ class SigningParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PublishParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where published models go, and what is checked there. `install` is the address of Artificer itself, for cards."""
+    """Where published models go, and what is checked there. `install` is the address of Artificer itself, for cards.
+    `proof_set` says which evaluation pairs a package carries: all, the first ones, or the golden samples alone."""
 
     target: Literal["folder", "hub"]
     folder: str
@@ -188,6 +189,7 @@ class PublishParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     read_back: Literal["uploaded", "all", "hashes"]
     index: IndexParams | None
     signing: SigningParams | None = None
+    proof_set: Literal["all", "golden"] | Positive = "all"
 
 
 class ClassThresholds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

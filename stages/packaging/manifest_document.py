@@ -1,7 +1,5 @@
 """The manifest of a model, put together from the records of its stages."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from artificer.manifest import SCHEMA_VERSION, Benchmark, GoldenSample, Manifest, Variant
@@ -11,8 +9,9 @@ from stages.core.errors import DataError
 from stages.core.params import BuildParams
 from stages.core.variants import PLAIN_EXPORT
 from stages.records.benchmarks import load_benchmarks
+from stages.records.golden_rows import golden_rows
 from stages.records.model_spec import ModelSpec
-from stages.records.pairs import Pair, describe, read_pairs
+from stages.records.pairs import describe, read_pairs
 from stages.records.published_files import load_published
 from stages.records.reference_outputs import load_reference
 from stages.records.variant_record import load_record
@@ -54,18 +53,6 @@ def manifest_document(spec: ModelSpec, params: BuildParams, name: str, variants:
         variants=variants,
         benchmarks=_of_these_bytes(load_benchmarks(slug), variants),
     )
-
-
-def golden_rows(logits: tuple[tuple[float, ...], ...], pairs: Sequence[Pair], count: int) -> list[int]:
-    """Rows spread evenly over the range of the first logit, lowest and highest included: a self-test must see both.
-
-    Only the shorter half of the pairs is looked at, since every load scores them.
-    """
-    sizes = [len(pair.query) + len(pair.passage) for pair in pairs]
-    short = sorted(range(len(logits)), key=lambda i: (sizes[i], i))[: max(count, len(logits) // 2)]
-    order = sorted(short, key=lambda i: (logits[i][0], i))
-    count = min(count, len(order))
-    return [order[round(step * (len(order) - 1) / max(1, count - 1))] for step in range(count)]
 
 
 def _of_these_bytes(benchmarks: tuple[Benchmark, ...], variants: tuple[Variant, ...]) -> tuple[Benchmark, ...]:

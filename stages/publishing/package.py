@@ -84,7 +84,7 @@ def load_package(slug: str) -> Package:
 def origins(slug: str, manifest: Manifest) -> dict[str, Path]:
     """Where each published file lies now, by its published path."""
     found = {entry.path: paths.published_files(slug) / entry.path for entry in manifest.files}
-    found |= {entry.path: paths.package(slug) / entry.path for entry in manifest.documents}
+    found |= {entry.path: paths.package(slug) / entry.path for entry in manifest.own_documents()}
     for variant in manifest.variants:
         folder = paths.variant(slug, row(variant.id))
         found |= {entry.path: folder / entry.path.rpartition("/")[2] for entry in variant.files}

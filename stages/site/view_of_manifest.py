@@ -72,7 +72,7 @@ def model_view(manifest: Manifest) -> ModelView:
         evaluation=_data(manifest.evaluation),
         calibration=_data(manifest.calibration),
         golden=len(manifest.golden),
-        documents=_files(manifest.documents),
+        documents=_files(manifest.own_documents()),
         schema_version=manifest.schema_version,
         torch=_torch_rows(manifest.benchmarks),
         hosts=tuple(_host(benchmark) for benchmark in manifest.benchmarks),

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -32,8 +32,10 @@ from artificer.manifest import (
     FileEntry,
     GoldenSample,
     Manifest,
+    Metrics,
     Parity,
     PrecisionClass,
+    ProofSetEntry,
     Quality,
     Reference,
     Runtime,
@@ -43,6 +45,10 @@ from artificer.manifest import (
     describe_file,
     tree_digest,
 )
+from artificer.manifest.metric_names import LENGTH_METRIC, PROCESS_METRIC
+from artificer.proving.length_texts import lengths_to_ask, texts_of_lengths
+from artificer.proving.measurement import LengthTexts
+from artificer.proving.proof_set import PROOF_FILE, ProofSet, packed
 from stages.building.torch_model import load_model
 from stages.core.variants import row
 from stages.toolchain.onnx.dynamic_int8 import quantise
@@ -255,6 +261,26 @@ def _manifest(checkpoint: Path, out: Path, ids: tuple[str, ...]) -> Manifest:
         ),
         variants=variants,
         benchmarks=(Benchmark(host=here, preset="fixture", threads=here.cores, rounds=1, subjects=subjects),),
+        proof=_proof_set(checkpoint, out, tokenizer, reference),
+    )  # fmt: skip
+
+
+def _proof_set(checkpoint: Path, out: Path, tokenizer: TextTokenizer, reference: np.ndarray[Any, Any]) -> ProofSetEntry:
+    """All pairs, and texts of few lengths: OpenVINO compiles for each."""
+    found = texts_of_lengths(tokenizer, PAIRS, lengths_to_ask(24, up_to=24, tokens=10**6))
+    texts = [text for text, _ in found]
+    lengths = LengthTexts(
+        texts=tuple(texts),
+        lengths=tuple(length for _, length in found),
+        outputs=tuple(tuple(map(float, row)) for row in reference_logits(checkpoint, texts)),
+    )
+    proof = ProofSet(texts=tuple(PAIRS), outputs=tuple(tuple(map(float, row)) for row in reference), lengths=lengths)
+    (out / PROOF_FILE).write_bytes(packed(proof))
+    loose: Metrics = {"score_max_abs": 0.5, LENGTH_METRIC: 0.5, PROCESS_METRIC: 0.5, "quality_ratio": 0.98}
+    limits: dict[PrecisionClass, Metrics] = dict.fromkeys(get_args(PrecisionClass), loose)  # fmt: skip
+    return ProofSetEntry(
+        file=describe_file(out, PROOF_FILE), pairs=len(PAIRS), lengths=len(texts), batch_size=8, top_k=3,
+        thresholds=limits,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.conftest import ROOT
+from tests.runtime.conftest import ROOT, Copy
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("fastapi")
@@ -91,3 +91,25 @@ def test_it_holds_under_load_and_stops_gracefully(service: "tuple[int, subproces
     assert done.returncode == 0, done.stdout + done.stderr
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) in (0, -signal.SIGTERM)
+
+
+def test_it_proves_the_model_at_its_first_start(copied: Copy, tmp_path: Path) -> None:
+    """`--prove`: the record is in the cache when the service is ready, and `/ready` says so."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "ARTIFICER_MODEL": str(copied("onnx")), "ARTIFICER_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "examples/service/app.py", "--prove", "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        try:
+            for _ in range(1200):
+                try:
+                    ready = httpx.get(f"http://127.0.0.1:{port}/ready").json()
+                    break
+                except httpx.TransportError:
+                    assert process.poll() is None
+                time.sleep(0.05)
+            assert "executions passed" in ready["own_proof"]
+            assert len(list((tmp_path / "cache").glob("proofs/*/*.json"))) == 1
+        finally:
+            process.kill()

@@ -1,5 +1,6 @@
 """From figures to the manifest, the model card, the metrics, the leaderboard and the plots."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -10,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artificer.manifest import Attempt, Fallback, Manifest
+from artificer.proving.proof_set import unpacked
 from stages.core import paths
 from stages.packaging import plot
-from stages.packaging.manifest_document import golden_rows
 from stages.records.fallback_costs import Cost, write_costs
+from stages.records.golden_rows import golden_rows
 from stages.records.pairs import Pair, write_pairs
 from stages.records.quality_report import QualityReport, write_quality
 from tests.stages.conftest import Stages
@@ -141,7 +143,7 @@ def test_quality_is_a_gate(root: Path, tiny: Path, stages: Stages) -> None:
 def test_packing_twice_gives_the_same_bytes(root: Path, stages: Stages, packed: Manifest) -> None:
     """Manifest, card and plot hold no time, path or version that varies."""
     before = snapshot(root / PACKAGE)
-    assert set(before) == {"manifest.json", "metrics.json", "README.md", "speed-quality.png"}
+    assert set(before) == {"manifest.json", "metrics.json", "README.md", "proof-set.json.gz", "speed-quality.png"}
     assert stages("pack", SLUG)[0] == 0
     assert snapshot(root / PACKAGE) == before
     assert packed.to_json() == before["manifest.json"]
@@ -379,3 +381,24 @@ def test_without_labels_the_card_says_that_quality_is_not_measured(root: Path, t
     assert "| judged on | `demo-pairs`, 12 pairs, Artificer's demo set, without labels |" in text
     assert "| quality | not measured: data set demo-pairs: it has no labels |" in text
     assert "> **Not measured on data of its own.** This model was judged on `demo-pairs`: English texts" in text
+
+
+@pytest.mark.parametrize(("wanted", "count"), [("all", len(PAIRS)), (3, 3), (1000, len(PAIRS)), ("golden", 4)])
+def test_a_package_carries_as_many_pairs_as_params_say(
+    root: Path, tiny: Path, stages: Stages, wanted: str | int, count: int
+) -> None:
+    """With the reference's outputs, the thresholds of each class, and the file's hash in the manifest."""
+    Fabricated().write(root, tiny)
+    with edited(root / "params.yaml") as params:
+        params["publish"]["proof_set"] = wanted
+    assert stages("pack", SLUG)[0] == 0
+    manifest = Manifest.from_json((root / PACKAGE / "manifest.json").read_bytes())
+    assert manifest.proof is not None
+    data = (root / PACKAGE / "proof-set.json.gz").read_bytes()
+    proof = unpacked(data)
+    assert (len(proof.texts), manifest.proof.pairs) == (count, count)
+    assert manifest.proof.file.sha256 == hashlib.sha256(data).hexdigest()
+    assert manifest.proof.file in manifest.published_files()
+    assert manifest.proof.thresholds["int8"]["length_score_max_abs"] == 1.0
+    if wanted == "golden":
+        assert {text for text, _ in proof.texts} == {each.inputs["query"] for each in manifest.golden}

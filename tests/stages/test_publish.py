@@ -24,7 +24,7 @@ from tests.stages.project import read_json, snapshot
 PUBLISH_ERROR = 7
 TARGET = Path("dist/artificer", SLUG)
 SOURCE_FILES = {"config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"}
-DOCUMENTS = {"README.md", "speed-quality.png"}
+DOCUMENTS = {"README.md", "speed-quality.png", "proof-set.json.gz"}
 FIRST = Fabricated(statuses={"onnx-O2": ("failed", "no fusion")}, figures={"onnx-O4": {"score_max_abs": 0.9}})
 SECOND = Fabricated(statuses={"onnx-O2": ("failed", "no fusion"), "onnx-O3": ("failed", "no fusion either")})
 
@@ -208,7 +208,7 @@ def test_a_dry_run_writes_nothing(packed: Path, stages: Stages) -> None:
     """It says what would be written."""
     code, out, _ = stages("publish", SLUG, "--dry-run")
     assert code == 0
-    assert out.startswith(f"{TARGET}: would write 19 files, ")
+    assert out.startswith(f"{TARGET}: would write 20 files, ")
     assert not (packed / "dist").exists()
     assert not (packed / "registry/receipts" / f"{SLUG}.json").exists()
 

@@ -64,7 +64,7 @@ def _model(manifest: Manifest, manifest_sha256: str) -> "Component":
         version=f"sha256:{manifest_sha256}",
         hashes=[_sha256(manifest_sha256)],
         licenses=_licenses(manifest.source.license),
-        components=_files(MODEL, [*manifest.files, *manifest.documents, own]),
+        components=_files(MODEL, [*manifest.files, *manifest.own_documents(), own]),
         properties=[_property("slug", manifest.slug), _property("manifest:schema_version", manifest.schema_version)],
     )
 

@@ -1,6 +1,7 @@
 """Which variant runs and why, for people and for logs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     `rejected` gives every reason for each execution that was not admissible; `fallbacks` says what was tried before,
     and why it was skipped. `settings` is what the runtime was told beside the precision. `self_test` is the largest
     difference from a golden sample's output, null when it was not run. `exact` is what `rank(refine="exact")` uses.
+    `own_proof` is what was proven on this machine (`artificer prove`), or why it is not used; null without a record.
     """
 
     model: str
@@ -36,6 +38,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     settings: dict[str, str]
     parity: str
+    own_proof: str | None
     result: str
     max_length: int
     threads: int
@@ -71,6 +74,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             f"  self-test: {tested}",
             f"  exact: {self.exact}",
         ]
+        if self.own_proof is not None:
+            lines.insert(3, f"  proven here: {self.own_proof}")
         if self.signed_by is not None:
             lines.append(f"  signed by: {self.signed_by}")
         lines += [f"  skipped: {line}" for line in self.fallbacks]
@@ -78,14 +83,23 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
-def explain(
-    opener: Opener, opened: Opened, choice: Choice, host: Host, threads_from: str, fallbacks: Sequence[str], exact: str
-) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an explanation says beside what was chosen and opened. `own_proof` is a line on this machine's record."""
+
+    host: Host
+    threads_from: str
+    fallbacks: Sequence[str]
+    exact: str
+    own_proof: str | None = None
+
+
+def explain(opener: Opener, opened: Opened, choice: Choice, facts: Facts) -> Explanation:
     """The explanation of what was opened."""
     from artificer import __version__
 
     location, execution, session = opener.location, opened.execution, opened.session
-    manifest = location.manifest
+    manifest, host = location.manifest, facts.host
     labels = [each.label for each in choice.executions]
     package = BACKENDS[execution.variant.runtime].packages[execution.device]
     return Explanation(
@@ -98,23 +112,24 @@ def explain(
         why=choice.basis,
         alternatives=tuple(labels[labels.index(execution.label) + 1 :]),
         rejected=choice.rejected,
-        fallbacks=tuple(fallbacks),
+        fallbacks=tuple(facts.fallbacks),
         runtime=session.runtime,
         runtime_version=host.runtimes.get(package.distribution, "unknown"),
         execution_precision=session.execution_precision,
         device=execution.device,
         settings=dict(execution.settings),
         parity=_proof(execution),
+        own_proof=facts.own_proof,
         result=manifest.head.result,
         max_length=opener.tokenizer.max_length,
         threads=opener.threads,
-        threads_from=threads_from,
+        threads_from=facts.threads_from,
         host=host.name,
         cpu=host.cpu_model,
         isa=host.isa,
         files_hashed=opened.hashed,
         self_test=opened.difference,
-        exact=exact,
+        exact=facts.exact,
         artificer_version=__version__,
     )
 

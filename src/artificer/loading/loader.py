@@ -10,11 +10,12 @@ from artificer.hub.index import Channel
 from artificer.inference.input_checks import EncodingErrors
 from artificer.inference.loaded_model import LoadedModel, OnTruncate
 from artificer.loading.exact import plan_exact
-from artificer.loading.explain import explain
+from artificer.loading.explain import Facts, explain
 from artificer.loading.integrity import Verify
 from artificer.loading.location import Address, index_for, locate
 from artificer.loading.opening import open_first, prepare
 from artificer.loading.options import LoadOptions
+from artificer.loading.own_proof import with_own_proof
 from artificer.manifest import Device, Runtime
 from artificer.selection.policy import Accuracy, Objective, Policy
 from artificer.selection.select import select
@@ -42,6 +43,7 @@ def load(
     verify: Verify = "cached",
     self_test: bool = True,
     autotune: bool = False,
+    prove: bool = False,
     warm: bool = False,
     max_pending: int = 64,
     errors: EncodingErrors = "strict",
@@ -69,12 +71,15 @@ def load(
         verify: `cached` hashes files that changed since they were last hashed, `full` hashes all and compiles again.
         self_test: compute the manifest's golden samples first.
         autotune: measure the admissible variants here, once; later loads use the stored result.
+        prove: prove and time here what the package offers, once, as `artificer prove` does; it takes about a minute and
+            fetches all files that this machine could run. Later loads use the stored record.
         warm: compile the shapes of single requests now instead of at their first use (see `LoadedModel.warm`).
         max_pending: calls of the asynchronous methods that may wait before `OverloadedError`.
         errors: what to do about a lone surrogate, which UTF-8 cannot carry: `strict` refuses the call, `replace` scores
             the text with U+FFFD in its place.
         offline: open no connection; None reads `HF_HUB_OFFLINE`.
-        cache: the folder for fetched models, compiled models, verifications and timings; None for `cache_folder()`.
+        cache: the folder for fetched models, compiled models, verifications, proofs and timings; None for
+            `cache_folder()`.
         index: a folder or Hub repo with an index to look `source` up in; None reads `ARTIFICER_INDEX` for a bare
             name. See `hub.model_index.ModelIndex`.
         channel: of the index: `stable` or `candidate`.
@@ -107,6 +112,7 @@ def load(
         verify=verify,
         self_test=self_test,
         autotune=autotune,
+        prove=prove,
         warm=warm,
         max_pending=max_pending,
         errors=errors,
@@ -151,8 +157,9 @@ def _load_from_index(slug: str, index: str | Path, options: LoadOptions) -> Load
 def _load(address: Address, options: LoadOptions) -> LoadedModel:
     """Locate, select, open and test."""
     here = hosts.detect()
-    location = locate(address, options.cache, check_again=options.verify == "full")
+    published = locate(address, options.cache, check_again=options.verify == "full")
     threads, threads_from = (options.threads, "given to load") if options.threads else hosts.thread_count()
+    location, own_proof = with_own_proof(published, options, here, threads)
     opener = prepare(location, options, threads, here)
     choice = select(location.manifest, here, options.policy, options.variant)
     if options.autotune and options.variant is None:
@@ -162,10 +169,10 @@ def _load(address: Address, options: LoadOptions) -> LoadedModel:
     opened, fallbacks = open_first(choice, opener.open)
     try:
         exact = plan_exact(opener, opened.execution, here)
-        explanation = explain(opener, opened, choice, here, threads_from, fallbacks, exact.said)
+        explanation = explain(opener, opened, choice, Facts(here, threads_from, fallbacks, exact.said, own_proof))
         logger.info("loaded %s", explanation)
         model = opener.task.model_class(
-            manifest=location.manifest,
+            manifest=published.manifest,
             session=opened.session,
             tokenizer=opener.tokenizer,
             explanation=explanation,

@@ -63,7 +63,7 @@ class Opener:
             Exception: whatever the runtime raises.
         """
         variant = execution.variant
-        hashed = self.hashed + _ensure(self.location, self.options, tuple(entry.path for entry in variant.files))
+        hashed = self.hashed + ensure(self.location, self.options, tuple(entry.path for entry in variant.files))
         check_sidecars(self.location.folder, variant)
         cached = self._cached(variant, hashed)
         try:
@@ -125,7 +125,7 @@ def prepare(location: Location, options: LoadOptions, threads: int, host: Host) 
     """
     manifest = location.manifest
     task = task_of(manifest)
-    hashed = _ensure(location, options, tuple(entry.path for entry in manifest.files))
+    hashed = ensure(location, options, tuple(entry.path for entry in manifest.files))
     full = _tokenizer(location, manifest.max_length)
     shorter = options.max_length if options.max_length and options.max_length < manifest.max_length else None
     return Opener(
@@ -170,7 +170,7 @@ def open_first(choice: Choice, opener: Callable[[Execution], Opened]) -> tuple[O
     raise SelfTestError("No admissible variant works on this machine:\n  " + "\n  ".join(fallbacks)) from last
 
 
-def _ensure(location: Location, options: LoadOptions, paths: tuple[str, ...]) -> int:
+def ensure(location: Location, options: LoadOptions, paths: tuple[str, ...]) -> int:
     """Fetch the files at `paths` and verify them; how many were hashed."""
     if location.fetch is not None:
         location.fetch(paths)

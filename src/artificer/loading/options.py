@@ -29,6 +29,7 @@ class LoadOptions:
     verify: Verify = "cached"
     self_test: bool = True
     autotune: bool = False
+    prove: bool = False
     warm: bool = False
     max_pending: int = 64
     errors: EncodingErrors = "strict"

@@ -18,6 +18,7 @@ from artificer.manifest.file_entries import (
     tree_digest,
     unsafe_path_reason,
 )
+from artificer.manifest.proof_entry import ProofSetEntry
 from artificer.manifest.structs import (
     INPUT_NAMES,
     Activation,
@@ -76,6 +77,7 @@ __all__ = [
     "Metrics",
     "Parity",
     "PrecisionClass",
+    "ProofSetEntry",
     "Quality",
     "Rank",
     "Reference",

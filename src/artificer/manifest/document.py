@@ -19,6 +19,7 @@ from artificer.manifest.file_entries import (
     unsafe_path_reason,
 )
 from artificer.manifest.old_classes import with_todays_classes
+from artificer.manifest.proof_entry import ProofSetEntry
 from artificer.manifest.structs import (
     Benchmark,
     DatasetInfo,
@@ -40,7 +41,8 @@ _TODAYS_CLASSES = (2, 1)  # the schema version since which classes of CPUs are t
 class Manifest(Struct, frozen=True, kw_only=True):
     """Everything that a service needs to load a model and that an auditor asks about it.
 
-    `rewritten` names the files that are not the source's own bytes, each with the reason.
+    `rewritten` names the files that are not the source's own bytes, each with the reason. `proof` is null in packages
+    from before schema 2.1, which no machine can prove.
     """
 
     schema_version: str
@@ -62,6 +64,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     variants: tuple[Variant, ...]
     benchmarks: tuple[Benchmark, ...]
     rewritten: dict[str, str] = {}
+    proof: ProofSetEntry | None = None
 
     @classmethod
     def from_json(cls, data: bytes) -> "Manifest":
@@ -100,15 +103,20 @@ class Manifest(Struct, frozen=True, kw_only=True):
         known = ", ".join(v.id for v in self.variants)
         raise ManifestError(f"{self.slug} has no variant {variant_id!r}; it has: {known}.")
 
+    def own_documents(self) -> tuple[FileEntry, ...]:
+        """The files that the builder wrote beside the manifest: documents and proof set."""
+        return self.documents if self.proof is None else (*self.documents, self.proof.file)
+
     def published_files(self) -> tuple[FileEntry, ...]:
         """Every file of the published folder except the manifest itself, sorted by path."""
-        entries = [*self.files, *self.documents, *(f for v in self.variants for f in v.files)]
+        entries = [*self.files, *self.own_documents(), *(f for v in self.variants for f in v.files)]
         return tuple(sorted(entries, key=lambda entry: entry.path))
 
     def validate(self) -> None:
         """Raise ManifestError unless the parts agree with each other and every path stays inside the folder."""
         _check_paths(
             [("files", self.files), ("documents", self.documents)]
+            + ([("proof", (self.proof.file,))] if self.proof is not None else [])
             + [(f"variants[{i}].files", v.files) for i, v in enumerate(self.variants)]
         )
         ids = [variant.id for variant in self.variants]

@@ -315,7 +315,7 @@ class BenchmarkSubject(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Benchmark(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One run of all candidates, interleaved, on one host, every side with the same number of threads. `busy_percent`
     is the share of the CPUs that other programs used meanwhile, `workloads_sha256` tells the texts; null where they
-    were not recorded."""
+    were not recorded. `baseline` is what speedups are over: another one than torch where `artificer prove` measured."""
 
     host: Host
     preset: str
@@ -324,3 +324,4 @@ class Benchmark(Struct, frozen=True, kw_only=True, omit_defaults=True):
     subjects: tuple[BenchmarkSubject, ...]
     busy_percent: Annotated[float, Meta(ge=0, le=100)] | None = None
     workloads_sha256: Sha256 | None = None
+    baseline: str = "torch-fp32"

@@ -1,5 +1,7 @@
 """What a proof is made of: texts of many lengths, and what was measured of one execution, not judged yet."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from artificer.manifest import Device, ExecutionPrecision, LengthRange, Metrics, Settings, execution_label
@@ -11,6 +13,14 @@ class LengthTexts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     texts: tuple[tuple[str, str], ...] = ()
     lengths: tuple[int, ...] = ()
     outputs: tuple[tuple[float, ...], ...] = ()
+
+    def at(self, indices: Sequence[int]) -> "LengthTexts":
+        """Those at these indices alone."""
+        return LengthTexts(
+            texts=tuple(self.texts[i] for i in indices),
+            lengths=tuple(self.lengths[i] for i in indices),
+            outputs=tuple(self.outputs[i] for i in indices),
+        )
 
 
 class Measurement(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 CACHE_VARIABLE = "ARTIFICER_CACHE"
+PROOFS = "proofs"  # the folder of records of this machine in the cache
 
 logger = logging.getLogger("artificer")
 

@@ -1,0 +1,354 @@
+"""Proving a package where it is served: the proof set, the record, and what `load` makes of it."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from artificer import __version__, host
+from artificer.cli import main
+from artificer.errors import ArtificerError, ManifestError, SelectionError
+from artificer.loading.loader import load
+from artificer.loading.location import read_manifest
+from artificer.manifest import MANIFEST_FILE, Host, Manifest, Parity, Variant
+from artificer.manifest.metric_names import QUALITY_RATIO
+from artificer.proving import asking
+from artificer.proving.answering import Package, Question
+from artificer.proving.depth import FULL, QUICK, depth_of
+from artificer.proving.local_record import LocalRecord, ProvenExecution
+from artificer.proving.local_speeds import with_comparable_speeds
+from artificer.proving.measurement import LengthTexts
+from artificer.proving.proof_set import ProofSet, packed, unpacked
+from artificer.proving.record_store import find, place_of, write
+from artificer.selection.policy import Policy
+from artificer.selection.select import select
+from tests.runtime.conftest import ROOT, Copy
+
+replace = msgspec.structs.replace
+INT8 = "openvino-qint8"
+
+
+def elsewhere(folder: Path, **limits: float) -> Path:
+    """The folder as if it was built on another class of CPU; `limits` are thresholds of int8."""
+    manifest, _ = read_manifest(folder)
+    assert manifest.proof is not None
+    thresholds = manifest.proof.thresholds | {"int8": manifest.proof.thresholds["int8"] | limits}
+
+    def of_another_class(variant: Variant) -> Variant:
+        own = [each for each in variant.parity if each.execution_precision == variant.parity[0].execution_precision]
+        return replace(variant, parity=tuple(replace(each, isa_class="another") for each in own))
+
+    changed = replace(
+        manifest,
+        variants=tuple(map(of_another_class, manifest.variants)),
+        benchmarks=(),
+        proof=replace(manifest.proof, thresholds=thresholds),
+    )
+    (folder / MANIFEST_FILE).write_bytes(changed.to_json())
+    return folder
+
+
+def explained(folder: Path, **environment: str) -> dict[str, object]:
+    """What `artificer explain --json` prints, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "artificer.cli", "explain", str(folder), "--json"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def record_of(own_cache: Path) -> LocalRecord:
+    """The only record in the cache."""
+    (path,) = own_cache.glob("proofs/*/*.json")
+    return msgspec.json.decode(path.read_bytes(), type=LocalRecord)
+
+
+def test_what_is_proven_here_is_run_here_from_then_on(
+    copied: Copy, own_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """int8 of another class is refused before, and admitted after; `explain` says why, and --out has the record."""
+    folder = elsewhere(copied("onnx", INT8))
+    with load(folder) as before:
+        assert before.explain().variant == "onnx"
+        assert INT8 in before.explain().rejected
+        assert before.explain().own_proof is None
+    assert main(["prove", str(folder), "--quick", "--threads", "1", "--out", str(tmp_path / "record.json")]) == 0
+    printed = capsys.readouterr().out
+    assert f"{INT8}: passed; scores within" in printed
+    record = record_of(own_cache)
+    assert msgspec.json.decode((tmp_path / "record.json").read_bytes(), type=LocalRecord) == record
+    assert record.host == host.detect()
+    int8 = next(each for each in record.executions if each.label == INT8)
+    assert (int8.verdict, int8.measurement is not None and int8.measurement.metrics["process_score_max_abs"]) == (
+        "passed",
+        0.0,
+    )
+    with load(folder) as after:
+        found = after.explain()
+        assert INT8 in (found.variant, *found.alternatives)
+        assert found.own_proof is not None
+        assert "executions passed, by a quick proof of this machine" in found.own_proof
+        assert after.manifest.variant(INT8).parity[0].isa_class == "another"  # what was published stays what it is
+    assert "  proven here: " in str(found)
+
+
+def test_what_fails_here_is_not_run_though_the_builder_passed_it(copied: Copy) -> None:
+    """The thresholds are the manifest's; the verdict is of this machine."""
+    folder = elsewhere(copied("onnx", INT8), score_max_abs=0.0)
+    assert main(["prove", str(folder), "--quick", "--threads", "1"]) == 0
+    with load(folder, accuracy="any") as loaded:
+        assert loaded.explain().variant == "onnx"
+        assert "score_max_abs is" in loaded.explain().rejected[INT8][0]
+
+
+def test_load_proves_once(copied: Copy, own_cache: Path) -> None:
+    """`prove=True` finds the record at the second load."""
+    folder = elsewhere(copied("onnx"))
+    with load(folder, prove=True, threads=1) as first:
+        assert "at this load in" in str(first.explain().own_proof)
+    (path,) = own_cache.glob("proofs/*/*.json")
+    written = path.stat().st_mtime_ns
+    with load(folder, prove=True, threads=1) as second:
+        assert "by a proof of this machine" in str(second.explain().own_proof)
+    assert path.stat().st_mtime_ns == written
+
+
+def test_a_record_of_one_class_is_not_taken_for_another(copied: Copy) -> None:
+    """ONEDNN_MAX_CPU_ISA makes OpenVINO use other kernels on this very machine: what was proven without it is void."""
+    if "openvino" not in host.detect(environment={"ONEDNN_MAX_CPU_ISA": "AVX2"}).runtime_isa:
+        pytest.skip("oneDNN's limit takes nothing away on this CPU")
+    folder = elsewhere(copied("onnx", INT8))
+    assert main(["prove", str(folder), "--quick", "--threads", "1"]) == 0
+    assert INT8 not in explained(folder)["rejected"]  # type: ignore[operator]
+    limited = explained(folder, ONEDNN_MAX_CPU_ISA="AVX2")
+    assert INT8 in limited["rejected"]  # type: ignore[operator]
+    assert "it is of another class of machine" in str(limited["own_proof"])
+
+
+def test_a_package_without_a_proof_set_says_so(copied: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    """Packages of earlier releases have none."""
+    folder = copied("onnx")
+    manifest, _ = read_manifest(folder)
+    (folder / MANIFEST_FILE).write_bytes(replace(manifest, proof=None).to_json())
+    assert main(["prove", str(folder)]) == 1
+    assert "the package carries no proof set" in capsys.readouterr().err
+
+
+def test_a_changed_proof_set_is_refused(copied: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is a file of the manifest as any other: nothing is proven by other outputs than the builder's."""
+    folder = copied("onnx")
+    path = folder / "proof-set.json.gz"
+    path.write_bytes(packed(replace(unpacked(path.read_bytes()), outputs=((0.0,),) * 42)))
+    assert main(["prove", str(folder)]) == 1
+    assert "proof-set.json.gz: expected" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def record(manifest: Manifest) -> LocalRecord:
+    """A record of the int8 variant, with figures that pass."""
+    variant = manifest.variant(INT8)
+    assert variant.digest is not None
+    plain = variant.parity[0]
+    from artificer.proving.measurement import Measurement
+
+    measurement = Measurement(
+        runtime_version="1", isa_class="here", execution_precision="f32", default_precision=False,
+        metrics={"score_max_abs": 0.0, "length_score_max_abs": 0.0, "process_score_max_abs": 0.0},
+    )  # fmt: skip
+    assert plain.execution_precision == "f32"
+    execution = ProvenExecution(
+        id=INT8, digest=variant.digest, precision="f32", device="cpu", settings={}, verdict="passed", reasons=(),
+        measurement=measurement,
+    )  # fmt: skip
+    return LocalRecord(
+        record_version="1.0", slug="a/../model", manifest_sha256="a" * 64, proof_sha256="b" * 64,
+        artificer_version=__version__, host=replace(host.detect(), isa_class="here", runtime_isa={}), threads=1,
+        baseline="onnx", quick=False, seconds=1.0, executions=(execution,),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"record_version": "2.0"}, "it has version 2.0"),
+        ({"manifest_sha256": "c" * 64}, "it is of other bytes"),
+        ({"artificer_version": "0.0.1"}, "it was made by artificer 0.0.1"),
+        ({"host": {"name": "other"}}, "it is of another class of machine, other"),
+        ({"host": {"runtimes": {"openvino": "1.0"}}}, "it is of other runtimes: openvino 1.0; installed: "),
+        ({"host": {"isa": ("avx",)}}, "it is of a machine with other instruction sets"),
+    ],
+)
+def test_a_record_is_worthless_for_anything_else(
+    record: LocalRecord, tmp_path: Path, changes: dict[str, object], reason: str
+) -> None:
+    """Other bytes, other runtimes, another class: it is not used, and says so."""
+    known = record.host
+    assert find(tmp_path, record.slug, record.manifest_sha256, known, __version__).said is None
+    made = changes.get("host")
+    other = replace(record, **(changes | ({"host": replace(known, **made)} if isinstance(made, dict) else {})))
+    write(tmp_path, other)
+    place_of(tmp_path, record.slug, record.manifest_sha256, known).parent.mkdir(parents=True, exist_ok=True)
+    found = find(tmp_path, record.slug, record.manifest_sha256, known, __version__)
+    assert found.record is None
+    assert reason in str(found.said)
+
+
+def test_a_record_is_kept_below_the_cache_whatever_the_models_name(record: LocalRecord, tmp_path: Path) -> None:
+    """A manifest's slug is a text of somebody else's."""
+    path = write(tmp_path, record)
+    assert path is not None
+    assert path.resolve().is_relative_to(tmp_path)
+    assert find(tmp_path, record.slug, record.manifest_sha256, record.host, __version__).record == record
+
+
+def amended(manifest: Manifest, record: LocalRecord) -> tuple[Parity, ...]:
+    """The records of int8 under the record."""
+    return record.amended(manifest).variant(INT8).parity
+
+
+def test_a_verdict_is_not_taken_from_the_record(manifest: Manifest, record: LocalRecord) -> None:
+    """Its figures are judged again by the manifest's thresholds."""
+    (each,) = record.executions
+    assert each.measurement is not None
+    bad = replace(each.measurement, metrics=each.measurement.metrics | {"score_max_abs": 0.9})
+    lying = replace(record, executions=(replace(each, measurement=bad, verdict="passed"),))
+    assert [p.verdict for p in amended(manifest, lying) if p.isa_class == "here"] == ["failed"]
+    assert [p.verdict for p in amended(manifest, record) if p.isa_class == "here"] == ["passed"]
+
+
+def test_a_record_says_nothing_of_other_bytes(manifest: Manifest, record: LocalRecord) -> None:
+    """A digest that is not the variant's changes nothing."""
+    other = replace(record, executions=(replace(record.executions[0], digest="d" * 64),))
+    assert amended(manifest, other) == manifest.variant(INT8).parity
+
+
+def test_a_record_widens_no_bound_and_keeps_the_builders_quality(manifest: Manifest, record: LocalRecord) -> None:
+    """It saw fewer texts: the error bound of `refine="exact"` stays the largest difference that anybody saw."""
+    variant = manifest.variant(INT8)
+    builders = replace(variant.parity[0], metrics={"score_max_abs": 0.2, QUALITY_RATIO: 0.99})
+    known = replace(manifest, variants=(replace(variant, parity=(builders,)),))
+    (found,) = [each for each in amended(known, record) if each.isa_class == "here"]
+    assert (found.metrics["score_max_abs"], found.metrics[QUALITY_RATIO]) == (0.2, 0.99)
+
+
+def test_what_cannot_be_run_here_is_refused_with_its_reason(manifest: Manifest, record: LocalRecord) -> None:
+    """An error is a verdict as well."""
+    broken = replace(record.executions[0], verdict="failed", error="illegal instruction", measurement=None)
+    here = replace(record.host, isa_class="here")
+    changed = replace(record, host=here, executions=(broken,)).amended(manifest)
+    assert any("illegal instruction" in each.reasons for each in changed.variant(INT8).parity)
+    with pytest.raises(SelectionError, match="illegal instruction"):
+        select(changed, here, Policy(accuracy="any"), INT8)
+
+
+def test_equal_proof_sets_give_equal_bytes() -> None:
+    """No time, no name, no system in the compressed file."""
+    proof = ProofSet(texts=(("a", "b"),), outputs=((0.5,),), lengths=LengthTexts())
+    assert packed(proof) == packed(unpacked(packed(proof)))
+    assert unpacked(packed(proof)) == proof
+    assert packed(proof)[:10] == b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", packed(ProofSet(texts=(), outputs=(), lengths=LengthTexts()))])
+def test_another_file_than_a_proof_set_is_an_error_of_the_package(data: bytes) -> None:
+    """One message."""
+    with pytest.raises(ManifestError, match=r"proof-set\.json\.gz: "):
+        unpacked(data)
+
+
+def test_a_cut_proof_set_is_an_error_of_the_package() -> None:
+    """At whatever byte."""
+    data = packed(ProofSet(texts=(("a", "b"),), outputs=((0.5,),), lengths=LengthTexts()))
+    for end in range(len(data)):
+        with pytest.raises(ManifestError):
+            unpacked(data[:end])
+
+
+QUESTION = Question(variant="onnx", precision="f32", device="cpu", settings={}, pairs=1, lengths=(), timing=0)
+
+
+def test_a_process_that_is_killed_is_one_failed_answer(monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> None:
+    """A runtime that dies takes neither `artificer prove` nor a service along."""
+    monkeypatch.setattr(asking, "_COMMAND", "import os; os.kill(os.getpid(), 9)")
+    with asking.Process(Package(".", manifest.to_json(), 1)) as process:
+        error = process.ask(QUESTION).error
+    assert error is not None
+    assert error.startswith("its process was killed (signal 9)")
+
+
+def test_a_process_that_hangs_is_one_failed_answer(monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> None:
+    """It is not waited for."""
+    monkeypatch.setattr(asking, "_COMMAND", "import time; time.sleep(60)")
+    monkeypatch.setattr(asking, "_LEAST_TIMEOUT", 0.5)
+    with asking.Process(Package(".", manifest.to_json(), 1)) as process:
+        assert process.ask(QUESTION).error == "no answer within 0 s"
+
+
+def test_a_process_that_raises_says_its_last_line(monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> None:
+    """Where it cannot even start, the reason is there."""
+    monkeypatch.setattr(asking, "_COMMAND", "raise SystemExit('no such library')")
+    with asking.Process(Package(".", manifest.to_json(), 1)) as process:
+        assert process.ask(QUESTION).error == "its process ended with exit code 1: no such library"
+
+
+LENGTHS = [*range(5, 65), *range(93, 101), *range(125, 133), *range(509, 513)]
+
+
+@pytest.mark.parametrize("fraction", sorted({each for pair in (*FULL, *QUICK) for each in pair}))
+def test_less_depth_keeps_pairs_the_longest_text_and_an_even_choice(fraction: float) -> None:
+    """A full one asks everything; above a quarter every short length is asked; no run of lengths is left out."""
+    found = depth_of(fraction, 400, LENGTHS)
+    asked = [LENGTHS[i] for i in found.lengths]
+    assert 32 <= found.pairs <= 400
+    assert 512 in asked
+    if fraction == 1.0:
+        assert (found.pairs, asked) == (400, LENGTHS)
+    short = [each for each in asked if each <= 64]
+    assert all(b - a <= (1 if fraction >= 0.25 else 4) for a, b in pairwise(short))
+    assert (short[0], short[-1]) == (5, 64)
+
+
+def test_speeds_are_ratios_to_the_plain_execution(record: LocalRecord) -> None:
+    """Two executions with one ratio are equally fast, however busy the machine was when each was timed."""
+    from artificer.manifest import BenchmarkRow
+    from artificer.proving.local_record import Speed
+
+    def timed(name: str, per_second: float, ratio: float) -> ProvenExecution:
+        row = BenchmarkRow(
+            workload="proof-set", batch_size=1, inputs_per_second=per_second, p50_ms=1000 / per_second,
+            p95_ms=2000 / per_second, p99_ms=2000 / per_second, speedup=ratio,
+        )  # fmt: skip
+        speed = Speed(load_seconds=1.0, peak_memory_bytes=1, rows=(row,))
+        return replace(record.executions[0], id=name, speed=speed)
+
+    plain, quiet, busy = with_comparable_speeds(
+        [timed("onnx", 100, 1.1), timed("a", 300, 2.0), timed("b", 50, 2.0)], "onnx"
+    )
+    rows = [each.speed.rows[0] for each in (plain, quiet, busy) if each.speed is not None]
+    assert [row.speedup for row in rows] == [1.0, 2.0, 2.0]
+    assert [row.inputs_per_second for row in rows] == [100, 200, 200]
+    assert [(row.p50_ms, row.p95_ms) for row in rows] == [(10, 20), (5, 10), (5, 10)]
+
+
+def test_an_unwritable_place_for_the_record_is_one_line(
+    copied: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--out below a file."""
+    (tmp_path / "file").write_text("")
+    folder = elsewhere(copied("onnx"))
+    assert main(["prove", str(folder), "--quick", "--threads", "1", "--out", str(tmp_path / "file" / "r.json")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_host_without_the_runtimes_is_told_so(copied: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is offered: an error, and no empty record."""
+    bare: Host = replace(host.detect(), runtimes={})
+    monkeypatch.setattr(host, "detect", lambda: bare)
+    with pytest.raises(ArtificerError, match="offers no execution"):
+        load(copied("onnx"), prove=True)
