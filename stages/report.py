@@ -11,6 +11,7 @@ from stages.core import files, paths
 from stages.core.params import load_params
 from stages.packaging import plot
 from stages.packaging.summary import Line, cells, lines, markdown_table
+from stages.records.benchmarks import beside_torch
 from stages.records.host_record import load_host
 from stages.registry import model_list
 from stages.site.generate import generate
@@ -27,7 +28,7 @@ def run() -> None:
     show = _print if len(manifests) <= MOST_TABLES else _print_line
     text, rows = ["# Leaderboard", ""], [["model", "variant", "host", "status", "speedup", "quality_percent"]]
     for manifest in manifests:
-        benchmarks: list[Benchmark | None] = [*manifest.benchmarks] or [None]
+        benchmarks: list[Benchmark | None] = [*beside_torch(manifest.benchmarks)] or [None]
         for benchmark in benchmarks:
             found = lines(manifest, benchmark)
             where = benchmark.host.name if benchmark else "no host"

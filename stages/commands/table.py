@@ -151,6 +151,15 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="record",
+        summary="take records of `artificer prove` from other machines, checked and judged again, for `pack`",
+        function="stages.commands.record:record",
+        arguments=(
+            ("action", {"choices": ("add",), "help": "the only one: add"}),
+            ("file", {"nargs": "+", "help": "what `artificer prove --out FILE` wrote"}),
+        ),
+    ),
+    Command(
         name="push",
         summary="send what was built to the DVC remote, and the entries of the run-cache that it lacks",
         function="stages.commands.push:push",

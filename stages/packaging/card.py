@@ -11,6 +11,7 @@ from stages.packaging.judged_on import JudgedOn
 from stages.packaging.peer_snippet import peer_snippet
 from stages.packaging.plot import CARD_PLOT
 from stages.packaging.summary import lines, markdown_table
+from stages.records.benchmarks import beside_torch
 from stages.records.quality_report import QualityReport
 from stages.tasks import BUILDING_TASKS
 
@@ -30,7 +31,7 @@ def render(
     """The card. `arguments` are what sentence-transformers needs beside the pristine files to give the same scores,
     `address` is where pip gets Artificer (`publish.install`)."""
     tables = []
-    for benchmark in manifest.benchmarks or (None,):
+    for benchmark in beside_torch(manifest.benchmarks) or (None,):
         if benchmark is not None:
             host = benchmark.host
             tables.append(

@@ -10,7 +10,7 @@ from artificer.manifest import Benchmark, BenchmarkSubject, Manifest, Parity, Qu
 from artificer.manifest.metric_names import QUALITY_RATIO
 from artificer.selection.policy import Policy
 from artificer.selection.select import select
-from stages.records.benchmarks import BASELINE, speedup
+from stages.records.benchmarks import BASELINE, beside_torch, speedup
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -76,8 +76,9 @@ def _line(
 
 def benchmark_of(manifest: Manifest, host: str) -> Benchmark | None:
     """That host's figures; another's when there are none."""
-    own = [each for each in manifest.benchmarks if each.host.name == host]
-    return next(iter([*own, *manifest.benchmarks]), None)
+    known = beside_torch(manifest.benchmarks)
+    own = [each for each in known if each.host.name == host]
+    return next(iter([*own, *known]), None)
 
 
 def fastest(manifest: Manifest, benchmark: Benchmark) -> Line | None:

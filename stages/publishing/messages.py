@@ -6,6 +6,7 @@ from stages.packaging.peer_snippet import peer_snippet
 from stages.packaging.summary import lines, markdown_table
 from stages.publishing.package import Package
 from stages.publishing.plan import Plan
+from stages.records.benchmarks import beside_torch
 from stages.registry.model_list import PublishEntry
 
 
@@ -40,7 +41,7 @@ def pull_request_text(package: Package, entry: PublishEntry, repo: str, number: 
 def tables(manifest: Manifest) -> str:
     """Parity and benchmark of every variant: one table per host."""
     found = []
-    for benchmark in manifest.benchmarks or (None,):
+    for benchmark in beside_torch(manifest.benchmarks) or (None,):
         if benchmark is not None:
             host = benchmark.host
             found.append(f"On {host.cpu_model} ({host.isa_class}), {benchmark.threads} threads:")

@@ -1,5 +1,6 @@
 """Figures of speed and memory: this host's (benchmark.json), and those of all hosts, in git."""
 
+from collections.abc import Sequence
 from statistics import geometric_mean
 
 import msgspec
@@ -27,6 +28,12 @@ def load_benchmarks(slug: str) -> tuple[Benchmark, ...]:
         if path.stem != own.host.name
     ]
     return tuple(sorted([own, *others], key=lambda benchmark: benchmark.host.name))
+
+
+def beside_torch(benchmarks: Sequence[Benchmark]) -> tuple[Benchmark, ...]:
+    """Those whose speedups are over torch. Records of `artificer prove` are over plain float32, and are not compared
+    with them in tables and plots."""
+    return tuple(each for each in benchmarks if each.baseline == BASELINE)
 
 
 def host_of_figures(slug: str, name: str) -> Host | None:

@@ -21,7 +21,7 @@ from artificer.manifest import (
     said,
 )
 from artificer.manifest.metric_names import QUALITY_RATIO
-from stages.records.benchmarks import speedup
+from stages.records.benchmarks import beside_torch, speedup
 from stages.site import wording
 from stages.site.view import (
     Attempted,
@@ -48,7 +48,7 @@ Kind = tuple[Device, ExecutionPrecision, tuple[str, ...]]
 
 def model_view(manifest: Manifest) -> ModelView:
     """The page of one model."""
-    head = manifest.head
+    head, benchmarks = manifest.head, beside_torch(manifest.benchmarks)
     versions = {"transformers": manifest.reference.transformers_version}
     if manifest.reference.sentence_transformers_version:
         versions["sentence-transformers"] = manifest.reference.sentence_transformers_version
@@ -74,9 +74,9 @@ def model_view(manifest: Manifest) -> ModelView:
         golden=len(manifest.golden),
         documents=_files(manifest.own_documents()),
         schema_version=manifest.schema_version,
-        torch=_torch_rows(manifest.benchmarks),
-        hosts=tuple(_host(benchmark) for benchmark in manifest.benchmarks),
-        variants=tuple(_variant(variant, manifest.benchmarks) for variant in manifest.variants),
+        torch=_torch_rows(benchmarks),
+        hosts=tuple(_host(benchmark) for benchmark in benchmarks),
+        variants=tuple(_variant(variant, benchmarks) for variant in manifest.variants),
     )
 
 

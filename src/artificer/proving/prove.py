@@ -9,7 +9,7 @@ from typing import Literal
 from artificer.backends import BACKENDS
 from artificer.errors import ManifestError, SelectionError
 from artificer.host import gpu_class
-from artificer.manifest import Host, Manifest
+from artificer.manifest import Host, Manifest, Metrics
 from artificer.manifest.isa_classes import class_of
 from artificer.manifest.metric_names import LENGTH_METRIC
 from artificer.proving.answering import Answer, Package, Question
@@ -31,8 +31,9 @@ Progress = Callable[[str], None]
 SECONDS = {False: 50.0, True: 8.0}
 """What a proof may take, full and quick, by its own estimate. A large model takes longer: there is a least that each
 execution is asked."""
-_TIMING = {False: 1.2, True: 0.4}  # seconds
+_TIMING = {False: 1.2, True: 0.2}  # seconds
 _NOTHING = Depth(0, ())
+FEWEST_TO_RANK = 100  # pairs
 _FASTER = 0.6  # the time of int8 and half precisions over float32's, at most, for the estimate
 _SLOWEST = 30.0  # times the estimate: then an answer is not waited for any longer
 
@@ -111,7 +112,7 @@ class _Run:
 
     def _measurement(self, each: Offered, answer: Answer, again: Answer | None) -> Measurement:
         variant, host = each.variant, self.host
-        metrics = dict(answer.metrics)
+        metrics = _with_enough_pairs(answer.metrics, self.depths[each.carries_over].pairs)
         gaps: list[LengthGap] = []
         if answer.asked is not None:
             of_lengths, gaps = length_metrics(answer.asked, again.asked if again else None, self._expected(each))
@@ -258,6 +259,14 @@ def said(result: ProvenExecution, place: str, seconds: float, alias: ProvenExecu
     parts.append(f"{result.pairs} pairs, {result.lengths} lengths")
     why = f": {'; '.join(result.reasons)}" if result.reasons else ""
     return f"[{place}] {result.label}: {result.verdict}{why}; {', '.join(parts)} ({seconds:.1f} s)"
+
+
+def _with_enough_pairs(metrics: Metrics, pairs: int) -> Metrics:
+    """Without metrics of an order where there are too few pairs for one: null, which misses no threshold. Of a few
+    queries two passages that change places look like a wrong ranking."""
+    if pairs >= FEWEST_TO_RANK:
+        return dict(metrics)
+    return {name: value if name.endswith("_abs") or name == "top_k" else None for name, value in metrics.items()}
 
 
 def _question(
