@@ -66,7 +66,7 @@ def run(model_type: str, project: Path) -> dict[str, Any]:
         found["kind"] = kind_of(model_type, checkpoint)
     except Exception as error:  # transformers cannot make the model here: a package is missing
         traceback.print_exc()
-        return found | {"outcome": "not made", "reason": f"transformers: {_first_line(error)}"}
+        return found | {"outcome": "not made", "reason": f"transformers: {_first_line(error).partition('. ')[0]}."}
     with contextlib.chdir(project), _one_process():
         found |= _stages(model_type.replace("_", "-").lower())
         found["variants"] = _variants(model_type.replace("_", "-").lower())

@@ -1,5 +1,7 @@
 """Every error that the builder raises on purpose. `stages.cli` catches them once and exits with their code."""
 
+import re
+
 
 class BuildError(Exception):
     """The root. The message says where (key path or file), what was expected and found, and what to do."""
@@ -61,8 +63,16 @@ class OutdatedError(BuildError):
     exit_code = 10
 
 
+# What onnxruntime puts before the message of an operator.
+_OPERATOR = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : Non-zero status code returned while running (\w+) node\. "
+    r"Name:'[^']*' Status Message: (/\S+:\d+ )?"
+)
+
+
 def first_line(error: BaseException, *, with_kind: bool = True) -> str:
     """The first line of an error's text, at most 400 characters. Other libraries' messages say little without the kind
     of the error, so that stands before them; `with_kind=False` leaves it out."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    text = _OPERATOR.sub(r"operator \1: ", text)
     return (f"{type(error).__name__}: {text}" if with_kind else text)[:400]
