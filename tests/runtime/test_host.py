@@ -70,6 +70,11 @@ def test_a_feature_counts_only_if_every_cpu_has_it() -> None:
     assert host.cpu_features("flags : avx avx2 avx512f\n\nflags : avx avx2\n") == {"avx", "avx2"}
 
 
+def test_the_flags_of_another_architecture_are_not_the_cpus() -> None:
+    """An emulator shows the /proc/cpuinfo of the machine below it."""
+    assert host.isa_names({"avx2", "avx512_vnni", "asimd", "asimddp"}, "arm64") == ("arm64", "dotprod", "neon")
+
+
 def test_vnni_without_the_rest_of_avx512_is_not_the_vnni_class() -> None:
     """The class promises all of AVX-512's usual sets, not one name of them."""
     isa = host.isa_names({"avx2", "avx512_vnni", "avx512f"}, "x86_64")

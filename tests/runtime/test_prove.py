@@ -18,7 +18,7 @@ from artificer.loading.location import read_manifest
 from artificer.manifest import MANIFEST_FILE, Host, Manifest, Parity, Variant
 from artificer.manifest.metric_names import QUALITY_RATIO
 from artificer.proving import asking
-from artificer.proving.answering import Package, Question
+from artificer.proving.answering import Answer, Package, Question
 from artificer.proving.depth import FULL, QUICK, depth_of
 from artificer.proving.local_record import LocalRecord, ProvenExecution
 from artificer.proving.local_speeds import with_comparable_speeds
@@ -344,6 +344,32 @@ def test_an_unwritable_place_for_the_record_is_one_line(
     folder = elsewhere(copied("onnx"))
     assert main(["prove", str(folder), "--quick", "--threads", "1", "--out", str(tmp_path / "file" / "r.json")]) == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_another_plain_execution_is_the_baseline_where_the_first_cannot_be_run(
+    copied: Copy, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime that does not work here is a failed execution, and not the end of the proof."""
+    folder = elsewhere(copied("onnx", "onnx-O2"))
+    ask = asking.Process.ask
+
+    def broken(self: asking.Process, question: Question, timeout: float = 0.0) -> Answer:
+        return Answer(error="illegal instruction") if question.variant == "onnx" else ask(self, question, timeout)
+
+    monkeypatch.setattr(asking.Process, "ask", broken)
+    with load(folder, prove=True, threads=1) as loaded:
+        assert loaded.explain().variant == "onnx-O2"
+        assert "illegal instruction" in loaded.explain().rejected["onnx"][0]
+    assert record_of(own_cache).baseline == "onnx-O2"
+
+
+def test_nothing_that_can_be_run_is_an_error_with_each_reason(
+    copied: Copy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And no record."""
+    monkeypatch.setattr(asking.Process, "ask", lambda *_, **__: Answer(error="illegal instruction"))
+    assert main(["prove", str(elsewhere(copied("onnx", "onnx-O2")))]) == 1
+    assert "\n  onnx: illegal instruction\n  onnx-O2: illegal instruction\n" in capsys.readouterr().err
 
 
 def test_a_host_without_the_runtimes_is_told_so(copied: Copy, monkeypatch: pytest.MonkeyPatch) -> None:

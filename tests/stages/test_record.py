@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from artificer.host import host_name
-from artificer.manifest import BenchmarkRow, Host, Manifest, canonical_json
+from artificer.manifest import BenchmarkRow, Host, Manifest, Metrics, canonical_json
 from artificer.proving.local_record import LocalRecord, ProvenExecution, Speed
 from artificer.proving.measurement import Measurement
 from tests.stages.conftest import Stages
@@ -18,7 +18,7 @@ from tests.stages.project import snapshot
 replace = msgspec.structs.replace
 PACKAGE = Path("artifacts/packages", SLUG)
 REGISTRY_ERROR = 3
-GOOD = {
+GOOD: Metrics = {
     "score_max_abs": 0.0, "score_mean_abs": 0.0, "spearman": 1.0, "top_k_overlap": 1.0,
     "length_score_max_abs": 0.0, "process_score_max_abs": 0.0,
 }  # fmt: skip
@@ -29,7 +29,7 @@ AMX = Host(
 )  # fmt: skip
 
 
-def execution(manifest: Manifest, name: str = "openvino-qint8", **metrics: float) -> ProvenExecution:
+def execution(manifest: Manifest, name: str = "openvino-qint8", **metrics: float | None) -> ProvenExecution:
     """What was proven of a variant in float32."""
     row = BenchmarkRow(
         workload="proof-set", batch_size=1, inputs_per_second=9.0, p50_ms=1.0, p95_ms=1.0, p99_ms=1.0, speedup=3.0

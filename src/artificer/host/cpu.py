@@ -16,6 +16,7 @@ _FEATURES = {
     "asimd": "neon", "neon": "neon", "asimdhp": "fp16", "feat_fp16": "fp16", "asimddp": "dotprod",
     "feat_dotprod": "dotprod", "i8mm": "i8mm", "feat_i8mm": "i8mm", "bf16": "bf16", "feat_bf16": "bf16", "sve": "sve",
 }  # fmt: skip
+_OF_ARM = {"neon", "fp16", "dotprod", "i8mm", "bf16", "sve"}
 _AVX512 = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 _ARM_PARTS = {
     ("0x41", "0xd0c"): "neoverse-n1", ("0x41", "0xd40"): "neoverse-v1", ("0x41", "0xd49"): "neoverse-n2",
@@ -70,8 +71,8 @@ def isa_names(features: Iterable[str], architecture: str) -> tuple[str, ...]:
         names -= {"avx512_vnni", "avx512_bf16", "avx512_fp16"}
     if architecture == "x86_64":
         names.add("x86-64")
-    if architecture == "arm64":
-        names.add("arm64")
+    if architecture == "arm64":  # an emulator may show the flags of the CPU below it
+        names = {"arm64", *(name for name in names if name in _OF_ARM)}
     return tuple(sorted(names))
 
 

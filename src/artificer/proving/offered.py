@@ -44,10 +44,11 @@ def offered(manifest: Manifest, host: Host) -> list[Offered]:
     return sorted(found, key=lambda each: not each.carries_over)
 
 
-def plain(found: list[Offered]) -> Offered:
-    """The execution that speeds are compared with: the first in float32 of exact scores, else the first."""
-    exact = [each for each in found if each.carries_over and each.variant.precision_class == "fp32"]
-    return (exact or found)[0]
+def plain(found: list[Offered]) -> list[Offered]:
+    """What speeds can be compared with, best first: those in float32 of exact scores, else all."""
+    own = [each for each in found if not each.is_workaround]
+    exact = [each for each in own if each.carries_over and each.variant.precision_class == "fp32"]
+    return exact or own
 
 
 def _of(variant: Variant, host: Host) -> Iterator[Offered]:

@@ -81,17 +81,30 @@ class _Run:
             each, verdict=parity.verdict, reasons=parity.reasons, measurement=measurement, depth=depth, speed=speed
         )
 
-    def plan(self, found: list[Offered]) -> None:
-        """Open the plain execution, and choose how much to ask: as much as there is time for."""
+    def baseline(self, found: list[Offered]) -> Offered:
+        """Open the first plain execution that can be run here, and learn from it how fast this machine is.
+
+        Raises SelectionError where none can.
+        """
         characters, lengths = self._characters(), self.proof.lengths.lengths
         small = Depth(min(FEWEST_PAIRS, len(characters)), ())
-        started = time.perf_counter()
-        answer = self.first.ask(_question(plain(found), small, 0, is_baseline=True))
-        took = time.perf_counter() - started
-        if answer.error is not None:
-            raise SelectionError(f"{self.manifest.slug}: {plain(found).label} cannot be run: {answer.error}.")
-        self.seconds_per_token = answer.seconds / max(1.0, work(small, characters, lengths).first)
-        self.start_seconds = max(0.0, took - answer.seconds)
+        problems = []
+        for each in plain(found):
+            started = time.perf_counter()
+            answer = self.first.ask(_question(each, small, 0, is_baseline=True))
+            took = time.perf_counter() - started
+            if answer.error is None:
+                self.seconds_per_token = answer.seconds / max(1.0, work(small, characters, lengths).first)
+                self.start_seconds = max(0.0, took - answer.seconds)
+                return each
+            problems.append(f"{each.label}: {answer.error}")
+        raise SelectionError(
+            f"{self.manifest.slug}: nothing can be run on {self.host.name}:\n  " + "\n  ".join(problems)
+        )
+
+    def plan(self, found: list[Offered]) -> None:
+        """Choose how much to ask: as much as there is time for."""
+        characters, lengths = self._characters(), self.proof.lengths.lengths
         for needed, carried in QUICK if self.quick else FULL:
             depths = {
                 False: depth_of(needed, len(characters), lengths),
@@ -196,13 +209,13 @@ def prove(
     found = offered(manifest, host)
     if not found:
         raise SelectionError(f"{manifest.slug}: {host.name} offers no execution: install a runtime that it needs.")
-    baseline = plain(found)
-    if quick:
-        found = [each for each in found if each is baseline or not each.carries_over]
     started = time.monotonic()
     opened = Package(str(folder.resolve()), manifest.to_json(), threads)
     with Process(opened) as first, Process(opened) as second:
         run = _Run(folder, manifest, proof, host, threads, quick, first, second)
+        baseline = run.baseline(found)
+        if quick:
+            found = [each for each in found if each is baseline or not each.carries_over]
         run.plan(found)
         results = with_comparable_speeds(_all(run, found, progress), baseline.label)
     return LocalRecord(
