@@ -87,8 +87,10 @@ def make_app(names: frozenset[str]) -> FastAPI:
 
     @app.get("/publish")
     def publish_page() -> HTMLResponse:
-        slugs = [slug for slug in model_list.slugs() if paths.package(slug).is_dir()]
-        return page("publish", slugs=slugs, target=load_params().publish)
+        target = load_params().publish
+        packed = {slug: model_list.load_entry(slug).publish for slug in _packed()}
+        proposed = {slug for slug, entry in packed.items() if target.target == "hub" and entry.pull_request}
+        return page("publish", slugs=list(packed), proposed=proposed, target=target)
 
     @app.get("/api/executions")
     def executions(model: str) -> list[str]:
@@ -164,6 +166,10 @@ def _add(wanted: Wanted, *flags: str) -> list[str]:
     options = {"--license": wanted.license, "--variants": ",".join(wanted.variants)}
     given = [f"{name}={value}" for name, value in options.items() if value]
     return [sys.executable, "-m", "stages", "add", *given, *flags, "--", wanted.source]
+
+
+def _packed() -> list[str]:
+    return [slug for slug in model_list.slugs() if paths.package(slug).is_dir()]
 
 
 def _folder() -> Path:

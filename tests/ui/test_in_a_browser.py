@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stages.project import read_yaml
-from tests.ui.conftest import Served
+from tests.stages import project
+from tests.stages.project import read_yaml, write_yaml
+from tests.ui.serving import Served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -100,6 +102,50 @@ def test_a_dry_run_says_what_a_publish_would_do(chromium: "Browser", built: Serv
         assert page.inner_text("#confirm-text") == "Publish tiny?"
         page.click("#no")
         assert page.is_hidden("#confirm")
+
+
+def publishing(page: "Page", action: str, question: str) -> str:
+    """Press a button of the publish page, answer its one question, and wait; what the job said."""
+    page.click(f"[value={action}]")
+    assert page.inner_text("#confirm-text") == question
+    assert page.inner_text("#confirm-command") == f"python -m stages {action} tiny"
+    page.click("#yes")
+    assert page.is_hidden("#confirm")
+    page.locator("#job-title", has_text=f"{action} of tiny").wait_for()
+    page.wait_for_selector("#job-state.is-done, #job-state.is-failed", timeout=MILLISECONDS)
+    assert page.inner_text("#job-commands") == f"python -m stages {action} tiny"
+    return page.inner_text("#job")
+
+
+def stable(root: Path) -> str | None:
+    """The manifest hash of the stable release, as the index has it."""
+    channels = json.loads((root / "dist/index.json").read_text())["models"]["tiny"]["channels"]
+    return channels["stable"]["manifest_sha256"] if "stable" in channels else None
+
+
+def test_a_release_is_promoted_and_rolled_back(chromium: "Browser", built: Served) -> None:
+    """Each asks once and shows its command; two releases, since there must be one to go back to."""
+    with opened(chromium, f"{built.address}/publish") as page:
+        assert stable(built.root) is None
+        text = publishing(page, "promote", "Make the candidate of tiny stable?")
+        assert "tiny: stable is releases/artificer/tiny/" in text
+        first = stable(built.root)
+        assert first is not None
+        text = publishing(page, "rollback", "Move stable of tiny back to the release before?")
+        assert "Failed: " in text
+        assert stable(built.root) == first
+
+        entries = read_yaml(built.root / "registry/models.yaml")
+        entries["models"]["tiny"]["license"] = "apache-2.0"
+        write_yaml(built.root / "registry/models.yaml", entries)
+        for arguments in (("fetch", "tiny"), ("pack", "tiny")):
+            done = project.stage(built.root, *arguments)
+            assert done.returncode == 0, done.stderr
+        publishing(page, "publish", "Publish tiny?")
+        publishing(page, "promote", "Make the candidate of tiny stable?")
+        assert stable(built.root) not in (None, first)
+        publishing(page, "rollback", "Move stable of tiny back to the release before?")
+        assert stable(built.root) == first
 
 
 def test_a_source_that_is_refused_says_why_in_one_line(chromium: "Browser", built: Served) -> None:

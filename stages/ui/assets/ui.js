@@ -98,6 +98,14 @@
   const publish = byId("publish");
   if (publish) {
     let asked = null;
+    const { slug: slugs } = publish.elements;
+    const isProposed = () => "proposed" in slugs.selectedOptions[0].dataset;
+    const name = () => {
+      publish.querySelector('[value="publish"]').textContent = isProposed() ? "Open a pull request" : "Publish";
+      byId("confirm").hidden = true;
+    };
+    slugs.addEventListener("change", name);
+    name();
     const run = async () => {
       const given = asked;
       byId("confirm").hidden = true;
@@ -109,8 +117,13 @@
       event.preventDefault();
       asked = { slug: new FormData(publish).get("slug"), action: event.submitter.value };
       if (asked.action === "dry-run") return guarded();
-      const words = { publish: "Publish", promote: "Move stable to the candidate of", rollback: "Move stable back for" };
-      byId("confirm-text").textContent = words[asked.action] + " " + asked.slug + "?";
+      const words = {
+        publish: isProposed() ? `Open a pull request with ${asked.slug}?` : `Publish ${asked.slug}?`,
+        promote: `Make the candidate of ${asked.slug} stable?`,
+        rollback: `Move stable of ${asked.slug} back to the release before?`,
+      };
+      byId("confirm-text").textContent = words[asked.action];
+      byId("confirm-command").textContent = `python -m stages ${asked.action} ${asked.slug}`;
       byId("confirm").hidden = false;
       byId("yes").focus();
     });
