@@ -98,7 +98,13 @@ def make_app(names: frozenset[str]) -> FastAPI:
 
     @app.post("/api/try")
     def try_it(asked: Asked) -> dict[str, Any]:
-        return trying.compare(_model(asked.model), (asked.a, asked.b), asked.query, asked.documents)
+        folder, names = _model(asked.model), (asked.a, asked.b)
+        ranking = [
+            ["artificer", "rank", "--accuracy=any", f"--variant={name}", "--", str(folder), asked.query]
+            for name in names
+        ]
+        commands = [f"{shown(command)} < documents.txt" for command in ranking]
+        return trying.compare(folder, names, asked.query, asked.documents) | {"commands": commands}
 
     @app.post("/api/inspect")
     def inspect(wanted: Wanted) -> dict[str, Any]:

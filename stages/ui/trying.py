@@ -11,6 +11,7 @@ from artificer import host
 from artificer.manifest import MANIFEST_FILE, Manifest
 from artificer.selection.policy import Policy
 from artificer.selection.select import select
+from stages.core.errors import UsageError
 
 CALLS = 5
 _one_at_a_time = Lock()  # timings beside each other would say nothing
@@ -30,7 +31,10 @@ def executions(folder: Path) -> list[str]:
 
 
 def compare(folder: Path, names: tuple[str, str], query: str, documents: list[str]) -> dict[str, Any]:
-    """Scores of both, ranks, and the median time of a call with all documents, in milliseconds."""
+    """Scores of both, ranks, and the median time of a call with all documents, in milliseconds.
+
+    Raises UsageError for a model with several labels, which ranks nothing.
+    """
     with _one_at_a_time:
         sides = [_scored(folder, name, query, documents) for name in names]
     ranks = [_ranks(scores) for scores, _ in sides]
@@ -52,6 +56,8 @@ def _scored(folder: Path, name: str, query: str, documents: list[str]) -> tuple[
     with artificer.load(folder, variant=name, accuracy="any") as model:
         pairs = [(query, document) for document in documents]
         scores = model.predict(pairs)
+        if scores.ndim > 1:
+            raise UsageError(f"{folder} gives {scores.shape[1]} scores for each text, and this page compares one.")
         times = []
         for _ in range(CALLS):
             start = perf_counter()

@@ -87,6 +87,7 @@ def test_two_executions_are_compared_side_by_side(chromium: "Browser", built: Se
         assert page.locator(".tried tbody tr").count() == 2
         assert page.locator("#tried .big").all_inner_texts()[0].endswith(" ms")
         cells = page.locator(".tried tbody tr").first.locator("td").all_inner_texts()
+        assert "artificer rank --accuracy=any --variant=onnx -- dist/artificer/tiny" in page.inner_text("#tried")
         assert cells[1] == "1"
         assert cells[4] == "0"  # the same execution twice
 

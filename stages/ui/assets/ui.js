@@ -151,7 +151,7 @@
         const found = await post("/api/try", { model: model.value, a: a.value, b: b.value, query: tried.elements.query.value, documents });
         say("");
         const [first, second] = found.milliseconds;
-        const card = (name, time, extra) => el("section", { class: "card" }, el("h2", { text: name }),
+        const card = (name, time, extra, best) => el("section", { class: "card" + (best ? " best" : "") }, el("h2", { text: name }),
           el("p", { class: "big", text: time.toFixed(1) + " ms" }), el("p", { class: "muted", text: documents.length + " documents" + extra }));
         const head = ["Document", "A", "Rank", "B", "Rank", "Difference", "Order"];
         const rows = found.rows.map((row) => {
@@ -163,10 +163,12 @@
         });
         byId("tried").hidden = false;
         byId("tried").replaceChildren(
-          el("div", { class: "cards two" }, card("A: " + a.value, first, ""), card("B: " + b.value, second, ", " + (first / second).toFixed(2) + "× A")),
+          el("div", { class: "cards two" }, card("A: " + a.value, first, "", first < second), card("B: " + b.value, second, ", " + (first / second).toFixed(2) + "× A", second < first)),
           el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores" }, el("table", { class: "tried" },
             el("thead", {}, el("tr", {}, ...head.map((text, index) => el("th", { scope: "col", class: index && index < 6 ? "n" : null, text })))),
-            el("tbody", {}, ...rows))));
+            el("tbody", {}, ...rows))),
+          el("p", { class: "muted as-commands", text: "The same, with a document on each line of documents.txt:" }),
+          el("ol", { class: "commands" }, ...found.commands.map((command) => el("li", {}, el("code", { text: command })))));
       });
     });
   }
