@@ -51,23 +51,38 @@ def kill_one(cluster: Any, nodes: list[Any], rng: random.Random) -> tuple[str, A
 
 
 def add_node(cluster: Any) -> Any:
-    """Of one machine. Ray waits 30 seconds for it, too few on a busy one: then once more."""
-    for _ in range(5):
-        with contextlib.suppress(Exception):
-            return _added(cluster)
-    return _added(cluster)
-
-
-def _added(cluster: Any) -> Any:
+    """Of one machine."""
     return cluster.add_node(num_cpus=1, resources={"machine": 1}, object_store_memory=80 * 10**6)
 
 
-def with_kills(work: Path, models: int, node_count: int, kills: int, driver_kills: int, seed: int) -> None:
+def be_patient() -> None:
+    """Ray waits 30 seconds for a node to start, too few on a busy machine."""
+    from ray._private import services
+
+    plain: Any = services.get_node
+
+    def patient(*arguments: Any) -> Any:
+        end = time.monotonic() + 300
+        while True:
+            try:
+                return plain(*arguments)
+            except RuntimeError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    services.get_node = patient
+
+
+def with_kills(
+    work: Path, models: int, node_count: int, kills: int, driver_kills: int, seed: int, pause: tuple[float, float]
+) -> None:
     """Build, kill, compare; prints a table."""
     from ray.cluster_utils import Cluster
 
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     os.environ["ARTIFICER_FLEET_SCRATCH"] = str(work / "scratch")
+    be_patient()
     rng = random.Random(seed)
     root = small.make(work / "project", models, remote=work / "remote")
     small.slow(root, 0.3)
@@ -78,7 +93,7 @@ def with_kills(work: Path, models: int, node_count: int, kills: int, driver_kill
     try:
         driver = start(root, cluster.address)
         while driver.poll() is None or driver.returncode == -signal.SIGKILL:
-            time.sleep(rng.uniform(1, 4))
+            time.sleep(rng.uniform(*pause))
             if killed["driver"] < driver_kills and sum(killed.values()) > kills * (killed["driver"] + 1) / (
                 driver_kills + 1
             ):
@@ -180,6 +195,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--driver-kills", type=int, default=1)
+    parser.add_argument("--pause", type=float, nargs=2, default=(1.0, 4.0), help="least and most seconds between kills")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--driver", type=int, metavar="MODELS", help="time the driver alone")
     given = parser.parse_args()
@@ -189,7 +205,7 @@ def main() -> None:
     if given.driver:
         driver_alone(work, given.driver)
     else:
-        with_kills(work, given.models, given.nodes, given.kills, given.driver_kills, given.seed)
+        with_kills(work, given.models, given.nodes, given.kills, given.driver_kills, given.seed, tuple(given.pause))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from tests.stages.checkpoints import STORED
 from tests.stages.fabricated import Fabricated, add_host
 
 FIRST = "m0000"
+SLOW = 60.0  # seconds: what takes longer is timed once
 REPORT = "report"
 
 
@@ -153,8 +154,8 @@ ONE_FILE = {
 PLACE = f"pipelines/{FIRST}/dvc.yaml"
 FILE_EACH = {
     "dvc status": ["-m", "dvc", "status"],
-    f"dvc status {PLACE}": ["-m", "dvc", "status", PLACE],
     f"dvc repro --single-item {PLACE}:pack": ["-m", "dvc", "repro", "--single-item", f"{PLACE}:pack"],
+    f"dvc status {PLACE}": ["-m", "dvc", "status", PLACE],
     f"dvc repro {PLACE}:pack": ["-m", "dvc", "repro", f"{PLACE}:pack"],
 }
 WORKSPACES = {
@@ -226,9 +227,19 @@ def layouts(work: Path, size: int, limit: float) -> None:
         ("one file", root, ONE_FILE),
     ):
         for name, arguments in rows.items():
-            timed(folder, arguments, limit)
-            wall, cpu, code = timed(folder, arguments, limit)
-            print(f"| {layout} | `{name}` | {wall:.1f} | {cpu:.1f} |" + f" exit {code}" * bool(code), flush=True)
+            first = timed(folder, arguments, limit)  # fills caches of file hashes
+            _say(layout, f"`{name}`", timed(folder, arguments, limit) if first[0] < SLOW else first)
+        params = folder / "params.yaml"
+        before = params.read_text()
+        params.write_text(before.replace("install: null", "install: git+https://example.org/acme/artificer"))
+        assert params.read_text() != before
+        _say(layout, f"the same of {FIRST}, where `pack` has to run", timed(folder, [*rows.values()][1], limit))
+        params.write_text(before)
+
+
+def _say(layout: str, name: str, found: tuple[float, float, int]) -> None:
+    wall, cpu, code = found
+    print(f"| {layout} | {name} | {wall:.1f} | {cpu:.1f} |" + f" exit {code}" * bool(code), flush=True)
 
 
 def main() -> None:

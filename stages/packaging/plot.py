@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from artificer.manifest import Manifest
 from stages.packaging.summary import benchmark_of, lines
@@ -14,6 +14,7 @@ MARKERS = "osD^vP*X"
 LABEL_POINTS = 7  # the font's size
 LABEL_WIDTH = 0.63  # of a character, as a share of that
 LADDER = 32  # steps, half of them up and half down
+MOST_NAMED = 20  # of more models the plot shows where they lie, without names
 
 
 class Point(NamedTuple):
@@ -27,7 +28,8 @@ class Point(NamedTuple):
 
 
 def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Path) -> None:
-    """Write the plot to each target (.png or .svg): a point per variant, a marker per model, a colour per runtime."""
+    """Write the plot to each target (.png or .svg): a point per variant, a marker per model, a colour per runtime. Of
+    more than `MOST_NAMED` models the points alone."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -37,26 +39,21 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
     labels: list[Point] = []
     drawn: list[Point] = []
+    is_named = len(manifests) <= MOST_NAMED
     for manifest, marker in zip(manifests, MARKERS * len(manifests), strict=False):
-        points = [
-            Point(
-                name=line.id,
-                speed=line.speedup,
-                quality=100 * line.quality_ratio,
-                passed=line.status in ("passed", "reference"),
-                runtime=line.runtime,
-            )
-            for line in lines(manifest, benchmark_of(manifest, host))
-            if line.speedup is not None and line.quality_ratio is not None
-        ]
+        points = _points(manifest, host)
+        drawn += points
+        if not is_named:
+            continue
         for point in points:
             colour = COLOURS.get(point.runtime, OTHER_COLOUR)
             filled = colour if point.passed else "none"
             axes.scatter(point.speed, point.quality, marker=marker, facecolor=filled, edgecolor=colour, zorder=3)
-        drawn += points
         shown = together(points if len(manifests) == 1 else fastest_at_each_quality(points))
         prefix = "" if len(manifests) == 1 else f"{manifest.slug}: "
         labels += [point._replace(name=prefix + point.name) for point in shown]
+    if not is_named:
+        _draw_cloud(axes, drawn)
     axes.axhline(100, color="#bbbbbb", linewidth=0.8, zorder=1)
     axes.axvline(1, color="#bbbbbb", linewidth=0.8, zorder=1)
     axes.margins(x=0.12)
@@ -66,7 +63,9 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
     axes.set_ylim(min(low, 100.0) - margin, max(high, 100.0) + margin)
     axes.set_xlabel("speed, times torch float32 (geometric mean over workloads)")
     axes.set_ylabel("quality, % of torch float32")
-    names = ", ".join(manifest.slug for manifest in manifests[: len(MARKERS)])
+    names = (
+        ", ".join(manifest.slug for manifest in manifests[: len(MARKERS)]) if is_named else f"{len(manifests)} models"
+    )
     axes.set_title(f"{names}   (hollow: failed)", fontsize=9)
     figure.draw_without_rendering()  # only then is it known where a point lies
 
@@ -92,6 +91,31 @@ def speed_against_quality(manifests: Sequence[Manifest], host: str, *targets: Pa
         metadata = {"Date": None, "Creator": None} if target.suffix == ".svg" else {"Software": None}
         figure.savefig(target, dpi=120, metadata=metadata)
     plt.close(figure)
+
+
+def _points(manifest: Manifest, host: str) -> list[Point]:
+    return [
+        Point(
+            name=line.id,
+            speed=line.speedup,
+            quality=100 * line.quality_ratio,
+            passed=line.status in ("passed", "reference"),
+            runtime=line.runtime,
+        )
+        for line in lines(manifest, benchmark_of(manifest, host))
+        if line.speedup is not None and line.quality_ratio is not None
+    ]
+
+
+def _draw_cloud(axes: Any, points: Sequence[Point]) -> None:
+    """All points of a kind at once, as pixels in an SVG too: each by itself takes a minute at a thousand models."""
+    for runtime, passed in sorted({(point.runtime, point.passed) for point in points}):
+        found = [(point.speed, point.quality) for point in points if (point.runtime, point.passed) == (runtime, passed)]
+        colour = COLOURS.get(runtime, OTHER_COLOUR)
+        axes.scatter(
+            *zip(*found, strict=True), s=9, alpha=0.6, facecolor=colour if passed else "none", edgecolor=colour,
+            linewidth=0.6, rasterized=True, zorder=3,
+        )  # fmt: skip
 
 
 def together(points: Sequence[Point]) -> list[Point]:

@@ -321,6 +321,16 @@ def test_plots_are_equal_over_two_runs(packed: Manifest, tmp_path: Path) -> None
         assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
 
 
+def test_of_many_models_the_plot_shows_points_without_names(packed: Manifest, tmp_path: Path) -> None:
+    """A thousand labels would cover each other, and take minutes to place."""
+    target = tmp_path / "many.svg"
+    plot.speed_against_quality([packed] * (plot.MOST_NAMED + 1), "amd-test-avx2-2c", target)
+    text = target.read_text()
+    assert f"<!-- {plot.MOST_NAMED + 1} models" in text
+    assert "onnx" not in text
+    assert "<image" in text
+
+
 def test_a_variant_of_a_new_backend_is_plotted(
     packed: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
