@@ -16,6 +16,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ import psutil
 
 from tests.fleet import small
 from tests.stages import project
+
+AGENT_PORTS = ("dashboard_agent_listen_port", "runtime_env_agent_port", "metrics_agent_port", "metrics_export_port")
 
 
 def kill_one(cluster: Any, nodes: list[Any], rng: random.Random) -> tuple[str, Any]:
@@ -51,8 +54,13 @@ def kill_one(cluster: Any, nodes: list[Any], rng: random.Random) -> tuple[str, A
 
 
 def add_node(cluster: Any) -> Any:
-    """Of one machine."""
-    return cluster.add_node(num_cpus=1, resources={"machine": 1}, object_store_memory=80 * 10**6)
+    """Of one machine. Its agents' ports are given, since Ray waits 15 seconds for an agent that chooses its own."""
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in AGENT_PORTS]
+        for each in held:
+            each.bind(("127.0.0.1", 0))
+        ports = {name: each.getsockname()[1] for name, each in zip(AGENT_PORTS, held, strict=True)}
+    return cluster.add_node(num_cpus=1, resources={"machine": 1}, object_store_memory=80 * 10**6, **ports)
 
 
 def be_patient() -> None:
