@@ -20,6 +20,7 @@ DECODERS = ("biogpt", "bloom", "ctrl", "modernbert-decoder", "openai-gpt")
 SAME_CLASS = ("code_llama", "gpt-sw3", "qwen3_5")
 # Matrices that are parameters of no layer: XLNet's of attention.
 MATRICES = ("q", "k", "v", "o", "r")
+ON_A_PAGE = tuple(f"{each}_position_embeddings" for each in "xyhw")
 # Sizes by the names that the configurations use; each takes those that it knows.
 SIZES: dict[str, Any] = {
     "attention_head_dim": 16,
@@ -193,13 +194,14 @@ def _with_ids(part: dict[str, Any], ids: dict[str, Any]) -> dict[str, Any]:
 
 
 def spread(model: Any) -> None:
-    """Give every matrix about unit gain, and embeddings a spread of a half."""
+    """Give every matrix about unit gain, and embeddings a spread of a half; those of places on a page a tenth, since
+    each text has the same six of them."""
     import torch
 
-    for module in model.modules():
+    for path, module in model.named_modules():
         for name, weight in module.named_parameters(recurse=False):
             if isinstance(module, torch.nn.Embedding):
-                weight.normal_(0, 0.5)
+                weight.normal_(0, 0.05 if path.endswith(ON_A_PAGE) else 0.5)
                 if module.padding_idx is not None:
                     weight[module.padding_idx] = 0
             elif weight.ndim == 3 and name in MATRICES:
