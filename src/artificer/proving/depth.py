@@ -6,12 +6,13 @@ from typing import NamedTuple
 from artificer.proving.length_texts import BLOCK, EVERY_LENGTH_TO
 from artificer.proving.outputs import BATCH_SENSITIVITY_PAIRS
 
-FEWEST_PAIRS = 32
+FEWEST_PAIRS = 24
 EVERY_SHORT_LENGTH_FROM = 0.25
 FULL = ((1.0, 1.0), (1.0, 0.25), (1.0, 0.0625), (0.5, 0.0625), (0.25, 0.0625))
-QUICK = ((0.25, 0.25), (0.25, 0.0625), (0.125, 0.0625), (0.0625, 0.0625))
+QUICK = ((0.25, 0.0625), (0.125, 0.0625), (0.0625, 0.03125), (0.03125, 0.03125))
 """Fractions of the pairs, and of the work beyond EVERY_LENGTH_TO tokens, from the most to the least: of executions that
-need a record of the class, and of those whose records carry over. Below a quarter, short lengths are left out too."""
+need a record of the class, and of those whose records carry over. Below a quarter, short lengths are left out too, up
+to three of four."""
 _TOKENS_PER_CHARACTER = 0.25
 
 
@@ -37,7 +38,7 @@ class Work(NamedTuple):
 def depth_of(fraction: float, pairs: int, lengths: Sequence[int]) -> Depth:
     """The texts of a fraction: pairs from the start; lengths up to 64 tokens all, or every second, or every fourth; of
     those beyond, first the multiples of 32, then the others, as far as the share of their tokens reaches."""
-    step = max(1, round(EVERY_SHORT_LENGTH_FROM / fraction))
+    step = min(4, max(1, round(EVERY_SHORT_LENGTH_FROM / fraction)))
     short = [i for i, length in enumerate(lengths) if length <= EVERY_LENGTH_TO]
     kept = short[::step] if step > 1 else short
     if short and short[-1] not in kept:

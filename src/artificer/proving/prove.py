@@ -105,13 +105,14 @@ class _Run:
     def plan(self, found: list[Offered]) -> None:
         """Choose how much to ask: as much as there is time for."""
         characters, lengths = self._characters(), self.proof.lengths.lengths
+        asked = {each.bytes_key: each for each in found if not each.is_workaround}.values()
         for needed, carried in QUICK if self.quick else FULL:
             depths = {
                 False: depth_of(needed, len(characters), lengths),
                 True: depth_of(carried, len(characters), lengths),
             }
             self.depths = depths
-            if sum(self._estimate(each, depths[each.carries_over]) for each in found) <= SECONDS[self.quick]:
+            if sum(self._estimate(each, depths[each.carries_over]) for each in asked) <= SECONDS[self.quick]:
                 return
 
     def _estimate(self, each: Offered, depth: Depth) -> float:
