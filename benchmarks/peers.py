@@ -12,11 +12,8 @@ is the other side's turn; `unseen` are pairs of lengths that neither side has se
 """
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ import numpy as np
 
 from artificer import Manifest, host
 from benchmarks.texts import growing_pairs, long_set, short_pairs
+from benchmarks.turns import Side, serve, timed_calls
 
 Pairs = list[tuple[str, str]]
 BULK, SINGLE = 240, 30  # pairs of a round
@@ -49,7 +47,6 @@ LABELS = {
     "unseen": "one pair p50, lengths never seen",
     "long": "1 x 100 of 20-500 tokens",
 }
-PAUSE = 0.1  # seconds between two turns: the other side's workers have gone to sleep by then
 
 
 def ours(folder: Path, variant: str, threads: int) -> Callable[[Any], Any]:
@@ -87,51 +84,24 @@ def peer(folder: Path, variant: str, threads: int) -> Callable[[Any], Any]:
 SIDES = {"ours": ours, "peer": peer}
 
 
-def serve(side: str, folder: Path, variant: str, threads: int, path: Path) -> None:
-    """Answer requests on standard input: `set turn` gets the seconds of each call and the scores, as a JSON line."""
+def be(side: str, folder: Path, variant: str, threads: int, path: Path) -> None:
+    """Serve one side: a row and a turn get the median seconds of a call, and the scores."""
     predict = SIDES[side](folder, variant, threads)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        name, turn = line.split()
-        pairs = SETS[name](path, int(turn))
-        calls: list[Any] = list(pairs) if name in ONE_BY_ONE else [pairs]
-        seconds: list[float] = []
-        scores: list[float] = []
-        for call in calls:
-            start = time.perf_counter()
-            found = predict(call)
-            seconds.append(time.perf_counter() - start)
-            scores += np.atleast_1d(found).tolist()
-        print(json.dumps([statistics.median(seconds), scores]), flush=True)
+
+    def answer(request: tuple[str, int]) -> tuple[float, list[float]]:
+        name, turn = request
+        pairs = SETS[name](path, turn)
+        calls = [[pair] for pair in pairs] if name in ONE_BY_ONE else [pairs]
+        seconds, scores = timed_calls(predict, calls)
+        return statistics.median(seconds), [score for row in scores for score in row]
+
+    serve(answer)
 
 
-class Side:
+def started(side: str, given: argparse.Namespace, variant: str) -> Side:
     """A process that serves one side."""
-
-    def __init__(self, side: str, given: argparse.Namespace, variant: str, threads: int):
-        command = [sys.executable, "-m", "benchmarks.peers", str(given.folder), str(given.pairs)]
-        command += ["--side", side, "--variants", variant, "--threads", str(threads)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        while self.process.stdout.readline().strip() != "ready":
-            if self.process.poll() is not None:
-                raise SystemExit(f"{side} of {variant} did not start")
-
-    def ask(self, request: str) -> tuple[float, list[float]]:
-        """Median seconds of a call, and the scores."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        time.sleep(PAUSE)
-        self.process.stdin.write(request + "\n")
-        self.process.stdin.flush()
-        seconds, scores = json.loads(self.process.stdout.readline())
-        return seconds, scores
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+    command = [sys.executable, "-m", "benchmarks.peers", str(given.folder), str(given.pairs)]
+    return Side([*command, "--side", side, "--variants", variant, "--threads", str(given.threads)])
 
 
 def measure(row: str, mine: Side, other: Side, rounds: int) -> tuple[list[float], float, float]:
@@ -141,7 +111,7 @@ def measure(row: str, mine: Side, other: Side, rounds: int) -> tuple[list[float]
     gap = 0.0
     turns = [0] if row == "unseen" else range(rounds + 1)
     for turn in turns:
-        answers = {side: side.ask(f"{row} {turn}") for side in ((mine, other) if turn % 2 else (other, mine))}
+        answers = {side: side.ask((row, turn)) for side in ((mine, other) if turn % 2 else (other, mine))}
         (a, our_scores), (b, peer_scores) = answers[mine], answers[other]
         gap = max(gap, float(np.abs(np.subtract(our_scores, peer_scores)).max()))
         if turn or row == "unseen":  # the first turn warms up
@@ -169,7 +139,7 @@ def main() -> None:
     parser.add_argument("--side", choices=list(SIDES), help="serve one side on standard input (used by this script)")
     given = parser.parse_args()
     if given.side:
-        serve(given.side, given.folder, given.variants[0], given.threads, given.pairs)
+        be(given.side, given.folder, given.variants[0], given.threads, given.pairs)
         return
     int8 = int8_of_this_cpu()
     variants = {
@@ -186,10 +156,8 @@ def main() -> None:
         for variant in variants[row]:
             if given.variants and variant not in given.variants:
                 continue
-            mine, other = (Side(name, given, variant, given.threads) for name in ("ours", "peer"))
-            ratios, seconds, gap = measure(row, mine, other, given.rounds)
-            mine.close()
-            other.close()
+            with started("ours", given, variant) as mine, started("peer", given, variant) as other:
+                ratios, seconds, gap = measure(row, mine, other, given.rounds)
             fp32 = manifest.variant(variant).precision_class == "fp32"
             counts = "int8" if not fp32 else "yes" if gap <= 1e-5 else "NO"
             middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
