@@ -161,8 +161,8 @@ def infinity(given: Given, dtype: str) -> Scorer:
 
 SIDES: dict[str, Callable[[Given], Scorer]] = {
     "artificer": ours,
+    "artificer, objective=latency": lambda given: ours(given, objective="latency"),
     "artificer, accuracy=exact": lambda given: ours(given, accuracy="exact"),
-    "artificer, accuracy=any": lambda given: ours(given, accuracy="any"),
     "CrossEncoder": cross_encoder,
     "CrossEncoder, torch bf16": lambda given: cross_encoder(given, dtype="bfloat16"),
     "CrossEncoder, torch bf16 compiled": lambda given: cross_encoder(given, dtype="bfloat16", compiled=True),

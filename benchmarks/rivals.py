@@ -6,7 +6,7 @@ PACKAGE is a published folder, CHECKPOINT what it was made from. Every side of `
 process of its own. The sides need packages that Artificer does not: an environment with artificer,
 sentence-transformers, optimum-intel[openvino], openvino-genai, openvino-tokenizers, fastembed and flashrank.
 `--python` names another interpreter for the sides whose name starts with NAME: infinity-emb needs transformers 4.
-A side that does not start is named, and left out.
+A side that does not start is named and left out; one that crashes has no more figures from there on.
 
 Speeds are relative to CrossEncoder in float32. Each round has other texts, and every side gets them in turn. Quality is
 the Spearman correlation with the labels of PAIRS as a ratio to CrossEncoder's; `order` is the Spearman correlation with
@@ -20,17 +20,18 @@ import random
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from artificer import host
 from benchmarks.rival_sides import SIDES, Given
 from benchmarks.texts import long_set, short_pairs
-from benchmarks.turns import Side, serve, timed_calls
+from benchmarks.turns import Side, SideEndedError, serve, timed_calls
 
 BASE = "CrossEncoder"
 ENOUGH = 0.995  # of the base's quality
-ROWS = ("short", "long", "one", "ten")
+ROWS = ("one", "ten", "short", "long")
 HEADINGS = {"short": "short, pairs/s", "long": "long, pairs/s", "one": "1 x 1, p50", "ten": "1 x 10, p50"}
 Call = tuple[str, list[str]]
 
@@ -82,7 +83,7 @@ def started(given: argparse.Namespace, names: list[str], stack: contextlib.ExitS
         command += ["--threads", str(given.threads), "--side", name]
         try:
             sides[name] = stack.enter_context(Side(command))
-        except SystemExit:
+        except SideEndedError:
             print(f"{name} did not start", flush=True)
     return sides
 
@@ -111,9 +112,10 @@ def main() -> None:
     print(f"\n{host.detect().name}, {given.threads} threads, {given.rounds} rounds; base: {base_line(table)}\n")
     print(f"| side | {' | '.join(HEADINGS[row] for row in given.rows)} | quality | order |")
     print(f"|---|{'---:|' * (len(given.rows) + 2)}")
-    for name in sides:
-        speeds = (f"{relative(table[BASE][row], table[name][row])}" for row in given.rows)
-        print(f"| {name} | {' | '.join(speeds)} | {quality[name][0]:.4f} | {quality[name][1]:.5f} |")
+    for name, rows in table.items():
+        speeds = (relative(table[BASE][row], rows[row]) for row in given.rows)
+        shown = f"{quality[name][0]:.4f} | {quality[name][1]:.5f}" if name in quality else "- | -"
+        print(f"| {name} | {' | '.join(speeds)} | {shown} |")
 
 
 def measure(sides: dict[str, Side], given: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
@@ -121,16 +123,27 @@ def measure(sides: dict[str, Side], given: argparse.Namespace) -> dict[str, dict
     table: dict[str, dict[str, list[float]]] = {name: {row: [] for row in given.rows} for name in sides}
     for row in given.rows:
         for turn in range(given.rounds + 1):
-            for name, side in sides.items():
-                seconds, _ = side.ask({"row": row, "turn": turn})
+            for name, answer in asked(sides, {"row": row, "turn": turn}):
                 if turn:
-                    table[name][row].append(statistics.median(seconds))
+                    table[name][row].append(statistics.median(answer[0]))
         print(f"measured: {row}", flush=True)
     return table
 
 
+def asked(sides: dict[str, Side], request: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What each side answers, in turn. A side that ends is removed."""
+    for name, side in list(sides.items()):
+        try:
+            yield name, side.ask(request)
+        except SideEndedError as problem:
+            print(f"{name}: {problem}", flush=True)
+            del sides[name]
+
+
 def relative(base: list[float], own: list[float]) -> str:
     """How many times as fast as the base: the median of the rounds, and their range."""
+    if len(own) < len(base):
+        return "crashed"
     ratios = [one / other for one, other in zip(base, own, strict=True)]
     return f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} - {max(ratios):.2f})"
 
@@ -143,7 +156,7 @@ def base_line(table: dict[str, dict[str, list[float]]]) -> str:
 def agreement(sides: dict[str, Side], path: Path) -> dict[str, tuple[float, float]]:
     """For each side, its quality beside the base's, and its order beside the base's."""
     labels = labelled(path)[1]
-    scores = {name: [row[0] for row in side.ask({"row": "labels", "turn": 0})[1]] for name, side in sides.items()}
+    scores = {name: [row[0] for row in answer[1]] for name, answer in asked(sides, {"row": "labels", "turn": 0})}
     base = spearman(scores[BASE], labels)
     return {name: (spearman(own, labels) / base, spearman(own, scores[BASE])) for name, own in scores.items()}
 

@@ -1,5 +1,6 @@
 """Sides of a benchmark that take turns, each in a process of its own, so that no side's threads slow another's."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -11,29 +12,34 @@ PAUSE = 0.1  # seconds between two turns: the other side's workers have gone to 
 READY = "ready"
 
 
+class SideEndedError(RuntimeError):
+    """The process ended without an answer."""
+
+
 class Side:
     """A process that answers JSON lines on its standard input with JSON lines on its standard output."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        """Start it and wait until it is ready; SystemExit if it ends before."""
+        """Start it and wait until it is ready; SideEndedError if it ends before."""
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         while self._line().strip() != READY:
             if self._process.poll() is not None:
-                raise SystemExit(f"{' '.join(command)} did not start")
+                raise SideEndedError(f"{' '.join(command)} did not start")
 
     def _line(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 
     def ask(self, request: Any) -> Any:
-        """What the process answers."""
+        """What the process answers. Raises SideEndedError."""
         assert self._process.stdin is not None
         time.sleep(PAUSE)
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
         while not (line := self._line()).startswith(("[", "{")):  # libraries print as well
             if not line:
-                raise SystemExit("a side ended")
+                raise SideEndedError(f"it ended with {self._process.wait()}")
         return json.loads(line)
 
     def __enter__(self) -> Self:
@@ -41,7 +47,8 @@ class Side:
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
 
 
