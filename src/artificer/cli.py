@@ -133,7 +133,7 @@ def _bench(given: argparse.Namespace) -> int:
 def _prove(given: argparse.Namespace) -> int:
     """Prove and time every execution here; a line each, then where the record is."""
     from artificer import host
-    from artificer.loading.location import Address, locate
+    from artificer.loading.location import Address, index_for, locate
     from artificer.loading.options import LoadOptions
     from artificer.loading.own_proof import prove_here
     from artificer.manifest import canonical_json
@@ -144,7 +144,13 @@ def _prove(given: argparse.Namespace) -> int:
     signer = wanted_signer(given.require_signature)
     options = LoadOptions(cache=cache_folder(), threads=given.threads, signed_by=signer, offline=given.offline or None)
     options.check()
-    location = locate(Address(given.source, given.revision, None, options.offline, signer), options.cache)
+    address = Address(given.source, given.revision, None, options.offline, signer)
+    if (named := index_for(given.source, None)) is not None:
+        from artificer.hub.model_index import ModelIndex
+
+        models = ModelIndex(named, offline=options.offline, cache=options.cache, require_signature=signer)
+        address = models.locate(given.source).address
+    location = locate(address, options.cache)
     here = host.detect()
     threads = given.threads or host.thread_count()[0]
     print(f"{location.manifest.slug} on {here.name}, {threads} threads; speeds over plain float32", flush=True)
@@ -256,7 +262,7 @@ def command_line() -> argparse.ArgumentParser:
     prove = commands.add_parser(
         "prove", help="prove and time every execution here, by the package's proof set; later loads use the record"
     )
-    prove.add_argument("source", help="a published folder, or a Hub repo id")
+    prove.add_argument("source", help="a published folder, a Hub repo id, or a name in the index of ARTIFICER_INDEX")
     prove.add_argument("--out", metavar="FILE", help="write the record there too: for `python -m stages record add`")
     prove.add_argument("--quick", action="store_true", help="fewer texts; float32 executions are not proven again")
     prove.add_argument("--threads", type=int, help="compute threads (default: what the container allows)")

@@ -13,6 +13,7 @@ import pytest
 from artificer import __version__, host
 from artificer.cli import main
 from artificer.errors import ArtificerError, ManifestError, SelectionError
+from artificer.hub.index import Event, Index, IndexEntry, Release
 from artificer.loading.loader import load
 from artificer.loading.location import read_manifest
 from artificer.manifest import MANIFEST_FILE, Host, Manifest, Parity, Variant
@@ -129,6 +130,25 @@ def test_a_record_of_one_class_is_not_taken_for_another(copied: Copy) -> None:
     limited = explained(folder, ONEDNN_MAX_CPU_ISA="AVX2")
     assert INT8 in limited["rejected"]  # type: ignore[operator]
     assert "it is of another class of machine" in str(limited["own_proof"])
+
+
+def test_a_name_in_the_index_is_proven_as_it_is_loaded(
+    copied: Copy, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stable release of the index that ARTIFICER_INDEX names."""
+    folder = copied("onnx")
+    manifest, sha256 = read_manifest(folder)
+    (tmp_path / "acme").mkdir()
+    folder.rename(tmp_path / "acme" / "model")
+    release = Release(repo="acme/model", revision=None, manifest_sha256=sha256)
+    history = (Event(action="publish", release=release), Event(action="promote", release=release))
+    entry = IndexEntry(channels={"candidate": release, "stable": release}, history=history)
+    (tmp_path / "index.json").write_bytes(Index(models={manifest.slug: entry}).to_json())
+    monkeypatch.setenv("ARTIFICER_INDEX", str(tmp_path))
+    assert main(["prove", manifest.slug, "--quick", "--threads", "1"]) == 0
+    assert record_of(own_cache).manifest_sha256 == sha256
+    with load(manifest.slug) as loaded:
+        assert loaded.explain().own_proof is not None
 
 
 def test_a_package_without_a_proof_set_says_so(copied: Copy, capsys: pytest.CaptureFixture[str]) -> None:
