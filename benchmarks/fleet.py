@@ -2,6 +2,7 @@
 
     python -m benchmarks.fleet WORK [--models 40] [--nodes 2] [--kills 10] [--driver-kills 1]
     python -m benchmarks.fleet WORK --driver 1000
+    python -m benchmarks.fleet WORK --real 2
 
 The first builds models whose stages are cut to the least, kills at random moments, and compares the result with what
 was wanted: every model built, no stage run again but those that were struck, and dvc.lock equal to that of one
@@ -26,6 +27,7 @@ import psutil
 
 from tests.fleet import small
 from tests.stages import project
+from tests.stages.checkpoints import STORED
 
 NODE_TRIES = 8
 
@@ -113,6 +115,46 @@ def with_kills(
     print(f"| lock equal to one `dvc repro`'s | {is_equal(root, work, models)} |", flush=True)
 
 
+def real(work: Path, models: int, node_count: int) -> None:
+    """The real toolchain: tiny checkpoints on as many nodes, and once more by one `dvc repro`; prints a table."""
+    from ray.cluster_utils import Cluster
+
+    from stages.fleet.lock_blocks import read_blocks
+
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    os.environ["ARTIFICER_FLEET_SCRATCH"] = str(work / "scratch")
+    root, twin = (_real_project(work / name, models) for name in ("project", "twin"))
+    project.dvc(root, "remote", "add", "-q", "-d", "folder", str(work / "remote"))
+    cluster = Cluster()
+    try:
+        for _ in range(node_count):
+            add_node(cluster)
+        started = time.monotonic()
+        code = start(root, cluster.address).wait()
+        seconds = time.monotonic() - started
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    done = project.dvc(twin, "repro", *(f"pack@{slug}" for slug in small.slugs(models)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    ours, theirs = read_blocks(root / "dvc.lock"), read_blocks(twin / "dvc.lock")
+    differ = sorted(name for name in theirs if theirs[name] != ours.get(name))
+    print(f"| models, nodes | {models}, {node_count} |\n|---|---|\n| seconds | {seconds:.0f} |")
+    print(f"| exit code of the fleet | {code} |")
+    print(f"| stages whose lock is that of `dvc repro` | {len(theirs) - len(differ)} of {len(theirs)} |")
+    print(f"| others | {', '.join(differ)} |", flush=True)
+
+
+def _real_project(root: Path, models: int) -> Path:
+    entry = {"variants": {"include": ["onnx", "onnx-O1", "openvino"]}}
+    project.make_project(root, dict.fromkeys(small.slugs(models), STORED), **dict.fromkeys(small.slugs(models), entry))
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    for command in (["init", "-q"], ["config", "core.analytics", "false"], ["config", "core.check_update", "false"]):
+        project.dvc(root, *command)
+    done = project.stage(root, "host")
+    assert done.returncode == 0, done.stderr
+    return root
+
+
 def start(root: Path, address: str, *options: str) -> subprocess.Popen[bytes]:
     """The driver."""
     command = [sys.executable, "-m", "stages", "fleet", "--ray", address, *options]
@@ -187,12 +229,17 @@ def main() -> None:
     parser.add_argument("--driver-kills", type=int, default=1)
     parser.add_argument("--pause", type=float, nargs=2, default=(1.0, 4.0), help="least and most seconds between kills")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--real", type=int, metavar="MODELS", help="build as many with the real toolchain; kill nothing"
+    )
     parser.add_argument("--driver", type=int, metavar="MODELS", help="time the driver alone")
     given = parser.parse_args()
     work = given.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    if given.driver:
+    if given.real:
+        real(work, given.real, given.nodes)
+    elif given.driver:
         driver_alone(work, given.driver)
     else:
         with_kills(work, given.models, given.nodes, given.kills, given.driver_kills, given.seed, tuple(given.pause))
