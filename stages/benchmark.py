@@ -1,10 +1,11 @@
 """Stage `benchmark`: speed of every built variant beside torch float32, bf16 and float16, on this host and its GPU.
 
-Every subject has a process of its own. In each round each scores every workload once, one at a time, so that other load
-on the machine affects all alike. A ratio compares with torch float32 in the same round. Where not all subjects fit into
-memory together, they take turns in groups, each beside a torch float32 of its own. Where the rounds would take longer
-than `benchmark.max_minutes`, torch's half precisions are left out if they are far slower than torch float32, as on a
-CPU without instructions for them; if that is not enough, there are fewer rounds, but at least two.
+Every graph is tuned first (stages/benchmarking/tuning.py). Every subject has a process of its own. In each round each
+scores every workload once, one at a time, so that other load on the machine affects all alike. A ratio compares with
+torch float32 in the same round. Where not all subjects fit into memory together, they take turns in groups, each beside
+a torch float32 of its own. Where the rounds would take longer than `benchmark.max_minutes`, torch's half precisions are
+left out if they are far slower than torch float32, as on a CPU without instructions for them; if that is not enough,
+there are fewer rounds, but at least two.
 """
 
 import psutil
@@ -16,6 +17,7 @@ from stages.benchmarking.quieter_figures import BUSY_PERCENT, figures_to_keep, w
 from stages.benchmarking.rounds import Batches, Budget, time_group
 from stages.benchmarking.subject_figures import benchmark_subject
 from stages.benchmarking.subjects import timed_subjects
+from stages.benchmarking.tuned_subjects import with_tuning
 from stages.core.capacity import available_memory
 from stages.core.params import load_params
 from stages.records.benchmarks import BASELINE, speedup, write_benchmark
@@ -28,8 +30,9 @@ def run(slug: str) -> None:
     """Write benchmark.json, and the same into registry/benchmarks/<slug>/<host>.json, where figures accumulate."""
     spec, params, host = load_spec(slug), load_params().benchmark, current_host()
     threads = params.threads or host.cores
-    batches = _batches(load_workloads(slug), params.chosen.batch_sizes)
-    subjects = timed_subjects(slug, spec, host)
+    workloads = load_workloads(slug)
+    subjects = with_tuning(timed_subjects(slug, spec, host), spec, threads, workloads, params.tune_seconds)
+    batches = _batches(workloads, params.chosen.batch_sizes)
     timed = [subject for subject in subjects if subject.alias_of is None]
     groups = fitting_groups(timed, min(RESIDENT_BYTES, available_memory()[0]))
     if len(groups) > 1:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from artificer.backends.session import Inputs, Output
-from artificer.manifest import ExecutionPrecision, Runtime
+from artificer.manifest import ExecutionPrecision, Runtime, Tuning
 
 Fault = Callable[[int, Output], Output]
 """What becomes of the logits of a batch of some width."""
@@ -17,6 +17,7 @@ class MeanSession:
     runtime: Runtime = "onnx"
     execution_precision: ExecutionPrecision = "f32"
     compiles_per_shape = False
+    tuning = Tuning()
     input_names = ("input_ids", "attention_mask")
 
     def __init__(self, fault: Fault = lambda _, logits: logits):

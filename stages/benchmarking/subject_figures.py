@@ -43,4 +43,5 @@ def benchmark_subject(subject: TimedSubject, measured: list[Timings], batches: B
         rows=tuple(rows),
         device=subject.device,
         settings=subject.settings,
+        tuning=subject.tuning,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from artificer.backends.offers import Offer
-from artificer.manifest import Device, ExecutionPrecision, Host, Runtime, Settings, execution_label, on_device
+from artificer.manifest import Device, ExecutionPrecision, Host, Runtime, Settings, Tuning, execution_label, on_device
 from stages.core import paths
 from stages.core.variants import row
 from stages.measuring.executions import offers
@@ -20,7 +20,7 @@ TORCH_ROWS: dict[str, ExecutionPrecision] = {BASELINE: "f32", "torch-bf16": "bf1
 class TimedSubject(Struct, frozen=True, kw_only=True):
     """What to time: a variant's graph, or the torch reference in some dtype (then `runtime` is None), on a device.
 
-    `alias_of` is the id of a subject whose figures are this one's as well.
+    `alias_of` is the id of a subject whose figures are this one's as well. `tuning` is what a graph is timed with.
     """
 
     id: str
@@ -33,6 +33,7 @@ class TimedSubject(Struct, frozen=True, kw_only=True):
     device: Device = "cpu"
     settings: Settings = {}
     alias_of: str | None = None
+    tuning: Tuning | None = None
 
     @property
     def timed_as(self) -> str:

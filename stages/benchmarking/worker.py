@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from artificer.manifest import ExecutionPrecision
+from artificer.manifest import UNTUNED, ExecutionPrecision
 from stages.benchmarking.subjects import TimedSubject
 from stages.core.capacity import peak_memory_bytes
 from stages.core.errors import first_line
@@ -58,21 +58,22 @@ def serve(connection: Connection, subject: TimedSubject, spec: ModelSpec, source
 def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> tuple[Scorer, ExecutionPrecision]:
     if subject.runtime is None:
         return _torch_scorer(subject, spec, source, threads), subject.execution_precision
-    from artificer.backends import open_session
+    from artificer.backends import open_with
+    from artificer.backends.session import SessionOptions
     from artificer.inference import scoring
     from artificer.tasks.task import TASKS
     from stages.records.open_tokenizer import open_tokenizer
 
     task = TASKS[spec.task]
-    session = open_session(
-        subject.runtime,
-        subject.path,
+    options = SessionOptions(
         threads=threads,
         execution_precision=subject.execution_precision,
         device=subject.device,
         settings=subject.settings,
         output=task.output,
+        tuning=subject.tuning or UNTUNED,
     )
+    session = open_with(subject.runtime, subject.path, options)
     if subject.device == "cpu" and session.execution_precision != subject.execution_precision:
         raise RuntimeError(f"this machine's CPU does not compute in {subject.execution_precision}")
     tokenizer = open_tokenizer(spec, subject.inputs)

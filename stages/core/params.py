@@ -123,11 +123,12 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class BenchmarkParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The preset in use, and all presets."""
+    """The preset in use, and all presets. `tune_seconds` is how long to look for an execution's best batches."""
 
     preset: str
     threads: Positive | None
     max_minutes: Annotated[float, Meta(gt=0)]
+    tune_seconds: Seconds
     presets: dict[str, Preset]
 
     @property

@@ -16,7 +16,6 @@ from artificer.manifest import (
     Manifest,
     Parity,
     Runtime,
-    Tuning,
     Variant,
     said,
 )
@@ -199,7 +198,7 @@ def _figures(
         verdict=verdict,
         reasons=reasons,
         faulty=wording.lengths(record.faulty_lengths) if record else "",
-        tuning=_tuning(subject.tuning) if subject else "",
+        tuning=str(subject.tuning or "") if subject else "",
         score_max_abs=record.metrics.get("score_max_abs") if record else None,
         spearman=record.metrics.get("spearman") if record else None,
         is_fit=is_fit,
@@ -209,19 +208,6 @@ def _figures(
         peak_bytes=subject.peak_memory_bytes if subject else None,
         timings=_timings(subject) if subject else (),
     )
-
-
-def _tuning(found: Tuning | None) -> str:
-    """How batches were formed, in words; empty where the runtime's own way was timed."""
-    if found is None:
-        return ""
-    said = (
-        (found.streams, f"{found.streams} stream" + ("" if found.streams == 1 else "s")),
-        (found.max_tokens, f"at most {found.max_tokens} tokens a batch"),
-        (found.max_rows, f"at most {found.max_rows} rows a batch"),
-        (found.split_from, f"split from {found.split_from} inputs"),
-    )
-    return ", ".join(text for value, text in said if value is not None)
 
 
 def _timings(subject: BenchmarkSubject) -> tuple[Timing, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from artificer.backends.offers import Offer
 from artificer.backends.packages import Package
 from artificer.backends.session import Inputs, Output, Session, SessionOptions
-from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime
+from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime, Tuning
 
 
 class BagSession:
@@ -17,6 +17,7 @@ class BagSession:
     runtime: Runtime = "bag"
     execution_precision: ExecutionPrecision = "f32"
     compiles_per_shape = False
+    tuning = Tuning()
     input_names: tuple[str, ...] = ("input_ids", "attention_mask")
 
     def __init__(self, table: Output):
@@ -49,6 +50,7 @@ class BagBackend:
     takes_precision = False
     settings: tuple[Mapping[str, str], ...] = ()
     compiles_per_shape = False
+    threads_per_stream: int | None = 1
     sidecar_suffix = ".npz"
 
     def device_problem(self, host: Host, device: Device, precision_class: PrecisionClass) -> str | None:  # noqa: ARG002

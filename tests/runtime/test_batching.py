@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from artificer.inference import activations
 from artificer.inference.batching import batch_bucket, full_batches, plan, single_bucket
 from artificer.inference.scoring import score_texts
+from artificer.manifest import Tuning
 from artificer.tasks.text_ranking import Reranker
 
 
@@ -97,6 +98,7 @@ class EagerSession:
     """Reads all batches before the first output is asked for, and returns the sum of each row's token ids."""
 
     compiles_per_shape = False
+    tuning = Tuning()
 
     def run(self, inputs: dict[str, Any]) -> Any:
         """The sums, as one logit."""
@@ -116,5 +118,7 @@ def test_outputs_meet_their_inputs_whenever_a_session_reads_them(reranker: Reran
 
     texts = [("a query", "word " * count) for count in (3, 90, 5, 70, 1, 2, 4, 6, 7)]
     session: Any = EagerSession()
-    found = score_texts(session, reranker._tokenizer, texts, collect=collect, batch_size=1, max_tokens=40)
+    found = score_texts(
+        session, reranker._tokenizer, texts, collect=collect, batch_size=1, tuning=Tuning(max_tokens=40)
+    )
     assert found.shape == (len(texts), 1)

@@ -153,14 +153,14 @@ def test_a_variant_that_cannot_be_opened_is_given_up_for_the_next(
     published: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A runtime that fails is logged and named in explain(); the next admissible variant serves."""
-    real = backends.open_session
+    real = backends.open_with
 
-    def broken(runtime: Any, graph: Path, **options: Any) -> Session:
+    def broken(runtime: Any, graph: Path, options: Any) -> Session:
         if runtime == "openvino":
             raise MissingRuntimeError("no openvino today")
-        return real(runtime, graph, **options)
+        return real(runtime, graph, options)
 
-    monkeypatch.setattr(opening, "open_session", broken)
+    monkeypatch.setattr(opening, "open_with", broken)
     with caplog.at_level(logging.WARNING, "artificer"), load(published) as reranker:
         found = reranker.explain()
     assert found.runtime == "onnx"
@@ -183,7 +183,7 @@ def test_nothing_that_works_is_an_error_with_all_reasons(published: Path, monkey
     def broken(*_: Any, **__: Any) -> Session:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(opening, "open_session", broken)
+    monkeypatch.setattr(opening, "open_with", broken)
     with pytest.raises(SelfTestError, match=r"openvino-qint8: out of luck(.|\n)*onnx: out of luck"):
         load(published)
 

@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from artificer.backends import open_session
 from artificer.backends.session import Inputs
-from artificer.backends.stream_pool import SMALL_GRAPH_BYTES, Run, StreamPool, files_of, pays
+from artificer.backends.stream_pool import Run, StreamPool, files_of, fits, stream_count
 from artificer.errors import ClosedError
 from artificer.inference.scoring import MANY_BATCHES, score_encoded
 from artificer.inference.tokenization import TextTokenizer
-from artificer.manifest import Manifest
+from artificer.manifest import Manifest, Tuning
 
 
 def started(folder: Path, opener: Callable[[], Run]) -> StreamPool:
     """Two streams that are open."""
     streams = StreamPool.over((folder / "model.onnx",), 2, opener)
+    assert streams is not None
     assert streams.start()
     return streams
 
@@ -78,6 +79,7 @@ def test_lanes_open_the_graph_once_and_only_when_they_are_needed(tmp_path: Path)
         return lambda _: np.zeros((1, 1), dtype=np.float32)
 
     streams = StreamPool.over((tmp_path / "model.onnx",), 2, opener)  # type: ignore[arg-type]
+    assert streams is not None
     assert not opened
     for _ in range(3):
         assert streams.start()
@@ -120,29 +122,51 @@ def test_a_second_opening_that_fails_leaves_the_session_to_itself(tmp_path: Path
         raise MemoryError("no room")
 
     streams = StreamPool.over((tmp_path / "model.onnx",), 2, opener)
+    assert streams is not None
     assert not streams.start()
     assert not streams.start()
     assert tries == [1]
 
 
 @pytest.mark.parametrize(
-    ("threads", "graph", "sidecar", "expected"),
+    ("threads", "tuning", "count"),
     [
-        (2, 1000, 0, True),
-        (1, 1000, 0, False),
-        (2, SMALL_GRAPH_BYTES + 1, 0, False),
-        (2, 1000, SMALL_GRAPH_BYTES, False),
+        (1, Tuning(), 1),
+        (4, Tuning(), 4),
+        (4, Tuning(streams=1), 1),
+        (4, Tuning(streams=2), 2),
+        (2, Tuning(streams=8), 2),
     ],
 )
-@pytest.mark.parametrize(("name", "beside"), [("model.onnx", "model.onnx_data"), ("model.xml", "model.bin")])
-def test_lanes_are_for_several_threads_and_small_graphs_with_their_weights(
-    tmp_path: Path, threads: int, graph: int, sidecar: int, expected: bool, name: str, beside: str
+def test_there_are_as_many_streams_as_were_tuned_else_one_for_each_thread(
+    tmp_path: Path, threads: int, tuning: Tuning, count: int
 ) -> None:
-    """Stream pools are for several threads and a small graph, weights beside it counted."""
+    """Never more than threads; one stream is the session itself."""
+    assert stream_count(threads, tuning) == count
+    pool = StreamPool.over(
+        (tmp_path / "model.onnx",), stream_count(threads, tuning), lambda: lambda _: np.zeros((1, 1), dtype=np.float32)
+    )
+    assert (pool is None) == (count == 1)
+
+
+@pytest.mark.parametrize(("graph", "sidecar", "expected"), [(100, 0, True), (126, 0, False), (60, 66, False)])
+@pytest.mark.parametrize(("name", "beside"), [("model.onnx", "model.onnx_data"), ("model.xml", "model.bin")])
+def test_a_graph_of_any_size_has_streams_where_memory_has_room_for_its_copy(
+    tmp_path: Path, graph: int, sidecar: int, expected: bool, name: str, beside: str
+) -> None:
+    """Twice the files, weights beside it counted, in a quarter of what is available."""
     for file, size in ((name, graph), (beside, sidecar)):
-        with (tmp_path / file).open("wb") as stream:
-            stream.truncate(size)
-    assert pays(files_of(tmp_path / name, [beside]), threads) is expected
+        (tmp_path / file).write_bytes(bytes(size))
+    assert fits(files_of(tmp_path / name, [beside]), available=1000.0) is expected
+
+
+def test_without_room_for_a_copy_the_session_computes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph is not opened again, and no request fails."""
+    (tmp_path / "model.onnx").write_bytes(bytes(1000))
+    monkeypatch.setattr("artificer.backends.stream_pool.available_memory", lambda: 4000.0)
+    streams = StreamPool.over((tmp_path / "model.onnx",), 2, lambda: pytest.fail("opened"))
+    assert streams is not None
+    assert not streams.start()
 
 
 @pytest.mark.parametrize("variant", ["onnx", "openvino"])

@@ -99,6 +99,7 @@ def make_registry(root: Path) -> None:
     params["thresholds"] = {name: {**_UNJUDGED, **limits} for name, limits in LOOSE.items()}
     params["calibration"]["rows"] = 16
     params["parity"]["probe_length"] = 24  # a session of OpenVINO compiles for each length
+    params["benchmark"]["tune_seconds"] = 0.01  # the fewest pairs
     params["benchmark"]["presets"]["embedded"] = {
         "rounds": 1,
         "batch_sizes": [2],

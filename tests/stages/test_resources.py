@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artificer.host.memory import cgroup_room
 from stages import pipeline
 from stages.core import child_process, copying, paths
-from stages.core.capacity import SKIP_VARIABLE, available_memory, cgroup_room
+from stages.core.capacity import SKIP_VARIABLE, available_memory
 from stages.core.child_process import ChildKilledError, in_child
 from stages.core.errors import ResourceError
 from stages.records.model_spec import load_spec, write_spec

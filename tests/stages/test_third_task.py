@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from artificer.backends.session import Inputs, Output, Session
-from artificer.manifest import ExecutionPrecision, Manifest, Metrics, Runtime
+from artificer.manifest import ExecutionPrecision, Manifest, Metrics, Runtime, Tuning
 from artificer.proving.outputs import outputs
 from artificer.proving.reference_answers import Expected
 from artificer.tasks import TASKS, task_of
@@ -49,6 +49,7 @@ class IdSession:
     runtime: Runtime = "onnx"
     execution_precision: ExecutionPrecision = "f32"
     compiles_per_shape = False
+    tuning = Tuning()
     input_names: tuple[str, ...] = ("input_ids", "attention_mask")
 
     def parallelism(self) -> int:

@@ -46,6 +46,9 @@ class Backend(Protocol):
     def compiles_per_shape(self) -> bool: ...  # noqa: D102
 
     @property
+    def threads_per_stream(self) -> int | None: ...  # noqa: D102
+
+    @property
     def sidecar_suffix(self) -> str | None: ...  # noqa: D102
 
     def device_problem(self, host: Host, device: Device, precision_class: PrecisionClass) -> str | None:
@@ -92,20 +95,9 @@ def open_session(
     output: str = "logits",
     compiled: "CompiledModelCache | None" = None,
 ) -> "Session":
-    """Open `graph` with a backend. The keywords are those of `session.SessionOptions`.
-
-    Raises:
-        MissingRuntimeError: there is no such backend, or its package is not installed or cannot use the device.
-        ValueError: the backend does not know the settings.
-    """
+    """`open_with` these options, untuned. The keywords are those of `session.SessionOptions`."""
     from artificer.backends.session import SessionOptions
 
-    if (problem := backend_problem(name)) is not None:
-        raise MissingRuntimeError(f"{graph.name}: {problem}.")
-    backend = BACKENDS[name]
-    package = backend.packages["cpu"]
-    if unknown_settings(settings, backend.settings):
-        raise ValueError(f"{graph.name}: {name} has no settings {', '.join(said(settings))} in this release.")
     options = SessionOptions(
         threads=threads,
         execution_precision=execution_precision,
@@ -114,6 +106,23 @@ def open_session(
         output=output,
         compiled=compiled,
     )
+    return open_with(name, graph, options)
+
+
+def open_with(name: Runtime, graph: Path, options: "SessionOptions") -> "Session":
+    """Open `graph` with a backend.
+
+    Raises:
+        MissingRuntimeError: there is no such backend, or its package is not installed or cannot use the device.
+        ValueError: the backend does not know the settings.
+    """
+    if (problem := backend_problem(name)) is not None:
+        raise MissingRuntimeError(f"{graph.name}: {problem}.")
+    backend = BACKENDS[name]
+    package = backend.packages["cpu"]
+    if unknown_settings(options.settings, backend.settings):
+        unknown = ", ".join(said(options.settings))
+        raise ValueError(f"{graph.name}: {name} has no settings {unknown} in this release.")
     try:
         return backend.open(graph, options)
     except ModuleNotFoundError as error:

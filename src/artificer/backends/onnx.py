@@ -25,6 +25,7 @@ class OnnxBackend:
     takes_precision = False
     settings: tuple[Mapping[str, str], ...] = ()
     compiles_per_shape = False
+    threads_per_stream = 1
     sidecar_suffix = None
 
     def device_problem(self, host: Host, device: Device, precision_class: PrecisionClass) -> str | None:

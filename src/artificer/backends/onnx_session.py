@@ -12,9 +12,9 @@ import numpy as np
 
 from artificer.backends.onnx import OnnxBackend
 from artificer.backends.session import Inputs, Output, SessionOptions
-from artificer.backends.stream_pool import PooledSession, Run, StreamPool, files_of, pays
+from artificer.backends.stream_pool import PooledSession, Run, StreamPool, files_of, stream_count
 from artificer.errors import MissingRuntimeError
-from artificer.manifest import Device, ExecutionPrecision, Runtime
+from artificer.manifest import Device, ExecutionPrecision, Runtime, Tuning
 
 # onnxruntime reports its use to its makers over the network, and reads this when it is imported: a runtime that was
 # asked to stay offline opens no socket. Whoever wants the reports sets the variable to 0.
@@ -42,8 +42,8 @@ class OnnxSession(PooledSession):
     execution_precision: ExecutionPrecision = "f32"
     compiles_per_shape = OnnxBackend.compiles_per_shape
 
-    def __init__(self, session: ort.InferenceSession, output: str, streams: StreamPool | None):
-        super().__init__(streams)
+    def __init__(self, session: ort.InferenceSession, output: str, streams: StreamPool | None, tuning: Tuning):
+        super().__init__(streams, tuning)
         self._session: ort.InferenceSession | None = session
         self._output = output
         self.input_names = tuple(node.name for node in session.get_inputs())
@@ -67,13 +67,13 @@ def open_onnx(graph: Path, options: SessionOptions) -> OnnxSession:
         return partial(_run, _open(graph, 1), output)
 
     streams = None
-    if options.device == "cpu" and options.threads > 1:
+    if options.device == "cpu":
         files = files_of(graph, OnnxBackend().sidecars(graph))
-        streams = StreamPool.over(files, options.threads, opened) if pays(files, options.threads) else None
+        streams = StreamPool.over(files, stream_count(options.threads, options.tuning), opened)
     session = _open(graph, options.threads, options.device)
     names = [node.name for node in session.get_outputs()]
     output = options.output if options.output in names else names[0]
-    return OnnxSession(session, output, streams)
+    return OnnxSession(session, output, streams, options.tuning)
 
 
 def _run(session: ort.InferenceSession, output: str, inputs: Inputs) -> Output:

@@ -30,6 +30,7 @@ class OpenVinoBackend:
     takes_precision = True
     settings: tuple[Mapping[str, str], ...] = (_WITHOUT_SNIPPETS,)
     compiles_per_shape = True
+    threads_per_stream: int | None = None
     sidecar_suffix = ".bin"
 
     def device_problem(self, host: Host, device: Device, precision_class: PrecisionClass) -> str | None:  # noqa: ARG002

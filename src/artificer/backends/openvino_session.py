@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from artificer.backends.compiled_cache import CompiledModelCache
 from artificer.backends.openvino import OpenVinoBackend
 from artificer.backends.session import Inputs, Output, SessionOptions
-from artificer.backends.stream_pool import PooledSession, Run, StreamPool, files_of, pays
+from artificer.backends.stream_pool import PooledSession, Run, StreamPool, files_of, stream_count
 from artificer.errors import MissingRuntimeError
-from artificer.manifest import ExecutionPrecision, Runtime
+from artificer.manifest import ExecutionPrecision, Runtime, Tuning
 
 logger = logging.getLogger("artificer")
 _TOPOLOGY = ("proc/cpuinfo", "sys/devices/system/cpu")
@@ -79,8 +79,8 @@ class OpenVinoSession(PooledSession):
     runtime: Runtime = OpenVinoBackend.name
     compiles_per_shape = OpenVinoBackend.compiles_per_shape
 
-    def __init__(self, compiled: "_Compiled", output: str, streams: StreamPool | None):
-        super().__init__(streams)
+    def __init__(self, compiled: "_Compiled", output: str, streams: StreamPool | None, tuning: Tuning):
+        super().__init__(streams, tuning)
         self.input_names = tuple(node.get_any_name() for node in compiled.model.inputs)
         precision: ExecutionPrecision = compiled.model.get_property("INFERENCE_PRECISION_HINT").to_string()
         self.execution_precision = precision
@@ -164,17 +164,17 @@ def open_openvino(graph: Path, options: SessionOptions) -> OpenVinoSession:
         MissingRuntimeError: this system shows nothing of its CPUs.
     """
     check_topology()
-    threads = options.threads
+    count = stream_count(options.threads, options.tuning)
 
     def opened() -> Run:
         # Always compiled again: the self-test does not reach the streams.
-        streams = _compile(graph, options, streams=threads, cached=None)
+        streams = _compile(graph, options, streams=count, cached=None)
         requests: SimpleQueue[_Request] = SimpleQueue()
-        for _ in range(threads):
+        for _ in range(count):
             requests.put(_Request(streams, options.output))
         return partial(_with_any, requests)
 
     files = files_of(graph, OpenVinoBackend().sidecars(graph))
-    pool = StreamPool.over(files, threads, opened) if pays(files, threads) else None
+    pool = StreamPool.over(files, count, opened)
     compiled = _compile(graph, options, streams=1, cached=options.compiled)
-    return OpenVinoSession(compiled, options.output, pool)
+    return OpenVinoSession(compiled, options.output, pool, options.tuning)

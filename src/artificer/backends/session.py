@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from artificer.manifest import Device, ExecutionPrecision, Runtime
+from artificer.manifest import UNTUNED, Device, ExecutionPrecision, Runtime, Tuning
 
 if TYPE_CHECKING:
     from artificer.backends.compiled_cache import CompiledModelCache
@@ -25,7 +25,7 @@ class SessionOptions:
     `execution_precision` None leaves the precision to the runtime; the session then reports what it really uses.
     `settings` are properties of the runtime that the backend knows (`Backend.settings`). `output` is the name of the
     output to return; a graph without an output of that name returns its first. `compiled` holds compiled models of
-    earlier processes, for backends that compile.
+    earlier processes, for backends that compile. `tuning` says how batches are formed and spread.
     """
 
     threads: int
@@ -34,6 +34,7 @@ class SessionOptions:
     settings: Mapping[str, str] = field(default_factory=dict)
     output: str = "logits"
     compiled: "CompiledModelCache | None" = None
+    tuning: Tuning = UNTUNED
 
 
 @runtime_checkable
@@ -45,7 +46,7 @@ class Session(Protocol):
 
     `runtime` is the backend's name. `execution_precision` is what it really computes in where the graph says float32.
     `compiles_per_shape` says that the backend compiles for every input shape that it has not seen, so that padding
-    batches to a few shapes pays.
+    batches to a few shapes pays. `tuning` is how batches are to be formed and spread (`inference.scoring`).
     """
 
     @property
@@ -59,6 +60,9 @@ class Session(Protocol):
 
     @property
     def compiles_per_shape(self) -> bool: ...  # noqa: D102
+
+    @property
+    def tuning(self) -> Tuning: ...  # noqa: D102
 
     def parallelism(self) -> int:
         """How many batches `run_many` computes side by side; opens what that needs."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from artificer.backends.session import Inputs, Output
 from artificer.errors import ClosedError
+from artificer.host.memory import available_memory
+from artificer.manifest import Tuning
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,10 +21,11 @@ Run = Callable[[Inputs], Output]
 Identities = list[tuple[str, int, int, int, int]]
 """Of files: name, inode, size, times of change."""
 
-SMALL_GRAPH_BYTES = 64 << 20
-"""Up to here a graph is opened a second time for a stream pool. Cores that each compute a batch of their own need not
-wait for each other after every node, which is worth 8 to 10 % where the nodes are small, and nothing from about 90 MB
-on (benchmarks/README.md); the second copy of the weights costs as much as the first."""
+COPY_BYTES = 2
+"""Memory that opening a graph once more takes, in bytes of its files: the weights as read, and as the runtime packs
+them."""
+MEMORY_SHARE = 0.25
+"""The most that the copy may take of the memory that is available then: a service has other uses for it."""
 
 
 def files_of(graph: Path, sidecars: Iterable[str]) -> tuple[Path, ...]:
@@ -30,16 +33,22 @@ def files_of(graph: Path, sidecars: Iterable[str]) -> tuple[Path, ...]:
     return tuple(path for path in (graph, *(graph.parent / name for name in sidecars)) if path.is_file())
 
 
-def pays(files: Iterable[Path], threads: int) -> bool:
-    """Whether streams are worth their memory: several threads, and a small graph, the files beside it included."""
-    return threads > 1 and sum(path.stat().st_size for path in files) <= SMALL_GRAPH_BYTES
+def stream_count(threads: int, tuning: Tuning) -> int:
+    """How many batches to compute side by side: as tuned, else one for each thread. 1 means no streams."""
+    return threads if tuning.streams is None else min(tuning.streams, threads)
+
+
+def fits(files: Iterable[Path], available: float) -> bool:
+    """Whether a copy of a graph, the files beside it included, fits into the memory that is available."""
+    return COPY_BYTES * sum(path.stat().st_size for path in files) <= MEMORY_SHARE * available
 
 
 class StreamPool:
-    """As many threads as there are cores, started when first needed, that all callers of a session share.
+    """A thread for each stream, started when first needed, that all callers of a session share.
 
-    `opened` opens the graph for one compute thread per call; that too is done when first needed, once. The files were
-    verified when the session opened them: if they have changed since, or cannot be opened again, there are no streams.
+    `opened` opens the graph for `count` calls at once; that too is done when first needed, once. The files were
+    verified when the session opened them: if they have changed since, cannot be opened again, or their copy does not
+    fit into memory, there are no streams.
     """
 
     def __init__(self, count: int, files: tuple[Path, ...], opened: Callable[[], Run], verified: Identities):
@@ -53,9 +62,9 @@ class StreamPool:
         self._closed = False
 
     @classmethod
-    def over(cls, files: tuple[Path, ...], count: int, opened: Callable[[], Run]) -> "StreamPool":
-        """A pool for a graph whose files, itself the first, were just verified."""
-        return cls(count, files, opened, _identities(files))
+    def over(cls, files: tuple[Path, ...], count: int, opened: Callable[[], Run]) -> "StreamPool | None":
+        """A pool for a graph whose files, itself the first, were just verified; None where one stream is all."""
+        return cls(count, files, opened, _identities(files)) if count > 1 else None
 
     def start(self) -> bool:
         """Open what streams need, unless that is done. False: there are none, use the session itself.
@@ -106,6 +115,9 @@ class StreamPool:
         from concurrent.futures import ThreadPoolExecutor  # here: the first score needs no streams
 
         try:
+            if not fits(filter(Path.is_file, self._files), available_memory()):
+                logger.info("%s is not opened again for batches side by side: too little memory", self._files[0].name)
+                return False
             if _identities(self._files) == self._verified:
                 run = self._opened()
                 if _identities(self._files) == self._verified:
@@ -125,7 +137,8 @@ class PooledSession:
     two callers on one pool of threads would be slower than one after the other. Without streams callers take turns.
     """
 
-    def __init__(self, streams: StreamPool | None):
+    def __init__(self, streams: StreamPool | None, tuning: Tuning):
+        self.tuning = tuning
         self._streams = streams
         self._turn = threading.Lock()
         self._closed = False

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_TOKENS = 512
-"""Tokens of one batch, padding included. Larger batches leave the CPU's caches and gain nothing (benchmarks/README)."""
+DEFAULT_TOKENS = 512
+"""The most tokens of one batch, padding included, where nothing was measured on a machine of this class
+(`manifest.Tuning`). Larger batches may leave the CPU's caches."""
 
 _STEP = 4
 _LADDER = (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 144, 160, 192, 224, 256, 288, 320, 384, 448, 512)
@@ -48,21 +49,21 @@ def batch_bucket(length: int, max_length: int) -> int:
 
 
 def single_buckets(max_length: int) -> list[int]:
-    """Every `single_bucket` up to `max_length` and a batch's budget, in ascending order."""
-    return sorted({single_bucket(length, max_length) for length in range(1, min(max_length, MAX_TOKENS) + 1)})
+    """Every `single_bucket` up to `max_length` and the longest that is known, in ascending order."""
+    return sorted({single_bucket(length, max_length) for length in range(1, min(max_length, _LADDER[-1]) + 1)})
 
 
-def full_batches(max_length: int, max_rows: int) -> list[tuple[int, int]]:
+def full_batches(max_length: int, max_rows: int, max_tokens: int = DEFAULT_TOKENS) -> list[tuple[int, int]]:
     """Rows and width of every batch that `plan` fills for a backend that compiles per shape; short ones first."""
-    widths = sorted({batch_bucket(length, max_length) for length in range(1, min(max_length, MAX_TOKENS) + 1)})
-    return [(_full(max_rows, MAX_TOKENS, width), width) for width in widths]
+    widths = sorted({batch_bucket(length, max_length) for length in range(1, min(max_length, max_tokens) + 1)})
+    return [(_full(max_rows, max_tokens, width), width) for width in widths]
 
 
 def plan(
     lengths: Sequence[int] | NDArray[np.int64],
     *,
     max_rows: int,
-    max_tokens: int = MAX_TOKENS,
+    max_tokens: int = DEFAULT_TOKENS,
     known_up_to: int | None = None,
     padded: bool = True,
 ) -> list[Batch]:

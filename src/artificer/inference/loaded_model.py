@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from artificer.backends.session import Inputs, Session
 from artificer.errors import ClosedError, InputError
-from artificer.inference.batching import full_batches, single_buckets
+from artificer.inference.batching import DEFAULT_TOKENS, full_batches, single_buckets
 from artificer.inference.call_queue import CallQueue
 from artificer.inference.input_checks import EncodingErrors, check_choice
 from artificer.inference.scoring import Collect, Limits, score_encoded
@@ -90,7 +90,8 @@ class LoadedModel:
                 session.run(self._blank(count, length))
         streams = session.parallelism()
         if streams > 1:
-            shapes = full_batches(self.max_length, DEFAULT_ROWS) if session.compiles_per_shape else [(1, 1)]
+            budget = session.tuning.max_tokens or DEFAULT_TOKENS
+            shapes = full_batches(self.max_length, DEFAULT_ROWS, budget) if session.compiles_per_shape else [(1, 1)]
             for _ in session.run_many(self._blank(*shape) for shape in shapes for _ in range(streams)):
                 pass
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from artificer.backends.session import Inputs, Session
 from artificer.errors import DeadlineError, ScoreError
-from artificer.inference.batching import MAX_TOKENS, Batch, plan
+from artificer.inference.batching import DEFAULT_TOKENS, Batch, plan
 from artificer.inference.tokenization import Encoded, Text, TextTokenizer
+from artificer.manifest import Tuning
 
 MANY_BATCHES = 5
 """From here on a session may compute batches side by side, for which it may have to open the graph once more."""
@@ -56,11 +57,11 @@ def score_texts(
     *,
     collect: Collect = logits_as_they_are,
     batch_size: int = 32,
-    max_tokens: int = MAX_TOKENS,
+    tuning: Tuning | None = None,
 ) -> NDArray[np.float32]:
     """A row of results per text, `[len(texts), n]`, in input order; `[0, 0]` for no texts. By default the logits.
 
-    Texts are batched by token length, longest first, at most `batch_size` texts and `max_tokens` tokens at once.
+    Texts are batched by token length, longest first, at most `batch_size` texts and `tuning.max_tokens` tokens at once.
 
     Raises:
         InputError: a text cannot be tokenized.
@@ -69,7 +70,7 @@ def score_texts(
     if not texts:
         return np.empty((0, 0), dtype=np.float32)
     encoded = tokenizer.encode(texts)
-    return score_encoded(session, tokenizer, encoded, collect=collect, batch_size=batch_size, max_tokens=max_tokens)
+    return score_encoded(session, tokenizer, encoded, collect=collect, batch_size=batch_size, tuning=tuning)
 
 
 def score_encoded(
@@ -79,23 +80,30 @@ def score_encoded(
     *,
     collect: Collect = logits_as_they_are,
     batch_size: int = 32,
-    max_tokens: int = MAX_TOKENS,
+    tuning: Tuning | None = None,
     limits: Limits = Limits(),
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """A row of results per input, `[inputs, n]`, in input order, for inputs that are tokenized already (at least one).
 
+    Args:
+        tuning: how batches are formed and spread; None for the session's own.
+
     Raises:
         DeadlineError: `limits` said stop; batches that were finished are dropped.
     """
-    known_up_to = tokenizer.max_length if session.compiles_per_shape else None
+    tuned = session.tuning if tuning is None else tuning
+    budget = tuned.max_tokens or DEFAULT_TOKENS
+    is_split = tuned.split_from is not None and len(encoded) >= tuned.split_from and session.parallelism() > 1
+    max_tokens = _share(encoded.lengths, session.parallelism(), budget) if is_split else budget
     batches = plan(
         encoded.lengths,
         max_rows=batch_size,
         max_tokens=max_tokens,
-        known_up_to=known_up_to,
+        known_up_to=tokenizer.max_length if session.compiles_per_shape else None,
         padded=tokenizer.info.padded,
     )
+    side_by_side = is_split or len(batches) >= MANY_BATCHES
 
     def inputs(some: Sequence[Batch]) -> Iterator[Inputs]:
         for batch in some:
@@ -107,10 +115,10 @@ def score_encoded(
         # Batches beyond the budget are single long pairs: one at a time, since attention's memory is their length
         # squared. The others come after them: a session may read batches before its outputs are asked for, and
         # `running` must be in the order of `batches`.
-        long = sum(batch.width > max_tokens for batch in batches)
+        long = sum(batch.width > budget for batch in batches)
         yield from map(session.run, inputs(batches[:long]))
         rest = batches[long:]
-        yield from session.run_many(inputs(rest)) if len(rest) >= MANY_BATCHES else map(session.run, inputs(rest))
+        yield from session.run_many(inputs(rest)) if side_by_side else map(session.run, inputs(rest))
 
     running: deque[Inputs] = deque()
     found: NDArray[np.float32] | None = None
@@ -125,6 +133,11 @@ def score_encoded(
             progress(done, len(encoded))
     assert found is not None
     return found
+
+
+def _share(lengths: NDArray[np.int64], streams: int, budget: int) -> int:
+    """The most tokens of a batch so that each stream has one: an equal share of all, within the budget."""
+    return int(min(budget, max(-(-int(lengths.sum()) // streams), int(lengths.max()))))
 
 
 def check_logits(rows: NDArray[np.float32], batch: int) -> None:

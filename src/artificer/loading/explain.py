@@ -43,6 +43,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     max_length: int
     threads: int
     threads_from: str
+    tuning: str
     host: str
     cpu: str
     isa: tuple[str, ...]
@@ -66,6 +67,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             f"  proof: {self.parity}",
             f"  next: {', '.join(self.alternatives) or 'nothing else is admissible'}",
             f"  threads: {self.threads} ({self.threads_from})",
+            f"  batches: {self.tuning}",
             f"  host: {self.host} ({self.cpu}; {' '.join(self.isa)})",
             f"  result: {self.result}; texts are cut at {self.max_length} tokens",
             f"  source: {self.source}",
@@ -124,6 +126,7 @@ def explain(opener: Opener, opened: Opened, choice: Choice, facts: Facts) -> Exp
         max_length=opener.tokenizer.max_length,
         threads=opener.threads,
         threads_from=facts.threads_from,
+        tuning=str(session.tuning) or "the defaults: nothing was measured on a host like this one",
         host=host.name,
         cpu=host.cpu_model,
         isa=host.isa,

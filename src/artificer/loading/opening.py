@@ -5,16 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from artificer.backends import BACKENDS, open_session
+from artificer.backends import BACKENDS, open_with
 from artificer.backends.compiled_cache import CompiledModelCache
-from artificer.backends.session import Session
+from artificer.backends.session import Session, SessionOptions
 from artificer.errors import ArtificerError, IntegrityError, ManifestError, MissingRuntimeError, SelfTestError
 from artificer.inference.tokenization import TextTokenizer
 from artificer.loading.golden import self_test
 from artificer.loading.integrity import check_sidecars, verify_files
 from artificer.loading.location import Location
 from artificer.loading.options import LoadOptions
-from artificer.manifest import Device, Host, Variant
+from artificer.manifest import UNTUNED, Device, Host, Tuning, Variant
 from artificer.manifest.isa_classes import isa_of
 from artificer.selection.admission import Execution
 from artificer.selection.select import Choice
@@ -78,16 +78,16 @@ class Opener:
         variant, manifest = execution.variant, self.location.manifest
         assert variant.graph is not None
         asked = execution.precision if BACKENDS[variant.runtime].takes_precision else None
-        session = open_session(
-            variant.runtime,
-            self.location.folder / variant.graph,
+        options = SessionOptions(
             threads=self.threads,
             execution_precision=asked,
             device=execution.device,
             settings=execution.settings,
             output=self.task.output,
             compiled=cached,
+            tuning=self._tuning(execution),
         )
+        session = open_with(variant.runtime, self.location.folder / variant.graph, options)
         try:
             if asked is not None and session.execution_precision != asked:
                 raise SelfTestError(
@@ -102,6 +102,14 @@ class Opener:
             session.close()
             raise
         return Opened(execution, session, hashed, difference)
+
+    def _tuning(self, execution: Execution) -> Tuning:
+        """What was measured on the nearest host. Without that, a memory ceiling leaves no room for a second copy of the
+        graph, which no figures hold."""
+        found = execution.measured.tuning_for(self.threads) if execution.measured else None
+        if found is None and self.options.policy.memory_ceiling_bytes is not None:
+            return Tuning(streams=1)
+        return found or UNTUNED
 
     def _cached(self, variant: Variant, hashed: int) -> CompiledModelCache | None:
         """The models that were compiled from these very files, for a load that tests what it finds there.

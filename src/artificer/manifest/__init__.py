@@ -21,6 +21,7 @@ from artificer.manifest.file_entries import (
 from artificer.manifest.proof_entry import ProofSetEntry
 from artificer.manifest.structs import (
     INPUT_NAMES,
+    UNTUNED,
     Activation,
     Attempt,
     Benchmark,
@@ -57,6 +58,7 @@ __all__ = [
     "MANIFEST_FILE",
     "SCHEMA_VERSION",
     "SIGNATURE_FILE",
+    "UNTUNED",
     "Activation",
     "Attempt",
     "Benchmark",

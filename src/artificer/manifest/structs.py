@@ -287,6 +287,19 @@ class Tuning(Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_rows: Annotated[int, Meta(ge=1)] | None = None
     split_from: Annotated[int, Meta(ge=2)] | None = None
 
+    def __str__(self) -> str:
+        said = (
+            (self.streams, f"{self.streams} stream" + ("" if self.streams == 1 else "s")),
+            (self.max_tokens, f"at most {self.max_tokens} tokens a batch"),
+            (self.max_rows, f"at most {self.max_rows} rows a batch"),
+            (self.split_from, f"split from {self.split_from} inputs"),
+        )
+        return ", ".join(text for value, text in said if value is not None)
+
+
+UNTUNED = Tuning()
+"""The runtime's own defaults: what an execution runs with on a host like which none was measured."""
+
 
 class BenchmarkSubject(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One candidate of a benchmark: an execution of a variant, or torch-fp32, torch-bf16, torch-fp16 on a device.

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import exp, inf, log, log2
 
+from msgspec.structs import replace
+
 from artificer.backends import BACKENDS
 from artificer.host import gpu_class
 from artificer.manifest import Benchmark, Device, ExecutionPrecision, Host, Tuning, Variant
@@ -16,7 +18,7 @@ class Measured:
     """An execution's figures on one host: geometric means over the workloads.
 
     `latency_ms` is of the smallest batch; `inputs_per_second` of the batches above that, if there are any. `tuning` is
-    what it was timed with.
+    what it was timed with, on `threads` threads.
     """
 
     host: str
@@ -24,6 +26,14 @@ class Measured:
     inputs_per_second: float
     peak_memory_bytes: int
     tuning: Tuning | None = None
+    threads: int = 1
+
+    def tuning_for(self, threads: int) -> Tuning | None:
+        """The tuning for another number of threads: as many batches side by side for each thread; None for none."""
+        if self.tuning is None or self.tuning.streams in (None, 1):
+            return self.tuning
+        streams = max(1, round(self.tuning.streams * threads / self.threads))
+        return replace(self.tuning, streams=min(streams, threads))
 
 
 def distance(there: Host, here: Host, device: Device = "cpu") -> float | None:
@@ -90,6 +100,7 @@ def measured(
                 inputs_per_second=_mean(many or every),
                 peak_memory_bytes=subject.peak_memory_bytes,
                 tuning=subject.tuning,
+                threads=benchmark.threads,
             )
     return None
 
