@@ -51,7 +51,7 @@ class Query(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Load before the first request, in this very process: a runtime does not survive a fork."""
+    """Load before the first request, in this process: a runtime does not survive a fork."""
     prove = getattr(app.state, "prove", PROVE)
     with artificer.load(os.environ["ARTIFICER_MODEL"], warm=True, prove=prove, max_pending=MAX_PENDING) as reranker:
         app.state.reranker = reranker
@@ -108,7 +108,7 @@ async def ready(request: Request) -> dict[str, Any] | JSONResponse:
 
 @app.exception_handler(ArtificerError)
 async def refuse(_: Request, error: Exception) -> JSONResponse:
-    """Our errors as the status that a client can act on."""
+    """Answer an error of Artificer with the status that a client can act on."""
     kinds: dict[type[Exception], int] = {InputError: 422, OverloadedError: 429, DeadlineError: 504}
     status = next((code for kind, code in kinds.items() if isinstance(error, kind)), 500)
     headers = {"Retry-After": "1"} if status == 429 else None

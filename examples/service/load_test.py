@@ -2,7 +2,8 @@
 
     python examples/service/load_test.py --port 8080 --clients 16 --requests 400
 
-Bounded in count and time. Prints requests/s, the latencies' percentiles, and how often it was told to come back later.
+Bounded in count and time. Prints requests/s, the percentiles of the latency, and how many requests were refused with
+status 429.
 """
 
 import argparse

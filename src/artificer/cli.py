@@ -78,7 +78,9 @@ def _rank(given: argparse.Namespace) -> int:
     documents = given.documents or [line.rstrip("\n") for line in sys.stdin]
     with _load(given) as reranker:
         if not hasattr(reranker, "rank"):
-            raise InputError(f"{given.source}: {reranker.manifest.task} gives no ranking: only text-ranking does.")
+            raise InputError(
+                f"{given.source}: its task is {reranker.manifest.task}. Only text-ranking models can rank."
+            )
         for row in reranker.rank(given.query, documents, top_k=given.top_k, return_documents=True):
             if given.json:
                 print(json.dumps({**row, "score": float(row["score"])}, ensure_ascii=False))
@@ -153,7 +155,7 @@ def _prove(given: argparse.Namespace) -> int:
     location = locate(address, options.cache)
     here = host.detect()
     threads = given.threads or host.thread_count()[0]
-    print(f"{location.manifest.slug} on {here.name}, {threads} threads; speeds over plain float32", flush=True)
+    print(f"{location.manifest.slug} on {here.name}, {threads} threads; speeds are ratios to plain float32", flush=True)
     record, kept = prove_here(location, options, here, threads, lambda line: print(line, flush=True), quick=given.quick)
     if given.out is not None:
         try:
@@ -231,17 +233,24 @@ def command_line() -> argparse.ArgumentParser:
         "--accuracy",
         choices=["near", "exact", "any"],
         default="near",
-        help="near (default): float32, half precisions, and int8 of proven quality; exact: float32 alone; any: whatever"
-        " passed",
+        help="near (default): float32, half precisions, and int8 of proven quality; exact: float32 only; any:"
+        " everything that passed",
     )
     source.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where it is proven and the fastest")
     source.add_argument("--threads", type=int, help="compute threads (default: what the container allows)")
     choose = argparse.ArgumentParser(add_help=False)
     choose.add_argument("--variant", help="use this variant, or execution, such as 'openvino in bf16'")
-    choose.add_argument("--objective", choices=["latency", "throughput", "size"], default="throughput")
+    choose.add_argument(
+        "--objective",
+        choices=["latency", "throughput", "size"],
+        default="throughput",
+        help="what the variant is chosen for (default: throughput)",
+    )
     choose.add_argument("--revision", help="branch, tag or commit of a Hub repo")
     choose.add_argument("--offline", action="store_true", help="open no connection")
-    choose.add_argument("--require-signature", metavar="SIGNER", help="load nothing else; as verify --signature")
+    choose.add_argument(
+        "--require-signature", metavar="SIGNER", help="load only what SIGNER signed; see verify --signature"
+    )
     choose.add_argument("--json", action="store_true", help="print JSON")
 
     explain = commands.add_parser("explain", parents=[source, choose], help="which variant would run, and why")
@@ -251,24 +260,28 @@ def command_line() -> argparse.ArgumentParser:
     verify.add_argument("--signature", metavar="SIGNER", help=f"who must have signed it: {SIGNER_FORMS}")
     verify.set_defaults(run=_verify)
     rank = commands.add_parser("rank", parents=[source, choose], help="rank documents, or the lines of standard input")
-    rank.add_argument("query")
-    rank.add_argument("documents", nargs="*")
-    rank.add_argument("--top-k", type=int)
+    rank.add_argument("query", help="the text that documents are ranked for")
+    rank.add_argument("documents", nargs="*", help="the documents (default: the lines of standard input)")
+    rank.add_argument("--top-k", type=int, help="print only this many documents (default: all)")
     rank.set_defaults(run=_rank)
-    bench = commands.add_parser("bench", parents=[source], help="measure every admissible execution here")
-    bench.add_argument("--pairs", type=int, default=128)
-    bench.add_argument("--rounds", type=int, default=3)
+    bench = commands.add_parser("bench", parents=[source], help="time every admissible execution on this machine")
+    bench.add_argument("--pairs", type=int, default=128, help="pairs in each timed call (default: 128)")
+    bench.add_argument("--rounds", type=int, default=3, help="rounds that are timed (default: 3)")
     bench.set_defaults(run=_bench)
     prove = commands.add_parser(
-        "prove", help="prove and time every execution here, by the package's proof set; later loads use the record"
+        "prove", help="prove and time every execution of a package on this machine; later loads use the record"
     )
     prove.add_argument("source", help="a published folder, a Hub repo id, or a name in the index of ARTIFICER_INDEX")
-    prove.add_argument("--out", metavar="FILE", help="write the record there too: for `python -m stages record add`")
-    prove.add_argument("--quick", action="store_true", help="fewer texts; float32 executions are not proven again")
+    prove.add_argument("--out", metavar="FILE", help="also write the record to FILE, for `python -m stages record add`")
+    prove.add_argument(
+        "--quick", action="store_true", help="use fewer texts, and skip float32 executions except the plain one"
+    )
     prove.add_argument("--threads", type=int, help="compute threads (default: what the container allows)")
     prove.add_argument("--revision", help="branch, tag or commit of a Hub repo")
     prove.add_argument("--offline", action="store_true", help="open no connection")
-    prove.add_argument("--require-signature", metavar="SIGNER", help="prove nothing else; as verify --signature")
+    prove.add_argument(
+        "--require-signature", metavar="SIGNER", help="prove only what SIGNER signed; see verify --signature"
+    )
     prove.set_defaults(run=_prove)
     bom = commands.add_parser("bom", help="a bill of materials of a published folder (CycloneDX ML-BOM, JSON)")
     bom.add_argument("source", help="a published folder")
@@ -276,9 +289,12 @@ def command_line() -> argparse.ArgumentParser:
     bom.set_defaults(run=_bom)
     package = commands.add_parser("export-package", help="the ONNX variants as an onnxruntime model package")
     package.add_argument("source", help="a published folder")
-    package.add_argument("out", help="the package's folder: empty, or to be made")
+    package.add_argument("out", help="the folder to write; it must be empty, or not exist yet")
     package.add_argument(
-        "--variant", action="append", default=[], help="only this one; several in order of preference (default: all)"
+        "--variant",
+        action="append",
+        default=[],
+        help="write only this variant; repeat the option in order of preference (default: all)",
     )
     package.set_defaults(run=_export_package)
     return parser

@@ -34,10 +34,13 @@ COMMANDS: tuple[Command, ...] = (
             ("source", {"help": "a repository of the Hub, a local folder, or a name in registry/catalog.yaml"}),
             ("--slug", {"help": "the model's name in the registry (default: from the source's name)"}),
             ("--revision", {"default": "main", "help": "commit, branch or tag of a repository (default: main)"}),
-            ("--activation", {"choices": ("identity", "sigmoid", "softmax"), "help": "where the source is not clear"}),
+            (
+                "--activation",
+                {"choices": ("identity", "sigmoid", "softmax"), "help": "needed where the source does not say"},
+            ),
             ("--license", {"help": "SPDX id, `proprietary` or LicenseRef-<name>, where the source does not say"}),
-            ("--variants", {"help": "the variants to build, with commas between (default: all that are not optional)"}),
-            ("--dry-run", {"action": "store_true", "help": "say what was found, and write nothing"}),
+            ("--variants", {"help": "the variants to build, separated by commas (default: all that are not optional)"}),
+            ("--dry-run", {"action": "store_true", "help": "print what was found, and write nothing"}),
             *DATA,
         ),
     ),
@@ -92,7 +95,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="list",
-        summary="the registry, what is built and published of it, and on which data",
+        summary="list the models, what is built and published, and on which data",
         function="stages.commands.listing:list_models",
     ),
     Command(
@@ -107,7 +110,10 @@ COMMANDS: tuple[Command, ...] = (
         online=True,
         arguments=(
             ("slug", {"nargs": "*", "help": "default: every model"}),
-            ("--push", {"action": "store_true", "help": "use the DVC remote: restore from it, and send each stage"}),
+            (
+                "--push",
+                {"action": "store_true", "help": "restore stages from the DVC remote, and push each built stage to it"},
+            ),
             ("--publish", {"action": "store_true", "help": "publish as well"}),
         ),
     ),
@@ -120,10 +126,10 @@ COMMANDS: tuple[Command, ...] = (
             SLUG,
             (
                 "--workspace",
-                {"required": True, "metavar": "DIR", "dest": "workspace_folder", "help": "its folder"},
+                {"required": True, "metavar": "DIR", "dest": "workspace_folder", "help": "the folder of the workspace"},
             ),
             ("--target", {"default": "pack", "help": "the last stage (default: pack)"}),
-            ("--single", {"action": "store_true", "help": "run that stage alone, on what the lock names"}),
+            ("--single", {"action": "store_true", "help": "run only that stage, on the inputs that dvc.lock names"}),
             ("--out", {"metavar": "FILE", "help": "the result, for `collect` (default: DIR/result.json)"}),
         ),
     ),
@@ -142,26 +148,26 @@ COMMANDS: tuple[Command, ...] = (
             ("slug", {"nargs": "*", "help": "default: every model"}),
             (
                 "--ray",
-                {"metavar": "ADDRESS", "help": "of a running cluster, or `auto` (default: this machine alone)"},
+                {"metavar": "ADDRESS", "help": "the address of a cluster, or `auto` (default: only this machine)"},
             ),
             ("--share", {"type": int, "default": 1, "help": "models that a machine builds at a time (default: 1)"}),
-            ("--host-class", {"metavar": "NAME", "help": "build on machines that offer this Ray resource only"}),
-            ("--resume", {"action": "store_true", "help": "take results of a run that was aborted"}),
-            ("--publish", {"action": "store_true", "help": "publish from here what was built"}),
+            ("--host-class", {"metavar": "NAME", "help": "build only on machines that offer this Ray resource"}),
+            ("--resume", {"action": "store_true", "help": "use the results of an aborted run"}),
+            ("--publish", {"action": "store_true", "help": "publish what was built, from this machine"}),
         ),
     ),
     Command(
         name="record",
-        summary="take records of `artificer prove` from other machines, checked and judged again, for `pack`",
+        summary="check and judge records that `artificer prove` wrote on other machines, and add them for `pack`",
         function="stages.commands.record:record",
         arguments=(
-            ("action", {"choices": ("add",), "help": "the only one: add"}),
-            ("file", {"nargs": "+", "help": "what `artificer prove --out FILE` wrote"}),
+            ("action", {"choices": ("add",), "help": "`add` is the only action"}),
+            ("file", {"nargs": "+", "help": "a file that `artificer prove --out FILE` wrote"}),
         ),
     ),
     Command(
         name="push",
-        summary="send what was built to the DVC remote, and the entries of the run-cache that it lacks",
+        summary="push what was built to the DVC remote, and the run-cache entries that it lacks",
         function="stages.commands.push:push",
     ),
     Command(
@@ -170,13 +176,13 @@ COMMANDS: tuple[Command, ...] = (
         function="stages.ui.serve:serve",
         online=True,
         arguments=(
-            ("--host", {"default": "127.0.0.1", "help": "address to listen on (default: this machine alone)"}),
-            ("--port", {"type": int, "default": 8765, "help": "0: a free one (default: 8765)"}),
+            ("--host", {"default": "127.0.0.1", "help": "address to listen on (default: only this machine)"}),
+            ("--port", {"type": int, "default": 8765, "help": "0 chooses a free port (default: 8765)"}),
         ),
     ),
     Command(
         name="schema",
-        summary="write the JSON Schemas, and what docs/ repeats of the code",
+        summary="write the JSON Schemas, and the parts of docs/ that are generated",
         function="stages.commands.schemas:schema",
     ),
     Command(

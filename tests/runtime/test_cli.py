@@ -77,5 +77,5 @@ def test_rank_of_a_classifier_is_one_line(copied: Copy, capsys: pytest.CaptureFi
     assert main(["rank", str(folder), "query", "a text"]) == 1
     assert (
         capsys.readouterr().err
-        == f"artificer: {folder}: text-classification gives no ranking: only text-ranking does.\n"
+        == f"artificer: {folder}: its task is text-classification. Only text-ranking models can rank.\n"
     )

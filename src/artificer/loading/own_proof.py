@@ -56,9 +56,7 @@ def prove_here(
 
     manifest = location.manifest
     if manifest.proof is None:
-        raise ManifestError(
-            f"{manifest.slug}: the package carries no proof set. Build and publish it with this release."
-        )
+        raise ManifestError(f"{manifest.slug}: the package has no proof set. Build and publish it with this release.")
     variants = {each.variant.id: each.variant for each in offered(manifest, host)}
     shared = [manifest.proof.file, *manifest.files]
     wanted = [*shared, *(entry for variant in variants.values() for entry in variant.files)]

@@ -86,13 +86,13 @@ class LocalRecord(Struct, frozen=True, kw_only=True):
         if self.record_version.partition(".")[0] != RECORD_VERSION.partition(".")[0]:
             return f"it has version {self.record_version}, and this release reads {RECORD_VERSION}"
         if self.manifest_sha256 != manifest_sha256:
-            return f"it is of other bytes: a manifest with sha256 {self.manifest_sha256[:12]}…"
+            return f"it was made for another manifest, with sha256 {self.manifest_sha256[:12]}…"
         if (self.host.name, self.host.isa_class) != (host.name, host.isa_class):
-            return f"it is of another class of machine, {self.host.name}"
+            return f"it was made on another class of machine, {self.host.name}"
         if self.host.runtimes != host.runtimes:
-            return f"it is of other runtimes: {_said(self.host)}; installed: {_said(host)}"
+            return f"it was made with other runtimes: {_said(self.host)}; installed: {_said(host)}"
         if self.host != host:
-            return "it is of a machine with other instruction sets or devices"
+            return "it was made on a machine with other instruction sets or devices"
         if self.artificer_version != artificer_version:
             return f"it was made by artificer {self.artificer_version}, and this is {artificer_version}"
         return None

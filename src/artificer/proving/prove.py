@@ -99,7 +99,7 @@ class _Run:
                 return each
             problems.append(f"{each.label}: {answer.error}")
         raise SelectionError(
-            f"{self.manifest.slug}: nothing can be run on {self.host.name}:\n  " + "\n  ".join(problems)
+            f"{self.manifest.slug}: no execution works on {self.host.name}:\n  " + "\n  ".join(problems)
         )
 
     def plan(self, found: list[Offered]) -> None:
@@ -206,10 +206,10 @@ def prove(
 
     folder, manifest, sha256 = package
     if manifest.proof is None:
-        raise ManifestError(f"{manifest.slug}: the package carries no proof set: build and publish it again.")
+        raise ManifestError(f"{manifest.slug}: the package has no proof set. Build and publish it again.")
     found = offered(manifest, host)
     if not found:
-        raise SelectionError(f"{manifest.slug}: {host.name} offers no execution: install a runtime that it needs.")
+        raise SelectionError(f"{manifest.slug}: no variant can run on {host.name}. Install a runtime that it needs.")
     started = time.monotonic()
     opened = Package(str(folder.resolve()), manifest.to_json(), threads)
     with Process(opened) as first, Process(opened) as second:

@@ -44,9 +44,9 @@ def find(cache: Path, slug: str, manifest_sha256: str, host: Host, artificer_ver
         others = [(each, _read(each)) for each in _others(place)]
         for each, other in others:
             if other is not None and (problem := other.problem(manifest_sha256, host, artificer_version)):
-                return Found(None, f"nothing: {each} is not used: {problem}")
+                return Found(None, f"no, {each} is not used: {problem}")
         return Found(None, None)
-    return Found(None, f"nothing: {place} is not used: {problem}: run `artificer prove` again")
+    return Found(None, f"no, {place} is not used: {problem}. Run `artificer prove` again")
 
 
 def write(cache: Path, record: LocalRecord) -> Path | None:

@@ -3,20 +3,20 @@
 from stages.core.errors import SourceError
 from stages.registry.checkpoint.json_objects import Config
 
-_IMAGES = "it reads images beside texts, by a processor that is more than a tokenizer"
-_PAGES = "it reads words, their places on a page and its image, by a processor that is more than a tokenizer"
+_IMAGES = "it reads images as well as texts, with a processor that does more than a tokenizer"
+_PAGES = "it reads words, their places on a page and its image, with a processor that does more than a tokenizer"
 REASONS = {
-    "canine": "each character of Unicode is a token of it, by Python code that no tokenizer.json holds",
-    "gemma3": f"{_IMAGES}; the type for texts alone is gemma3_text",
+    "canine": "its tokens are the characters of Unicode, made by Python code that tokenizer.json cannot hold",
+    "gemma3": f"{_IMAGES}; for text only, use gemma3_text",
     "layoutlmv2": _PAGES,
     "layoutlmv3": _PAGES,
-    "markuplm": "it reads HTML, by a processor that is more than a tokenizer",
-    "modernvbert": f"{_IMAGES}; the type for texts alone is modernbert",
-    "mra": "transformers computes its attention by a CUDA kernel alone: on a CPU there are no scores to compare with",
-    "reformer": "its attention sorts tokens by random hashes and cuts a text into chunks, and no graph can do so for "
+    "markuplm": "it reads HTML, with a processor that does more than a tokenizer",
+    "modernvbert": f"{_IMAGES}; for text only, use modernbert",
+    "mra": "transformers computes its attention only with a CUDA kernel, so a CPU has no scores to compare with",
+    "reformer": "its attention sorts tokens by random hashes and cuts a text into chunks, which no graph can do for "
     "texts of every length",
-    "t5gemma2": f"{_IMAGES}; the type for texts alone is t5gemma",
-    "tapas": "it reads tables, and a pair of texts is none",
+    "t5gemma2": f"{_IMAGES}; for text only, use t5gemma",
+    "tapas": "it reads tables, not pairs of texts",
 }
 
 
