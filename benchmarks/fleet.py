@@ -33,10 +33,10 @@ from tests.stages import project
 from tests.stages.checkpoints import STORED
 
 
-def kill_one(cluster: Any, nodes: list[Any], rng: random.Random) -> tuple[str, Any]:
+def kill_one(cluster: Any, nodes: list[Any], rng: random.Random, node_share: float) -> tuple[str, Any]:
     """Kill what runs a build: its stage, its worker, or a node; what was killed, and the node that replaces it."""
     found = [p for p in psutil.process_iter(["cmdline"]) if _is_ours(p.info["cmdline"] or ())]
-    if rng.random() < 0.2 and len(nodes) > 1:
+    if rng.random() < node_share and len(nodes) > 1:
         cluster.remove_node(nodes.pop(rng.randrange(1, len(nodes))), allow_graceful=False)
         nodes.append(add_node(cluster))
         return "node", None
@@ -66,25 +66,24 @@ def add_node(cluster: Any) -> Any:
     return cluster.add_node(num_cpus=1, resources={"machine": 1}, object_store_memory=80 * 10**6)
 
 
-def with_kills(
-    work: Path, models: int, node_count: int, kills: int, driver_kills: int, seed: int, pause: tuple[float, float]
-) -> None:
+def with_kills(work: Path, given: argparse.Namespace) -> None:
     """Build, kill, compare; prints a table."""
     from ray.cluster_utils import Cluster
 
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     os.environ["ARTIFICER_FLEET_SCRATCH"] = str(work / "scratch")
-    rng = random.Random(seed)
+    models, kills, driver_kills = given.models, given.kills, given.driver_kills
+    rng = random.Random(given.seed)
     root = small.make(work / "project", models, remote=work / "remote")
     small.slow(root, 0.3)
     cluster = Cluster()
-    nodes = [add_node(cluster) for _ in range(node_count)]
+    nodes = [add_node(cluster) for _ in range(given.nodes)]
     killed: collections.Counter[str] = collections.Counter()
     started = time.monotonic()
     try:
         driver = start(root, cluster.address)
         while driver.poll() is None or driver.returncode == -signal.SIGKILL:
-            time.sleep(rng.uniform(*pause))
+            time.sleep(rng.uniform(*given.pause))
             if killed["driver"] < driver_kills and sum(killed.values()) > kills * (killed["driver"] + 1) / (
                 driver_kills + 1
             ):
@@ -93,7 +92,7 @@ def with_kills(
                 killed["driver"] += 1
                 driver = start(root, cluster.address, "--resume")
             elif sum(killed.values()) < kills + driver_kills:
-                kind, _ = kill_one(cluster, nodes, rng)
+                kind, _ = kill_one(cluster, nodes, rng, given.node_share)
                 killed[kind] += bool(kind)
             if driver.poll() is not None and driver.returncode not in (0, -signal.SIGKILL):
                 driver = start(root, cluster.address, "--resume")  # what was struck too often is a failure: once more
@@ -227,6 +226,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--driver-kills", type=int, default=1)
     parser.add_argument("--pause", type=float, nargs=2, default=(1.0, 4.0), help="least and most seconds between kills")
+    parser.add_argument("--node-share", type=float, default=0.2, help="how many of the kills are of whole nodes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--real", type=int, metavar="MODELS", help="build as many with the real toolchain; kill nothing"
@@ -241,7 +241,7 @@ def main() -> None:
     elif given.driver:
         driver_alone(work, given.driver)
     else:
-        with_kills(work, given.models, given.nodes, given.kills, given.driver_kills, given.seed, tuple(given.pause))
+        with_kills(work, given)
 
 
 if __name__ == "__main__":
