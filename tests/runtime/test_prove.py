@@ -16,12 +16,12 @@ from artificer.errors import ArtificerError, ManifestError, SelectionError
 from artificer.hub.index import Event, Index, IndexEntry, Release
 from artificer.loading.loader import load
 from artificer.loading.location import read_manifest
-from artificer.manifest import MANIFEST_FILE, Host, Manifest, Parity, Variant
+from artificer.manifest import MANIFEST_FILE, Host, Manifest, Parity, Tuning, Variant
 from artificer.manifest.metric_names import QUALITY_RATIO
 from artificer.proving import asking
 from artificer.proving.answering import Answer, Package, Question
 from artificer.proving.depth import FULL, QUICK, depth_of
-from artificer.proving.local_record import LocalRecord, ProvenExecution
+from artificer.proving.local_record import LocalRecord, ProvenExecution, Speed
 from artificer.proving.local_speeds import with_comparable_speeds
 from artificer.proving.measurement import LengthTexts
 from artificer.proving.proof_set import ProofSet, packed, unpacked
@@ -255,6 +255,21 @@ def test_a_record_widens_no_bound_and_keeps_the_builders_quality(manifest: Manif
     known = replace(manifest, variants=(replace(variant, parity=(builders,)),))
     (found,) = [each for each in amended(known, record) if each.isa_class == "here"]
     assert (found.metrics["score_max_abs"], found.metrics[QUALITY_RATIO]) == (0.2, 0.99)
+
+
+@pytest.mark.parametrize(("threads", "streams"), [(1, 2), (4, None)])
+def test_a_record_keeps_the_builders_tuning_of_as_many_threads(
+    manifest: Manifest, record: LocalRecord, threads: int, streams: int | None
+) -> None:
+    """A proof measures speed and tunes nothing."""
+    (each,) = record.executions
+    timed = replace(each, speed=Speed(load_seconds=1.0, peak_memory_bytes=1, rows=()))
+    (known,) = manifest.benchmarks
+    subjects = tuple(replace(subject, tuning=Tuning(streams=2)) for subject in known.subjects)
+    tuned = replace(manifest, benchmarks=(replace(known, host=record.host, threads=threads, subjects=subjects),))
+    own = replace(record, executions=(timed,)).amended(tuned).benchmarks[0]
+    found = own.subjects[0].tuning
+    assert (own.baseline, None if found is None else found.streams) == ("onnx", streams)
 
 
 def test_what_cannot_be_run_here_is_refused_with_its_reason(manifest: Manifest, record: LocalRecord) -> None:

@@ -4,7 +4,7 @@ It belongs to one manifest, one host and the versions of its runtimes: for other
 trusted: whoever uses it judges its figures by the manifest's thresholds again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -30,6 +30,7 @@ from artificer.manifest.metric_names import QUALITY_RATIO
 from artificer.proving.judging import judge, thresholds_class
 from artificer.proving.measurement import Measurement
 from artificer.proving.proof_set import PRESET
+from artificer.selection.speeds import nearest
 
 RECORD_VERSION = "1.0"
 
@@ -109,7 +110,12 @@ class LocalRecord(Struct, frozen=True, kw_only=True):
             )
             for variant in manifest.variants
         )
-        return msgspec.structs.replace(manifest, variants=variants, benchmarks=(self.benchmark(), *manifest.benchmarks))
+        own = self.benchmark()
+        own = msgspec.structs.replace(
+            own,
+            subjects=tuple(_with_tuning(each, self.host, self.threads, manifest.benchmarks) for each in own.subjects),
+        )
+        return msgspec.structs.replace(manifest, variants=variants, benchmarks=(own, *manifest.benchmarks))
 
     def benchmark(self) -> Benchmark:
         """Its figures of speed, as a manifest has them."""
@@ -139,6 +145,17 @@ class LocalRecord(Struct, frozen=True, kw_only=True):
     def passed(self) -> int:
         """How many executions passed."""
         return sum(each.verdict == "passed" for each in self.executions)
+
+
+def _with_tuning(
+    subject: BenchmarkSubject, host: Host, threads: int, benchmarks: Sequence[Benchmark]
+) -> BenchmarkSubject:
+    """With what the builder found out on a near host with as many threads: a proof tunes nothing."""
+    near = nearest(benchmarks, host, subject.device)
+    if near is None or near.threads != threads:
+        return subject
+    same = [each for each in near.subjects if (each.label, each.digest) == (subject.label, subject.digest)]
+    return msgspec.structs.replace(subject, tuning=same[0].tuning) if same else subject
 
 
 def judged(manifest: Manifest, variant: Variant, measurement: Measurement) -> Parity:
