@@ -37,21 +37,21 @@ COLUMNS = {
 }  # fmt: skip
 HOW = """# Architectures
 
-What the pipeline makes of every `…ForSequenceClassification` of text that transformers {transformers} has.
-`benchmarks/architectures.py` writes this page. It makes a checkpoint of about 0.2 MB of each, with a tokenizer of the
-same kind trained on the demo's texts, and runs it from `add` to a published folder, by the commands that everyone uses.
+The results of the pipeline for every text classifier (`…ForSequenceClassification`) in transformers {transformers}.
+`benchmarks/architectures.py` writes this page. It makes a checkpoint of about 0.2 MB for each type, with a tokenizer of
+the same kind trained on the demo's texts, and runs the usual commands on it, from `add` to a published folder.
 
 **The weights are random.** They are spread so that scores differ, and the thresholds are those of `params.yaml`, on
-{rows} pairs. So a passed variant computes what torch computes, in an architecture of this kind; it says nothing about
-quality, speed or large sizes, and an int8 variant may pass or miss its thresholds with trained weights where it does
-not here. Quality is not measured, stage `benchmark` is left out, and one process does everything, `parity`'s second
-question included.
+{rows} pairs. A variant that passed computes what torch computes for this architecture. This says nothing about
+quality, speed or large models. With trained weights, an int8 variant may have another verdict. Quality is not
+measured, stage `benchmark` is skipped, and everything runs in one process, including what `parity` does in a second
+one.
 
 {tools}; CPU: {cpu}; {date}.
 
 ```text
-python -m benchmarks.architectures WORK                      # all that has no result yet: about an hour on two cores
-python -m benchmarks.architectures WORK --only bert --again  # one, once more
+python -m benchmarks.architectures WORK                      # every type without a result: about an hour on two cores
+python -m benchmarks.architectures WORK --only bert --again  # one type, again
 python -m benchmarks.architectures WORK --page               # write this page
 ```
 """
