@@ -63,7 +63,7 @@ def _verify(given: argparse.Namespace) -> int:
         elif variant.status == "passed":
             check_sidecars(folder, variant)
     if signed is not None:
-        print(f"{SIGNATURE_FILE}: signed by {signed.signer}: every file, and no other")
+        print(f"{SIGNATURE_FILE}: signed by {signed.signer}; the signature covers every file here")
     elif (folder / SIGNATURE_FILE).exists():
         print(f"{SIGNATURE_FILE}: not checked: --signature says whose signature to expect")
     for path in extra_files(folder, (MANIFEST_FILE, SIGNATURE_FILE, *(entry.path for entry in files))):

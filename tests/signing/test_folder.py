@@ -187,7 +187,7 @@ def test_a_missing_file_is_refused_and_named(publish: Publish, keys: Keys) -> No
     """Also one that this load would not open."""
     folder = publish()
     (folder / "README.md").unlink()
-    assert "signed and missing: README.md" in refusal(folder, SignedBy(key=keys[1]))
+    assert "signed files are missing: README.md" in refusal(folder, SignedBy(key=keys[1]))
 
 
 def test_an_older_signed_release_is_refused_where_the_manifest_is_pinned(publish: Publish, keys: Keys) -> None:
@@ -319,7 +319,7 @@ def test_artificer_verify_checks_the_signature_first(
     folder = publish()
     capsys.readouterr()
     assert main(["verify", str(folder), "--signature", f"key={keys[1]}"]) == 0
-    assert f"model.sig: signed by the key {keys[1]}: every file, and no other" in capsys.readouterr().out
+    assert f"model.sig: signed by the key {keys[1]}; the signature covers every file here" in capsys.readouterr().out
     assert main(["verify", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "model.sig: not checked: --signature says whose signature to expect" in out

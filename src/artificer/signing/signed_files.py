@@ -54,11 +54,11 @@ class SignedFiles:
         found = set(_names(folder))
         if added := sorted(found - self.files.keys() - {SIGNATURE_FILE}):
             raise SignatureError(
-                f"{self.where}: added after it was signed: {_some(added)}. Nothing else was opened. Remove what you"
-                " know, or fetch the folder again."
+                f"{self.where}: added after it was signed: {_some(added)}. Nothing else was opened. Remove these"
+                " files, or fetch the folder again."
             )
         if missing := sorted(self.files.keys() - found):
-            raise SignatureError(f"{self.where}: signed and missing: {_some(missing)}. Fetch the folder again.")
+            raise SignatureError(f"{self.where}: signed files are missing: {_some(missing)}. Fetch the folder again.")
 
 
 def parse(data: bytes, where: str, signer: str) -> SignedFiles:
