@@ -4,23 +4,25 @@ import contextlib
 from pathlib import Path
 
 from stages.core.errors import BuildError, UsageError
-from stages.fleet import fragments, lock_blocks, model_build, runner, workspace
+from stages.fleet import fragments, lock_blocks, model_build, model_proof, runner, workspace
 from stages.registry import model_list
 
 
-def build_model(slug: str, workspace_folder: str, target: str, *, single: bool, out: str | None) -> None:
-    """Make the workspace from the working directory, unless it is there; build; write the result. Raises BuildError for
-    a build that fails, after the result was written."""
+def build_model(slug: str, workspace_folder: str, target: str, *, single: bool, prove: bool, out: str | None) -> None:
+    """Make the workspace from the working directory, unless it is there; build, or prove what was built; write the
+    result. Raises BuildError for a build that fails, after the result was written."""
     folder = Path(workspace_folder).resolve()
     result = Path(out).resolve() if out else folder / runner.RESULT
     if Path.cwd() != folder:
         _prepare(slug, folder)
     elif not workspace.is_ready(folder):
         raise UsageError(f"--workspace: {folder} is the project itself. Give another folder.")
+    digest = (folder / workspace.ORDER).read_text()
     with contextlib.chdir(folder):
-        found = model_build.build(slug, target, (folder / workspace.ORDER).read_text(), single=single)
+        found = model_proof.prove(slug, digest) if prove else model_build.build(slug, target, digest, single=single)
     runner.write_result(found, result)
-    print(f"{slug}: {found.status} on {found.host} in {found.seconds:.0f} s; ran {', '.join(found.ran) or 'nothing'}")
+    done = "proven" if prove else f"ran {', '.join(found.ran) or 'nothing'}"
+    print(f"{slug}: {found.status} on {found.host} in {found.seconds:.0f} s; {found.failed or done}")
     if found.failed:
         raise BuildError(f"{slug}: {found.failed}")
 

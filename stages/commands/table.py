@@ -130,6 +130,7 @@ COMMANDS: tuple[Command, ...] = (
             ),
             ("--target", {"default": "pack", "help": "the last stage (default: pack)"}),
             ("--single", {"action": "store_true", "help": "run only that stage, on the inputs that dvc.lock names"}),
+            ("--prove", {"action": "store_true", "help": "build nothing: prove here what dvc.lock says was packed"}),
             ("--out", {"metavar": "FILE", "help": "the result, for `collect` (default: DIR/result.json)"}),
         ),
     ),
@@ -152,6 +153,14 @@ COMMANDS: tuple[Command, ...] = (
             ),
             ("--share", {"type": int, "default": 1, "help": "models that a machine builds at a time (default: 1)"}),
             ("--host-class", {"metavar": "NAME", "help": "build only on machines that offer this Ray resource"}),
+            (
+                "--classes",
+                {
+                    "metavar": "NAMES",
+                    "help": "prove what is packed on machines that offer these Ray resources (commas between), add the "
+                    "records, and pack again",
+                },
+            ),
             ("--resume", {"action": "store_true", "help": "use the results of an aborted run"}),
             ("--publish", {"action": "store_true", "help": "publish what was built, from this machine"}),
         ),

@@ -40,7 +40,7 @@ def run(wish: Wish) -> None:
     _write_host()
     archive = workspace.common_archive()
     selection = select(wish.slugs, wish.target, any_host=wish.single or wish.cluster is not None)
-    plan = _plan(wish, archive)
+    plan = plan_of(wish, archive)
     found = _earlier(plan, selection) if wish.resume else {}
     orders = [order for order in selection.orders if order.slug not in found]
     with Progress(total=len(orders), up_to_date=selection.up_to_date) as progress:
@@ -54,7 +54,8 @@ def run(wish: Wish) -> None:
     _summary(selection, found)
 
 
-def _plan(wish: Wish, archive: bytes) -> Plan:
+def plan_of(wish: Wish, archive: bytes) -> Plan:
+    """What all models of the run share. Raises UsageError for a cluster without a DVC remote."""
     if wish.cluster is None:
         publish = load_params().publish
         folders = [publish.folder if publish.target == "folder" else None, publish.index and publish.index.folder]

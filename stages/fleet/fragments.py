@@ -22,7 +22,8 @@ MEASURED = ("registry/benchmarks/", "registry/parity/", "registry/receipts/", "r
 class Fragment(Struct, frozen=True, kw_only=True):
     """The result of one model. `order` is what it was built from (`order_digest`). `blocks` are the lock's stages, as
     DVC wrote them; `files` are figures and reports by path. `failed` is the stage that failed, or what went wrong
-    before any; `log` the last lines that it printed. `ran` are the stages that were executed, not restored."""
+    before any; `log` the last lines that it printed. `ran` are the stages that were executed, not restored. `record` is
+    what `artificer prove` wrote, where the model was proven and not built."""
 
     slug: str
     order: str
@@ -35,6 +36,7 @@ class Fragment(Struct, frozen=True, kw_only=True):
     files: dict[str, str] = {}
     failed: str = ""
     log: str = ""
+    record: str = ""
 
 
 def order_digest(archive: bytes, order: Order) -> str:

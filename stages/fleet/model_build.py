@@ -42,9 +42,9 @@ def build(slug: str, target: str, order: str, *, single: bool = False, say: Say 
 
     started = time.monotonic()
     dvc_lock_file.FILE.unlink(missing_ok=True)  # of an earlier attempt that was killed: nobody else uses the workspace
-    with _as_a_repository(), Repo() as repo:
+    with as_a_repository(), Repo() as repo:
         building = Building(repo, slug, order, has_remote=remote.is_there(repo))
-        host = _write_host()
+        host = write_own_host()
         failed = _run(building, model_stages(target), single, say)
     blocks, found = collect(slug, Path())
     return Fragment(
@@ -127,7 +127,8 @@ def _restore(building: Building, names: list[str]) -> None:
             building.repo.checkout(targets, allow_missing=True)
 
 
-def _write_host() -> str:
+def write_own_host() -> str:
+    """Into the workspace; the name of this machine's class."""
     from artificer import host
     from stages.records.host_record import write_host
 
@@ -137,7 +138,7 @@ def _write_host() -> str:
 
 
 @contextlib.contextmanager
-def _as_a_repository() -> Iterator[None]:
+def as_a_repository() -> Iterator[None]:
     """What stages and DVC find in the environment: this workspace's code, this interpreter, caches of its own."""
     root = Path.cwd()
     wanted = {

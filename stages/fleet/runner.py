@@ -25,13 +25,15 @@ PR_SET_PDEATHSIG = 1
 
 class Plan(Struct, frozen=True, kw_only=True):
     """What all models of a run share: the common archive, DVC's settings for workspaces, and the last stage, which runs
-    alone with `single`. `links` are folders of the project that a workspace writes to, by their relative path. Without
-    `keep` a workspace is removed when its model is built: its outputs are on the remote."""
+    alone with `single`. With `proves` nothing is built: the package that the lock names is proven. `links` are folders
+    of the project that a workspace writes to, by their relative path. Without `keep` a workspace is removed when its
+    model is built: its outputs are on the remote."""
 
     archive: bytes
     dvc_config: str
     target: str
     single: bool = False
+    proves: bool = False
     links: dict[str, str] = {}
     keep: bool = True
 
@@ -58,7 +60,7 @@ def build_workspace(slug: str, folder: Path, plan: Plan) -> Fragment:
     result, log = folder / RESULT, folder / LOG
     result.unlink(missing_ok=True)
     command = [sys.executable, "-m", "stages", "build-model", slug, "--workspace", str(folder)]
-    command += ["--target", plan.target, *(["--single"] if plan.single else [])]
+    command += ["--target", plan.target, *(["--single"] if plan.single else []), *(["--prove"] if plan.proves else [])]
     with log.open("ab") as stream:
         done = subprocess.run(
             command, cwd=folder, env=_environment(folder), stdout=stream, stderr=stream, check=False,
