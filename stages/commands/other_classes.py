@@ -30,7 +30,7 @@ def prove_on(wish: Wish, classes: list[str]) -> int:
     """
     assert wish.cluster is not None
     plan = structs.replace(plan_of(wish, workspace.common_archive()), proves=True)
-    orders = _orders(wish)
+    orders = packed_orders(wish)
     written: list[str] = []
     failed: list[str] = []
     for name in classes:
@@ -51,7 +51,7 @@ def prove_on(wish: Wish, classes: list[str]) -> int:
     return len(written)
 
 
-def _orders(wish: Wish) -> list[Order]:
+def packed_orders(wish: Wish) -> list[Order]:
     """Those that the lock says were packed; the others failed to build, which was said already."""
     packed = of_models(read_blocks())
     orders = select(wish.slugs, wish.target, any_host=True, force=True).orders

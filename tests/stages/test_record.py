@@ -1,6 +1,6 @@
 """`record add`: what another machine proved, checked and judged again, and published by the next `pack`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,14 @@ from artificer.host import host_name
 from artificer.manifest import BenchmarkRow, Host, Manifest, Metrics, canonical_json
 from artificer.proving.local_record import LocalRecord, ProvenExecution, Speed
 from artificer.proving.measurement import Measurement
+from stages.commands import other_classes
+from stages.core.errors import BuildError
+from stages.fleet.driver import Wish
+from stages.fleet.fragments import Fragment
+from stages.fleet.progress import Progress
+from stages.fleet.ray_cluster import Cluster
+from stages.fleet.runner import Plan
+from stages.fleet.workspace import Order
 from tests.stages.conftest import Stages
 from tests.stages.fabricated import SLUG, Fabricated
 from tests.stages.project import snapshot
@@ -18,6 +26,7 @@ from tests.stages.project import snapshot
 replace = msgspec.structs.replace
 PACKAGE = Path("artifacts/packages", SLUG)
 REGISTRY_ERROR = 3
+USAGE_ERROR = 2
 GOOD: Metrics = {
     "score_max_abs": 0.0, "score_mean_abs": 0.0, "spearman": 1.0, "top_k_overlap": 1.0,
     "length_score_max_abs": 0.0, "process_score_max_abs": 0.0,
@@ -200,3 +209,39 @@ def test_without_a_package_there_is_nothing_to_compare_with(root: Path, made: Lo
     code, _, err = stages("record", "add", written(made, root))
     assert code == 2
     assert f"Run `dvc repro pack@{SLUG}`" in err
+
+
+def test_records_of_a_fleet_are_added(root: Path, made: LocalRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What machines of other classes proved is added, and a class that could not prove is named with its reason."""
+    asked: list[tuple[str, str | None]] = []
+
+    def on_a_cluster(plan: Plan, orders: list[Order], cluster: Cluster, _progress: Progress) -> Iterator[Fragment]:
+        assert plan.proves
+        for order in orders:
+            asked.append((order.slug, cluster.host_class))
+            if cluster.host_class == "amx":
+                yield Fragment(slug=order.slug, order="", status="built", record=canonical_json(made).decode())
+            else:
+                yield Fragment(slug=order.slug, order="", status="failed", failed="no runtime")
+
+    order = Order(slug=SLUG, entry={}, blocks={}, files={})
+    monkeypatch.setattr("stages.fleet.ray_cluster.build_all", on_a_cluster)
+    monkeypatch.setattr(other_classes, "packed_orders", lambda _wish: [order])
+    monkeypatch.setattr(
+        other_classes, "plan_of", lambda *_: Plan(archive=b"", dvc_config="", target="pack", keep=False)
+    )
+    monkeypatch.setattr("stages.fleet.workspace.common_archive", lambda: b"")
+    wish = Wish(slugs=(), target="pack", cluster=Cluster(host_class="avx2", share=2))
+    with pytest.raises(BuildError, match=r"^tiny on avx512: no runtime$"):
+        other_classes.prove_on(wish, ["amx", "avx512"])
+    assert asked == [(SLUG, "amx"), (SLUG, "avx512")]
+    assert (root / "registry/parity" / SLUG / f"{AMX.name}.json").is_file()
+
+
+@pytest.mark.parametrize("given", [["--classes", "amx"], ["--host-class", "amx", "--classes", "avx2,amx"]])
+@pytest.mark.usefixtures("root")
+def test_one_class_builds_and_the_others_prove(stages: Stages, given: list[str]) -> None:
+    """A fleet that proves elsewhere is told which class owns the lock, and it is none of the others."""
+    code, _, err = stages("fleet", *given)
+    assert code == USAGE_ERROR
+    assert "--classes: expected Ray resources" in err

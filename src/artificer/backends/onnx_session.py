@@ -66,10 +66,9 @@ def open_onnx(graph: Path, options: SessionOptions) -> OnnxSession:
     def opened() -> Run:
         return partial(_run, _open(graph, 1), output)
 
-    streams = None
-    if options.device == "cpu":
-        files = files_of(graph, OnnxBackend().sidecars(graph))
-        streams = StreamPool.over(files, stream_count(options.threads, options.tuning), opened)
+    streams, count = None, stream_count(options.threads, options.tuning)
+    if options.device == "cpu" and count > 1:
+        streams = StreamPool.over(files_of(graph, OnnxBackend().sidecars(graph)), count, opened)
     session = _open(graph, options.threads, options.device)
     names = [node.name for node in session.get_outputs()]
     output = options.output if options.output in names else names[0]
