@@ -114,8 +114,9 @@ def _merge(wish: Wish, archive: bytes, found: dict[str, Fragment]) -> None:
     built = [each for each in found.values() if each.status == "built"]
     if not built:
         return
-    primary = wish.cluster.host_class if wish.cluster else None
-    fragments.merge(built, primary)
+    # A team may name the resource after the host class; whatever its name, all that was built comes from it.
+    wanted = wish.cluster.host_class if wish.cluster else None
+    fragments.merge(built, wanted if wanted in {each.host for each in built} else None)
     if wish.cluster is not None and wish.target != "fetch":
         _pull_packages([each.slug for each in built])
     write_blocks(merged(read_blocks(), report_of_all.host_block(), model_list.slugs()))

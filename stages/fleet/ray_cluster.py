@@ -125,7 +125,7 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
             "object_store_memory": OBJECT_STORE_BYTES,
         }
     try:
-        ray.init(address=cluster.address, include_dashboard=None if cluster.address else False,
+        ray.init(address=cluster.address or "local", include_dashboard=None if cluster.address else False,
                  log_to_driver=False, logging_level=logging.ERROR, **own)  # fmt: skip
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"--ray: {cluster.address or 'this machine'}: {first_line(error, with_kind=False)}") from None

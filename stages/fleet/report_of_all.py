@@ -33,9 +33,10 @@ def host_block() -> dict[str, str]:
 
 
 def write_report(archive: bytes) -> None:
-    """Run the stage, unless it is up to date, and take its outputs and its lock. Raises BuildError when it fails."""
+    """Run the stage, unless it is up to date or there is no package, and take its outputs and its lock. Raises
+    BuildError when it fails."""
     stages = read_yaml(PIPELINE)["stages"]
-    if REPORT not in stages:
+    if REPORT not in stages or not paths.PACKAGES.is_dir():
         return
     shutil.rmtree(FOLDER, ignore_errors=True)
     order = Order(slug="all", entry={}, blocks={}, files={})
@@ -46,8 +47,7 @@ def write_report(archive: bytes) -> None:
     files.write_file(FOLDER / PIPELINE, yaml.safe_dump(once, sort_keys=False).encode())
     shutil.copyfile(paths.REGISTRY, FOLDER / paths.REGISTRY)
     shutil.rmtree(FOLDER / paths.PACKAGES)
-    if paths.PACKAGES.is_dir():
-        shutil.copytree(paths.PACKAGES, FOLDER / paths.PACKAGES, copy_function=os.link)
+    shutil.copytree(paths.PACKAGES, FOLDER / paths.PACKAGES, copy_function=os.link)
     blocks = read_blocks()
     write_blocks({name: block for name, block in blocks.items() if name in once["stages"]}, FOLDER / DVC_LOCK)
     for path in (paths.HOST, paths.REPORTS):

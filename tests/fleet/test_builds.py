@@ -131,7 +131,7 @@ def test_a_fleet(three: Path, tmp_path: Path) -> None:
     """On a cluster of this machine: packages, figures and lock arrive, and there is nothing left to do."""
     pytest.importorskip("ray")
     scratch = {"ARTIFICER_FLEET_SCRATCH": str(tmp_path / "scratch")}
-    done = small.command(three, "fleet", "--share", "2", **scratch)
+    done = small.command(three, "fleet", "--share", "2", "--host-class", "builders", **scratch)
     assert done.returncode == FAILED, done.stdout + done.stderr
     assert "m0002: optimize: failed to run" in done.stderr
     ran = small.ran(three)
