@@ -32,9 +32,11 @@ from stages.records.pairs import Texts
 PAIRS = 100  # of a call: what a service ranks at once
 FEWEST_PAIRS = 32
 SPLIT_CALLS = (10, 30)
+STILL_AS_FAST = 0.98
+FEW_PAIRS = 8  # of a call that may not become slower
 LEAST_TOKENS, MOST_TOKENS = 256, 4096
 STEP = 1.01  # times the speed of half or twice as many tokens: less is no direction
-WORTH_IT = 1.03  # times the default's speed: less may be noise
+WORTH_IT = 1.05  # times the default's speed: less may be noise
 LONGEST = 20  # times the seconds that are asked for: then what is not decided stays as it is
 _PASSES = 30  # about as many calls as are timed
 _REPEATS = 2
@@ -127,7 +129,11 @@ class Trial:
         streams = self._fastest([replace(default, streams=count) for count in self._sessions])
         best = self._climb(streams)
         ratio = self._ratio(default, best, self._many)
-        if best != default and (ratio < WORTH_IT or not self._agree(default, best, self._many, movement)):
+        if best != default and not (
+            ratio >= WORTH_IT
+            and self._ratio(default, best, self._call(FEW_PAIRS)) >= STILL_AS_FAST
+            and self._agree(default, best, self._many, movement)
+        ):
             best, ratio = default, 1.0
         if best.streams != 1:
             best = self._with_split(best, movement)

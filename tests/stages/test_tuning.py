@@ -105,6 +105,18 @@ def test_batches_shrink_where_that_is_faster(tokenizer: TextTokenizer, clock: Cl
     assert best(tokenizer, TimedSession(clock, slow_above=256)).tuning == Tuning(streams=1, max_tokens=256)
 
 
+def test_what_slows_a_small_call_is_not_chosen(tokenizer: TextTokenizer, clock: Clock) -> None:
+    """Smaller batches are faster for many pairs; eight fit into one batch of the default and then into two."""
+
+    class BestWithSix(TimedSession):
+        def _seconds(self, inputs: Inputs) -> float:
+            rows = len(inputs["input_ids"])
+            return 0.2 if rows == 8 else 0.3 if rows <= 6 else 0.1 * rows
+
+    found = best(tokenizer, BestWithSix(clock))
+    assert found == Tuned(tuning=Tuning(streams=1, max_tokens=512), speed_ratio=1.0)
+
+
 def test_where_nothing_is_gained_the_default_stays(tokenizer: TextTokenizer, clock: Clock) -> None:
     """A difference of a percent may be noise."""
     found = best(tokenizer, TimedSession(clock, batch=0.002))
