@@ -126,7 +126,9 @@ def measure(sides: dict[str, Side], given: argparse.Namespace) -> dict[str, dict
             for name, answer in asked(sides, {"row": row, "turn": turn}):
                 if turn:
                     table[name][row].append(statistics.median(answer[0]))
-        print(f"measured: {row}", flush=True)
+        print(f"\n{HEADINGS[row]}:")  # at once: a run that is ended early keeps what it has
+        for name, rows in table.items():
+            print(f"  {name}: {relative(table[BASE][row], rows[row])}", flush=True)
     return table
 
 
