@@ -1,10 +1,12 @@
 """What building one model leaves for the project: a file each, written when it arrives, merged once at the end."""
 
 import hashlib
+import os
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -37,6 +39,20 @@ class Fragment(Struct, frozen=True, kw_only=True):
     failed: str = ""
     log: str = ""
     record: str = ""
+
+
+def finished(slug: str, order: str, host: str, started: float, failed: str, **found: Any) -> Fragment:
+    """The result of what this machine began at `started` (of `time.monotonic`); `failed` is empty where it did not."""
+    return Fragment(
+        slug=slug,
+        order=order,
+        status="failed" if failed else "built",
+        host=host,
+        where=os.uname().nodename,
+        seconds=round(time.monotonic() - started, 1),
+        failed=failed,
+        **found,
+    )
 
 
 def order_digest(archive: bytes, order: Order) -> str:

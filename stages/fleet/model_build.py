@@ -11,7 +11,7 @@ from typing import Any
 
 from stages.core.errors import BuildError, first_line
 from stages.fleet.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from stages.fleet.fragments import Fragment, collect
+from stages.fleet.fragments import Fragment, collect, finished
 from stages.fleet.freshness import Inputs, model_stages, stale_stage
 from stages.fleet.lock_blocks import read_blocks, write_blocks
 from stages.running import dvc_lock_file, remote
@@ -47,18 +47,7 @@ def build(slug: str, target: str, order: str, *, single: bool = False, say: Say 
         host = write_own_host()
         failed = _run(building, model_stages(target), single, say)
     blocks, found = collect(slug, Path())
-    return Fragment(
-        slug=slug,
-        order=order,
-        status="failed" if failed else "built",
-        host=host,
-        where=os.uname().nodename,
-        seconds=round(time.monotonic() - started, 1),
-        ran=tuple(building.ran),
-        blocks=blocks,
-        files=found,
-        failed=failed,
-    )
+    return finished(slug, order, host, started, failed, ran=tuple(building.ran), blocks=blocks, files=found)
 
 
 def _run(building: Building, names: list[str], single: bool, say: Say) -> str:

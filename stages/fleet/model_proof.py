@@ -14,7 +14,7 @@ from stages.core import files
 from stages.core.copying import copy_file
 from stages.core.errors import BuildError, first_line
 from stages.core.variants import Step
-from stages.fleet.fragments import Fragment
+from stages.fleet.fragments import Fragment, finished
 from stages.fleet.model_build import as_a_repository, write_own_host
 from stages.publishing.package import load_package
 
@@ -37,16 +37,8 @@ def prove(slug: str, order: str) -> Fragment:
             _prove()
         except (BuildError, OSError) as error:
             failed = first_line(error, with_kind=False)
-    return Fragment(
-        slug=slug,
-        order=order,
-        status="failed" if failed else "built",
-        host=host,
-        where=os.uname().nodename,
-        seconds=round(time.monotonic() - started, 1),
-        failed=failed,
-        record="" if failed else RECORD.read_text(encoding="utf-8"),
-    )
+    record = "" if failed else RECORD.read_text(encoding="utf-8")
+    return finished(slug, order, host, started, failed, record=record)
 
 
 def _pull(slug: str) -> None:
