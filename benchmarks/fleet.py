@@ -32,6 +32,8 @@ from tests.fleet import small
 from tests.stages import project
 from tests.stages.checkpoints import STORED
 
+MOST_RUNS = 30  # of a driver that ends by itself with failed models
+
 
 def kill_one(cluster: Any, nodes: list[Any], rng: random.Random, node_share: float) -> tuple[str, Any]:
     """Kill what runs a build: its stage, its worker, or a node; what was killed, and the node that replaces it."""
@@ -95,6 +97,8 @@ def with_kills(work: Path, given: argparse.Namespace) -> None:
                 kind, _ = kill_one(cluster, nodes, rng, given.node_share)
                 killed[kind] += bool(kind)
             if driver.poll() is not None and driver.returncode not in (0, -signal.SIGKILL):
+                if killed["run again"] == MOST_RUNS:
+                    raise SystemExit(f"the driver failed {MOST_RUNS} times: see {root.parent / 'driver.txt'}")
                 driver = start(root, cluster.address, "--resume")  # what was struck too often is a failure: once more
                 killed["run again"] += 1
     finally:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from stages.benchmarking.requests import first_calls, requests
 from stages.benchmarking.subjects import TORCH_ROWS, TimedSubject
 from stages.benchmarking.worker import Opened
 from stages.benchmarking.worker_pool import Worker, workers
@@ -27,17 +28,28 @@ class Budget(NamedTuple):
 
 
 class Timings(Struct):
-    """What one group measured. `seconds[subject][key]` is a list over rounds of lists over batches."""
+    """What one group measured. `seconds[subject][key]` is a list over rounds of lists over batches,
+    `requests[subject][inputs]` a list over calls."""
 
     seconds: dict[str, dict[Key, list[list[float]]]]
+    requests: dict[str, dict[int, list[float]]]
     opened: dict[str, Opened]
     peak_memory_bytes: dict[str, int]
 
 
-def time_group(group: list[TimedSubject], spec: ModelSpec, threads: int, batches: Batches, budget: Budget) -> Timings:
-    """Warm up once, then run the rounds, fewer if they would take longer than the budget."""
-    found = Timings(seconds={}, opened={}, peak_memory_bytes={})
+def time_group(
+    group: list[TimedSubject],
+    spec: ModelSpec,
+    threads: int,
+    workloads: dict[str, Texts],
+    batches: Batches,
+    budget: Budget,
+) -> Timings:
+    """Ask the requests while their lengths are new; then warm up once, and run the rounds, fewer if they would take
+    longer than the budget."""
+    found = Timings(seconds={}, requests={}, opened={}, peak_memory_bytes={})
     with workers(group, spec, threads) as open_workers:
+        _ask_requests(open_workers, workloads, found)
         number, planned = 0, budget.rounds
         while number <= planned:
             started = time.perf_counter()
@@ -55,6 +67,16 @@ def time_group(group: list[TimedSubject], spec: ModelSpec, threads: int, batches
                 found.opened[worker.subject.label] = worker.opened
                 found.peak_memory_bytes[worker.subject.label] = worker.peak_memory_bytes
     return found
+
+
+def _ask_requests(open_workers: list[Worker], workloads: dict[str, Texts], found: Timings) -> None:
+    for worker in open_workers:
+        worker.ask(first_calls(workloads))
+    for inputs, calls in requests(workloads).items():
+        for worker in open_workers:
+            timed = worker.ask(calls)
+            if timed is not None:
+                found.requests.setdefault(worker.subject.label, {})[inputs] = timed
 
 
 def _round(open_workers: list[Worker], batches: Batches) -> dict[str, dict[Key, list[float]]]:

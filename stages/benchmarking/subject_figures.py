@@ -4,7 +4,7 @@ import statistics
 
 import numpy as np
 
-from artificer.manifest import BenchmarkRow, BenchmarkSubject
+from artificer.manifest import BenchmarkRow, BenchmarkSubject, RequestRow
 from stages.benchmarking.rounds import Batches, Timings
 from stages.benchmarking.subjects import TimedSubject
 from stages.records.benchmarks import BASELINE
@@ -33,6 +33,7 @@ def benchmark_subject(subject: TimedSubject, measured: list[Timings], batches: B
                 speedup=statistics.median(sum(b) / sum(own) for own, b in zip(rounds, baseline, strict=True)),
             )
         )
+    asked = own_groups[0].requests[subject.timed_as]
     return BenchmarkSubject(
         id=subject.id,
         digest=subject.digest,
@@ -44,4 +45,10 @@ def benchmark_subject(subject: TimedSubject, measured: list[Timings], batches: B
         device=subject.device,
         settings=subject.settings,
         tuning=subject.tuning,
+        requests=tuple(_request_row(inputs, seconds) for inputs, seconds in asked.items()),
     )
+
+
+def _request_row(inputs: int, seconds: list[float]) -> RequestRow:
+    p50, p95 = (1000 * float(value) for value in np.percentile(seconds, (50, 95)))
+    return RequestRow(inputs=inputs, p50_ms=p50, p95_ms=p95)

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import BuildError, first_line
+from stages.core.files import write_file
 from stages.fleet.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from stages.fleet.fragments import Fragment, collect, finished
 from stages.fleet.freshness import Inputs, model_stages, stale_stage
-from stages.fleet.lock_blocks import read_blocks, write_blocks
+from stages.fleet.lock_blocks import DVC_LOCK, read_blocks, write_blocks
 from stages.running import dvc_lock_file, remote
 
 Say = Callable[[str], None]
+LOCK_COPY = Path(".dvc/tmp/last-whole-dvc.lock")
+"""The workspace's dvc.lock after its last finished stage. DVC writes dvc.lock in place: where it was killed while it did
+so, the file is empty or cut short."""
 
 
 @dataclass(slots=True)
@@ -42,6 +46,10 @@ def build(slug: str, target: str, order: str, *, single: bool = False, say: Say 
 
     started = time.monotonic()
     dvc_lock_file.FILE.unlink(missing_ok=True)  # of an earlier attempt that was killed: nobody else uses the workspace
+    if LOCK_COPY.is_file():
+        write_file(DVC_LOCK, LOCK_COPY.read_bytes())
+    else:
+        _copy_lock()
     with as_a_repository(), Repo() as repo:
         building = Building(repo, slug, order, has_remote=remote.is_there(repo))
         host = write_own_host()
@@ -70,6 +78,7 @@ def _run(building: Building, names: list[str], single: bool, say: Say) -> str:
             ran = repo.reproduce(address, single_item=True, pull=building.has_remote)
         except DvcException as error:
             return f"{name}: {first_line(error.__cause__ or error, with_kind=False)}"
+        _copy_lock()
         if ran and address not in restored:
             building.ran.append(name)
         say(f"{address}: {'done' if ran else 'up to date'}")
@@ -91,10 +100,16 @@ def _take_up(building: Building, say: Say) -> None:
     say(f"{building.slug}: goes on after {len(found.ran)} stages of an earlier attempt")
     building.ran += found.ran
     write_blocks({**read_blocks(), **found.blocks})
+    _copy_lock()
     for path, text in found.files.items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")
     building.repo._reset()
+
+
+def _copy_lock() -> None:
+    if DVC_LOCK.is_file():
+        write_file(LOCK_COPY, DVC_LOCK.read_bytes())
 
 
 def _leave_checkpoint(building: Building) -> None:

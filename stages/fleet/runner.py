@@ -42,6 +42,8 @@ def run_order(plan: Plan, order: Order, base: Path) -> Fragment:
     """Build a model in a workspace below `base`; never raises for what its process does."""
     digest = fragments.order_digest(plan.archive, order)
     folder = (base / order.slug).resolve()
+    if plan.proves:  # an earlier proof's workspace has the lock of the package that it proved
+        shutil.rmtree(folder, ignore_errors=True)
     workspace.create(folder, plan.archive, order, digest=digest, dvc_config=plan.dvc_config)
     for name, there in plan.links.items():
         if not (folder / name).exists():

@@ -53,14 +53,15 @@ class Proof(Struct, frozen=True, kw_only=True):
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """One workload at one batch size: inputs per second, and milliseconds of a call."""
+    """One workload at one batch size: inputs per second, and milliseconds of a call. `speedup` is over torch float32 in
+    the same rounds, None outside of the rounds."""
 
     workload: str
     batch_size: int
     inputs_per_second: float
     p50_ms: float
     p95_ms: float
-    speedup: float
+    speedup: float | None
 
 
 class OnHost(Struct, frozen=True, kw_only=True):

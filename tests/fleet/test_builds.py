@@ -104,6 +104,20 @@ def test_a_killed_build_goes_on_elsewhere(three: Path, tmp_path: Path) -> None:
     assert "pack@m0000" in lock_blocks.read_blocks(three / "dvc.lock")
 
 
+@pytest.mark.parametrize("kept", [0, 0.5])
+def test_a_lock_that_was_being_written_when_the_build_was_killed(three: Path, tmp_path: Path, kept: float) -> None:
+    """DVC leaves it empty or cut short: only the stage whose lock it was is run again, from DVC's run-cache."""
+    workspace = tmp_path / "workspace"
+    arguments = ["build-model", "m0000", "--workspace", str(workspace)]
+    assert small.command(three, *arguments, "--target", "export").returncode == 0
+    assert small.ran(three) == ["fetch m0000", "export m0000"]
+    lock = workspace / "dvc.lock"
+    lock.write_text(lock.read_text()[: int(kept * len(lock.read_text()))])
+    done = small.command(three, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert small.ran(three) == [f"{stage} m0000" for stage in small.STAGES[2:]]
+
+
 def test_a_result_of_another_host_class_leaves_its_records_only(three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock belongs to one class; figures of the others are taken into registry/."""
     monkeypatch.chdir(three)

@@ -274,6 +274,15 @@ class BenchmarkRow(Struct, frozen=True, kw_only=True):
     speedup: float
 
 
+class RequestRow(Struct, frozen=True, kw_only=True):
+    """Calls with `inputs` inputs of lengths that the process had not met, as a service is asked: milliseconds of one
+    call, from texts to outputs."""
+
+    inputs: Annotated[int, Meta(ge=1)]
+    p50_ms: float
+    p95_ms: float
+
+
 class Tuning(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How batches are formed and spread: what changes an execution's speed and not what it is. Null leaves a choice to
     the runtime's own defaults.
@@ -304,7 +313,8 @@ UNTUNED = Tuning()
 class BenchmarkSubject(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One candidate of a benchmark: an execution of a variant, or torch-fp32, torch-bf16, torch-fp16 on a device.
     `digest` ties a variant's figures to its bytes: figures of other bytes are ignored. Memory is the peak resident set
-    of its own process; a GPU's own memory is not in it. `tuning` is what it was timed with on this host."""
+    of its own process; a GPU's own memory is not in it. `tuning` is what it was timed with on this host; `rows` are of
+    texts that come again in every round, `requests` of new ones."""
 
     id: str
     digest: Sha256 | None
@@ -316,6 +326,7 @@ class BenchmarkSubject(Struct, frozen=True, kw_only=True, omit_defaults=True):
     device: Device = "cpu"
     settings: Settings = {}
     tuning: Tuning | None = None
+    requests: tuple[RequestRow, ...] = ()
 
     @property
     def label(self) -> str:

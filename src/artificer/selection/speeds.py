@@ -17,8 +17,9 @@ _FAR = 2.0  # in doublings of the cores: figures from 4 cores hold for 1 to 16, 
 class Measured:
     """An execution's figures on one host: geometric means over the workloads.
 
-    `latency_ms` is of the smallest batch; `inputs_per_second` of the batches above that, if there are any. `tuning` is
-    what it was timed with, on `threads` threads.
+    `latency_ms` is the median of calls with the fewest inputs, of new lengths where that was measured, else of the
+    smallest batch of the workloads. `inputs_per_second` is of the batches above that, if there are any. `tuning` is what
+    it was timed with, on `threads` threads.
     """
 
     host: str
@@ -94,9 +95,10 @@ def measured(
             single = [row.p50_ms for row in subject.rows if row.batch_size == smallest]
             many = [row.inputs_per_second for row in subject.rows if row.batch_size > smallest]
             every = [row.inputs_per_second for row in subject.rows]
+            new = [row.p50_ms for row in sorted(subject.requests, key=lambda row: row.inputs)[:1]]
             return Measured(
                 host=benchmark.host.name,
-                latency_ms=_mean(single) or inf,
+                latency_ms=_mean(new or single) or inf,
                 inputs_per_second=_mean(many or every),
                 peak_memory_bytes=subject.peak_memory_bytes,
                 tuning=subject.tuning,
