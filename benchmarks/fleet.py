@@ -114,6 +114,8 @@ def with_kills(work: Path, given: argparse.Namespace) -> None:
     print(f"| killed | {', '.join(f'{n} {kind}' for kind, n in killed.items() if kind and n)} |")
     print(f"| stages never run | {len(lost)} |\n| stages run again | {again} |")
     print(f"| most runs of one stage | {max(counts.values())} |")
+    said = (work / "driver.txt").read_text()
+    print(f"| every package is on the remote | {'the DVC remote lacks the packages' not in said} |")
     print(f"| lock equal to one `dvc repro`'s | {is_equal(root, work, models)} |", flush=True)
 
 

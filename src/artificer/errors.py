@@ -30,7 +30,8 @@ class MissingRuntimeError(ArtificerError):
 
 
 class SelfTestError(ArtificerError):
-    """A loaded variant does not reproduce the manifest's golden scores on this machine."""
+    """A graph does not compute here as it is proven: not in the precision that was asked for, or not the manifest's
+    golden scores."""
 
 
 class InputError(ArtificerError, ValueError):

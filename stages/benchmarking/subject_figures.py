@@ -33,7 +33,7 @@ def benchmark_subject(subject: TimedSubject, measured: list[Timings], batches: B
                 speedup=statistics.median(sum(b) / sum(own) for own, b in zip(rounds, baseline, strict=True)),
             )
         )
-    asked = own_groups[0].requests[subject.timed_as]
+    asked = own_groups[0].requests.get(subject.timed_as, {})
     return BenchmarkSubject(
         id=subject.id,
         digest=subject.digest,

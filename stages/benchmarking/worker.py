@@ -74,8 +74,6 @@ def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) ->
         tuning=subject.tuning or UNTUNED,
     )
     session = open_with(subject.runtime, subject.path, options)
-    if subject.device == "cpu" and session.execution_precision != subject.execution_precision:
-        raise RuntimeError(f"this machine's CPU does not compute in {subject.execution_precision}")
     tokenizer = open_tokenizer(spec, subject.inputs)
 
     def scorer(pairs: Texts) -> Any:

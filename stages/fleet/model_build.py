@@ -19,8 +19,8 @@ from stages.running import dvc_lock_file, remote
 
 Say = Callable[[str], None]
 LOCK_COPY = Path(".dvc/tmp/last-whole-dvc.lock")
-"""The workspace's dvc.lock after its last finished stage. DVC writes dvc.lock in place: where it was killed while it did
-so, the file is empty or cut short."""
+"""The workspace's dvc.lock after the last stage that is finished and pushed. DVC writes dvc.lock in place: a kill at
+that moment leaves it empty or cut short. And a stage that was not pushed when the build was killed must be pushed."""
 
 
 @dataclass(slots=True)
@@ -78,7 +78,6 @@ def _run(building: Building, names: list[str], single: bool, say: Say) -> str:
             ran = repo.reproduce(address, single_item=True, pull=building.has_remote)
         except DvcException as error:
             return f"{name}: {first_line(error.__cause__ or error, with_kind=False)}"
-        _copy_lock()
         if ran and address not in restored:
             building.ran.append(name)
         say(f"{address}: {'done' if ran else 'up to date'}")
@@ -88,6 +87,7 @@ def _run(building: Building, names: list[str], single: bool, say: Say) -> str:
                 _leave_checkpoint(building)
             except (BuildError, OSError) as error:
                 return f"{name}: {first_line(error, with_kind=False)}"
+        _copy_lock()
     return ""
 
 

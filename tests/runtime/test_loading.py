@@ -11,7 +11,6 @@ import pytest
 
 import artificer
 from artificer import backends, host
-from artificer.backends import open_session
 from artificer.backends.session import Session
 from artificer.errors import (
     InputError,
@@ -98,12 +97,6 @@ def test_settings_of_a_record_reach_the_runtime_and_are_explained(copied: Copy) 
             explanation = reranker.explain()
             assert explanation.settings == {"SNIPPETS_MODE": "DISABLE"}
             assert "in f32, SNIPPETS_MODE=DISABLE" in str(explanation)
-
-
-def test_a_session_is_not_opened_with_settings_that_the_backend_does_not_list(published: Path) -> None:
-    """Whatever a manifest or a caller says."""
-    with pytest.raises(ValueError, match="openvino has no settings CACHE_DIR=/tmp in this release"):
-        open_session("openvino", published / "openvino/openvino_model.xml", threads=1, settings={"CACHE_DIR": "/tmp"})
 
 
 def test_a_variant_proven_in_bf16_is_not_executed_in_another_precision(copied: Copy) -> None:

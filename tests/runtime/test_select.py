@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from artificer import host
 from artificer.errors import SelectionError
-from artificer.manifest import Host, Manifest, Rank
+from artificer.manifest import BenchmarkSubject, Host, Manifest, Rank, RequestRow
 from artificer.selection.policy import Policy
 from artificer.selection.release_numbers import at_least, release
 from artificer.selection.select import select
@@ -324,6 +324,22 @@ def test_the_objective_changes_the_order(proven: Manifest, here: Host) -> None:
     made = replace(proven, benchmarks=(replace(benchmark, subjects=subjects),))
     assert select(made, here, Policy(objective="latency")).best.variant.id == "onnx"
     assert select(made, here, Policy(objective="throughput")).best.variant.id == "openvino-qint8"
+
+
+def test_latency_goes_by_requests_of_new_lengths_where_they_were_measured(proven: Manifest, here: Host) -> None:
+    """And not by texts that come again, for which a runtime that compiles for each shape has compiled."""
+    (benchmark,) = proven.benchmarks
+
+    def with_requests(subject: BenchmarkSubject) -> BenchmarkSubject:
+        rows = tuple(replace(row, p50_ms=5.0 if subject.id == "onnx" else 1.0) for row in subject.rows)
+        p50 = 2.0 if subject.id == "onnx" else 3.0
+        single = RequestRow(inputs=1, p50_ms=p50, p95_ms=9.0)
+        return replace(subject, rows=rows, requests=(RequestRow(inputs=10, p50_ms=9 - p50, p95_ms=9.0), single))
+
+    subjects = tuple(map(with_requests, benchmark.subjects))
+    made = replace(proven, benchmarks=(replace(benchmark, subjects=subjects),))
+    assert select(made, here, Policy(objective="latency")).best.variant.id == "onnx"
+    assert Manifest.from_json(made.to_json()) == made
 
 
 @given(st.text(max_size=20), st.text(max_size=20))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stages import benchmark
 from stages.benchmarking import groups, rounds
+from stages.benchmarking.requests import CALLS, requests
 from stages.benchmarking.rounds import Budget, time_group
 from stages.benchmarking.subjects import TimedSubject
 from stages.benchmarking.worker import Opened
@@ -52,7 +53,7 @@ class TimedWorker:
 
     def ask(self, work: Any) -> list[float] | None:
         """Seconds of each batch, unless it is left out."""
-        if self.failed:
+        if self.failed or not work:
             return None
         self.asked += 1
         self.clock[0] += self.seconds
@@ -86,13 +87,44 @@ def test_rounds_that_do_not_fit_are_spared_by_the_slow_torch_rows_first(
     workers = [TimedWorker(name, taken, clock) for name, taken in seconds.items()]
     monkeypatch.setattr("stages.benchmarking.rounds.time.perf_counter", lambda: clock[0])
     monkeypatch.setattr(rounds, "workers", lambda *_: nullcontext(workers))
+    monkeypatch.setattr(rounds, "requests", lambda _: {})
+    monkeypatch.setattr(rounds, "first_calls", lambda _: [])
     spec: Any = None
-    found = time_group(
-        [worker.subject for worker in workers], spec, 2, {("short", 1): [[("q", "p")]]}, Budget(5, minutes * 60)
-    )
+    subjects = [worker.subject for worker in workers]
+    found = time_group(subjects, spec, 2, {}, {("short", 1): [[("q", "p")]]}, Budget(5, minutes * 60))
     assert {worker.subject.id: worker.asked for worker in workers} == rounds_of_each
     assert clock[0] <= minutes * 60
     assert set(found.peak_memory_bytes) == {name for name, asked in rounds_of_each.items() if asked > 1}
+
+
+WORKLOADS = {"short": [("how deep", "a lake is deep"), ("how far", "the moon is far away")], "long": [("q", "一二三")]}
+
+
+def test_no_single_request_has_the_length_of_another() -> None:
+    """A runtime that compiles for each shape meets new ones; equal inputs give equal requests."""
+    found = requests(WORKLOADS)
+    assert {inputs: len(calls) for inputs, calls in found.items()} == CALLS
+    assert all(len(call) == inputs for inputs, calls in found.items() for call in calls)
+    words = [len(call[0][1].split()) for call in found[1]]
+    assert len(set(words)) == len(words)
+    assert min(words) < 20 < 100 < max(words)
+    assert found == requests(WORKLOADS)
+
+
+def test_requests_are_asked_before_the_rounds_and_not_of_slow_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While their lengths are new to each process; torch's half precisions may take minutes for them."""
+    workers = [TimedWorker(name, 1.0, [0.0]) for name in ("torch-fp32", "torch-fp16", "onnx")]
+    monkeypatch.setattr(rounds, "workers", lambda *_: nullcontext(workers))
+    spec: Any = None
+    subjects = [worker.subject for worker in workers]
+    found = time_group(subjects, spec, 2, WORKLOADS, {("short", 1): [WORKLOADS["short"]]}, Budget(1, 60))
+    assert {
+        name: {inputs: len(times) for inputs, times in asked.items()} for name, asked in found.requests.items()
+    } == {
+        "torch-fp32": CALLS,
+        "onnx": CALLS,
+    }
+    assert [worker.asked for worker in workers] == [6, 2, 6]  # a first call, three sizes of requests; then two rounds
 
 
 @pytest.mark.parametrize("busy", [3.0, 60.0])

@@ -11,7 +11,7 @@ from artificer.backends.offers import Offer, unknown_settings
 from artificer.backends.onnx import OnnxBackend
 from artificer.backends.openvino import OpenVinoBackend
 from artificer.backends.packages import Package
-from artificer.errors import MissingRuntimeError
+from artificer.errors import MissingRuntimeError, SelfTestError
 from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime, said
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def open_with(name: Runtime, graph: Path, options: "SessionOptions") -> "Session
 
     Raises:
         MissingRuntimeError: there is no such backend, or its package is not installed or cannot use the device.
+        SelfTestError: this machine computes in another precision than the options ask for.
         ValueError: the backend does not know the settings.
     """
     if (problem := backend_problem(name)) is not None:
@@ -124,10 +125,17 @@ def open_with(name: Runtime, graph: Path, options: "SessionOptions") -> "Session
         unknown = ", ".join(said(options.settings))
         raise ValueError(f"{graph.name}: {name} has no settings {unknown} in this release.")
     try:
-        return backend.open(graph, options)
+        session = backend.open(graph, options)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != package.module:
             raise
         raise MissingRuntimeError(
             f"{graph.name} needs {package.distribution}, which is not installed: {package.remedy}"
         ) from None
+    if options.execution_precision not in (None, session.execution_precision):
+        session.close()
+        raise SelfTestError(
+            f"{graph.name} was to be computed in {options.execution_precision}, and this machine computes in "
+            f"{session.execution_precision}."
+        )
+    return session

@@ -18,8 +18,8 @@ class Measured:
     """An execution's figures on one host: geometric means over the workloads.
 
     `latency_ms` is the median of calls with the fewest inputs, of new lengths where that was measured, else of the
-    smallest batch of the workloads. `inputs_per_second` is of the batches above that, if there are any. `tuning` is what
-    it was timed with, on `threads` threads.
+    smallest batch of the workloads. `inputs_per_second` is of the batches above that, if there are any. `tuning` is
+    what it was timed with, on `threads` threads.
     """
 
     host: str

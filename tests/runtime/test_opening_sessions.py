@@ -1,0 +1,34 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from artificer.backends import open_session
+from artificer.backends.openvino import OpenVinoBackend
+from artificer.backends.openvino_session import open_openvino
+from artificer.backends.session import Session, SessionOptions
+from artificer.errors import ClosedError, SelfTestError
+
+
+def test_a_session_is_not_opened_with_settings_that_the_backend_does_not_list(published: Path) -> None:
+    """Whatever a manifest or a caller says."""
+    with pytest.raises(ValueError, match="openvino has no settings CACHE_DIR=/tmp in this release"):
+        open_session("openvino", published / "openvino/openvino_model.xml", threads=1, settings={"CACHE_DIR": "/tmp"})
+
+
+def test_a_session_in_another_precision_than_was_asked_for_is_closed(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime takes the precision as a hint. The message names both."""
+    opened: list[Session] = []
+
+    def as_it_likes(_: OpenVinoBackend, graph: Path, options: SessionOptions) -> Session:
+        session = open_openvino(graph, replace(options, execution_precision="f32"))
+        opened.append(session)
+        return session
+
+    monkeypatch.setattr(OpenVinoBackend, "open", as_it_likes)
+    with pytest.raises(SelfTestError, match="was to be computed in bf16, and this machine computes in f32"):
+        open_session("openvino", published / "openvino/openvino_model.xml", threads=1, execution_precision="bf16")
+    with pytest.raises(ClosedError):
+        opened[0].run({})
