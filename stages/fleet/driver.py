@@ -92,7 +92,7 @@ def _move_artifacts(slug: str) -> None:
             shutil.rmtree(path, ignore_errors=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             (folder / path).rename(path)
-    shutil.rmtree(folder, ignore_errors=True)
+    workspace.remove(folder)
 
 
 def _earlier(plan: Plan, selection: Selection) -> dict[str, Fragment]:

@@ -38,7 +38,7 @@ def write_report(archive: bytes) -> None:
     stages = read_yaml(PIPELINE)["stages"]
     if REPORT not in stages or not paths.PACKAGES.is_dir():
         return
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    workspace.remove(FOLDER)
     order = Order(slug="all", entry={}, blocks={}, files={})
     cache = Path(".dvc/cache")
     config = workspace.dvc_config(cache, with_remote=False)
@@ -69,7 +69,7 @@ def write_report(archive: bytes) -> None:
     shutil.copytree(FOLDER / paths.REPORTS, paths.REPORTS, dirs_exist_ok=True)
     new = {name: block for name, block in read_blocks(FOLDER / DVC_LOCK).items() if name == REPORT}
     write_blocks(merged(read_blocks(), new, _slugs()))
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    workspace.remove(FOLDER)
 
 
 def _slugs() -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -43,7 +42,7 @@ def run_order(plan: Plan, order: Order, base: Path) -> Fragment:
     digest = fragments.order_digest(plan.archive, order)
     folder = (base / order.slug).resolve()
     if plan.proves:  # an earlier proof's workspace has the lock of the package that it proved
-        shutil.rmtree(folder, ignore_errors=True)
+        workspace.remove(folder)
     workspace.create(folder, plan.archive, order, digest=digest, dvc_config=plan.dvc_config)
     for name, there in plan.links.items():
         if not (folder / name).exists():
@@ -53,7 +52,7 @@ def run_order(plan: Plan, order: Order, base: Path) -> Fragment:
     if found.failed.startswith(KILLED):  # perhaps for lack of memory, by chance: it goes on after its last stage
         found = build_workspace(order.slug, folder, plan)
     if not plan.keep and found.status == "built":
-        shutil.rmtree(folder, ignore_errors=True)
+        workspace.remove(folder)
     return found
 
 

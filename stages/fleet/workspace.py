@@ -82,7 +82,7 @@ def create(folder: Path, archive: bytes, order: Order, *, digest: str, dvc_confi
     """Write the workspace, unless it is there from an earlier attempt, whose finished stages then count."""
     if is_ready(folder, digest):
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     ready = folder / CONFIG
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as found:
@@ -98,6 +98,12 @@ def create(folder: Path, archive: bytes, order: Order, *, digest: str, dvc_confi
     files.write_file(folder / ORDER, digest.encode())
     files.write_file(ready, dvc_config.encode())  # last: it says that the workspace is whole
     ready.chmod(0o600)  # a remote's settings may hold a password
+
+
+def remove(folder: Path) -> None:
+    """Delete a workspace. What says that it is whole goes first: a kill may leave the rest."""
+    (folder / CONFIG).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def dvc_config(cache: Path | None, *, with_remote: bool = True) -> str:

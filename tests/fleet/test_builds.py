@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import RegistryError
-from stages.fleet import fragments, lock_blocks
+from stages.fleet import fragments, lock_blocks, workspace
 from stages.fleet.model_build import LOCK_COPY
 from tests.fleet import small
 from tests.stages import project
@@ -108,11 +108,11 @@ def test_a_killed_build_goes_on_elsewhere(three: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 0.5])
 def test_a_lock_that_was_being_written_when_the_build_was_killed(three: Path, tmp_path: Path, kept: float) -> None:
     """DVC leaves it empty or cut short: finished stages are not run again."""
-    workspace = tmp_path / "workspace"
-    arguments = ["build-model", "m0000", "--workspace", str(workspace)]
+    place = tmp_path / "workspace"
+    arguments = ["build-model", "m0000", "--workspace", str(place)]
     assert small.command(three, *arguments, "--target", "export").returncode == 0
     assert small.ran(three) == ["fetch m0000", "export m0000"]
-    lock = workspace / "dvc.lock"
+    lock = place / "dvc.lock"
     lock.write_text(lock.read_text()[: int(kept * len(lock.read_text()))])
     done = small.command(three, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -121,17 +121,17 @@ def test_a_lock_that_was_being_written_when_the_build_was_killed(three: Path, tm
 
 def test_a_build_that_was_killed_before_it_pushed_a_stage_pushes_it(three: Path, tmp_path: Path) -> None:
     """Its lock was written, and the remote has nothing of it: without its outputs another machine could not go on."""
-    workspace, remote, early = tmp_path / "workspace", tmp_path / "remote", tmp_path / "early"
-    arguments = ["build-model", "m0000", "--workspace", str(workspace), "--target"]
+    place, remote, early = tmp_path / "workspace", tmp_path / "remote", tmp_path / "early"
+    arguments = ["build-model", "m0000", "--workspace", str(place), "--target"]
     assert small.command(three, *arguments, "fetch").returncode == 0
     shutil.copytree(remote, early)
-    copied = (workspace / LOCK_COPY).read_bytes()
+    copied = (place / LOCK_COPY).read_bytes()
     assert small.command(three, *arguments, "export").returncode == 0
     assert small.ran(three) == ["fetch m0000", "export m0000"]
     wanted = stored(remote)
     assert wanted > stored(early)
     # As it was when the second stage's lock had been written, and before the copy and the push.
-    (workspace / LOCK_COPY).write_bytes(copied)
+    (place / LOCK_COPY).write_bytes(copied)
     shutil.rmtree(remote)
     early.rename(remote)
     done = small.command(three, *arguments, "export")
@@ -143,6 +143,19 @@ def test_a_build_that_was_killed_before_it_pushed_a_stage_pushes_it(three: Path,
 def stored(remote: Path) -> set[str]:
     """The files of a remote, by the path below it."""
     return {path.relative_to(remote).as_posix() for path in remote.rglob("*") if path.is_file()}
+
+
+def test_a_workspace_whose_removal_was_cut_short_is_made_anew(three: Path, tmp_path: Path) -> None:
+    """Half of its code may be gone: it must not be taken for a whole one."""
+    folder = tmp_path / "workspace"
+    assert small.command(three, "build-model", "m0000", "--workspace", str(folder), "--target", "fetch").returncode == 0
+    digest = (folder / workspace.ORDER).read_text()
+    assert workspace.is_ready(folder, digest)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda path, **_: (Path(path) / "stages/cli.py").unlink())
+        workspace.remove(folder)
+    assert not workspace.is_ready(folder, digest)
+    assert small.command(three, "build-model", "m0000", "--workspace", str(folder), "--target", "fetch").returncode == 0
 
 
 def test_a_result_of_another_host_class_leaves_its_records_only(three: Path, monkeypatch: pytest.MonkeyPatch) -> None:

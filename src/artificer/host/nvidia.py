@@ -1,6 +1,7 @@
 """NVIDIA GPUs: which there are, and which of them this process may use."""
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -65,9 +66,12 @@ def gpus_of(root: Path, environment: Mapping[str, str]) -> tuple[Gpu, ...]:
     if driver.is_dir():
         found = gpus(text_of(path) for path in sorted(driver.glob("gpus/*/information")))
         return tuple(gpu for gpu in found if gpu.minor is None or (root / f"dev/nvidia{gpu.minor}").exists())
+    # Windows, and Linux inside it, have no such folder.
+    if root != Path("/") or not (sys.platform == "win32" or (root / "dev/dxg").exists()):
+        return ()
     from shutil import which
 
-    tool = which("nvidia-smi") if root == Path("/") else None  # Windows, and Linux inside it, have no such folder
+    tool = which("nvidia-smi")
     if tool is None:
         return ()
     lines = output([tool, "--query-gpu=name,uuid", "--format=csv,noheader"])

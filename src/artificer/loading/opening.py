@@ -14,6 +14,8 @@ from artificer.loading.golden import self_test
 from artificer.loading.integrity import check_sidecars, verify_files
 from artificer.loading.location import Location
 from artificer.loading.options import LoadOptions
+from artificer.loading.package_tokenizers import Tokenizers
+from artificer.loading.side_by_side import open_beside
 from artificer.manifest import UNTUNED, Device, Host, Tuning, Variant
 from artificer.manifest.isa_classes import isa_of
 from artificer.selection.admission import Execution
@@ -41,8 +43,7 @@ class Opened:
 class Opener:
     """Opens executions of one model; `prepare` makes one.
 
-    `tokenizer` cuts at the length that the caller requested, `full_tokenizer` at the model's own, as the golden samples
-    were. `hashed` counts the files that were hashed so far.
+    `hashed` counts the files that were hashed so far.
     """
 
     location: Location
@@ -50,15 +51,20 @@ class Opener:
     task: Task
     threads: int
     host: Host
-    tokenizer: TextTokenizer
-    full_tokenizer: TextTokenizer
+    tokenizers: Tokenizers
     hashed: int
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """Cuts at the length that the caller requested."""
+        return self.tokenizers.own
 
     def open(self, execution: Execution) -> Opened:
         """Open and test an execution.
 
         Raises:
             IntegrityError: a file is not what the manifest says; never caught to fall back.
+            ManifestError: there is no tokenizer; not caught either.
             SelfTestError: the execution does not reproduce the golden samples, or contradicts the manifest.
             Exception: whatever the runtime raises.
         """
@@ -87,13 +93,16 @@ class Opener:
             compiled=cached,
             tuning=self._tuning(execution),
         )
-        session = open_with(variant.runtime, self.location.folder / variant.graph, options)
+        graph = self.location.folder / variant.graph
+        session, tokenizer = open_beside(
+            lambda: open_with(variant.runtime, graph, options), lambda: self.tokenizers.full
+        )
         try:
             if missing := set(session.input_names) ^ set(manifest.inputs):
                 raise SelfTestError(f"{variant.id}: graph and manifest disagree on the inputs {sorted(missing)}.")
             difference = None
             if self.options.self_test:
-                difference = self_test(self.task, session, self.full_tokenizer, manifest, execution)
+                difference = self_test(self.task, session, tokenizer, manifest, execution)
         except BaseException:
             session.close()
             raise
@@ -121,25 +130,22 @@ class Opener:
 
 
 def prepare(location: Location, options: LoadOptions, threads: int, host: Host) -> Opener:
-    """Verify what all variants share, and open the tokenizer.
+    """Verify what all variants share.
 
     Raises:
-        ManifestError: the manifest's task is unknown or contradicts it, or there is no tokenizer.
+        ManifestError: the manifest's task is unknown or contradicts it.
         IntegrityError, FetchError: as for `Opener.open`.
     """
     manifest = location.manifest
     task = task_of(manifest)
     hashed = ensure(location, options, tuple(entry.path for entry in manifest.files))
-    full = _tokenizer(location, manifest.max_length)
-    shorter = options.max_length if options.max_length and options.max_length < manifest.max_length else None
     return Opener(
         location=location,
         options=options,
         task=task,
         threads=threads,
         host=host,
-        tokenizer=_tokenizer(location, shorter) if shorter else full,
-        full_tokenizer=full,
+        tokenizers=Tokenizers(location, options.max_length),
         hashed=hashed,
     )
 
@@ -185,11 +191,4 @@ def ensure(location: Location, options: LoadOptions, paths: tuple[str, ...]) -> 
         manifest_sha256=location.manifest_sha256,
         verification_cache=options.cache / "verified",
         mode=options.verify,
-    )
-
-
-def _tokenizer(location: Location, max_length: int) -> TextTokenizer:
-    info = location.manifest.tokenizer
-    return TextTokenizer.from_file(
-        location.folder / info.file, info, max_length=max_length, inputs=location.manifest.inputs
     )
