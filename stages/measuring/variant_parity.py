@@ -1,5 +1,6 @@
 """One variant against the reference, in every way that it can be executed here."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from artificer.proving.measurement import Measurement
 from artificer.proving.outputs import Outputs, outputs
 from artificer.proving.reference_answers import Expected, Logits
 from stages.core import paths
+from stages.core.child_process import is_small
 from stages.core.errors import first_line
 from stages.core.params import BuildParams, load_params
 from stages.core.variants import VariantRow, row
@@ -99,15 +101,20 @@ def measure_variant(slug: str, variant_id: str) -> VariantParity:
 
 
 def _answers(variant: _Variant, execution: Execution) -> _Answers:
-    """All that sessions compute, in two processes. Raises whatever the runtime does."""
+    """All that sessions compute, in two processes: at once where the graph is small, else one after the other, so that
+    it is in memory once. Raises whatever the runtime does."""
     expected, host = variant.expected, variant.host
-    with closing(open_execution(variant.graph, variant.row, host, execution, expected.task.output)) as session:
-        found = outputs(session, variant.tokenizer, expected, with_batches=True)
-        if not expected.lengths.texts:
-            return _Answers(found, None, None)
-        first = ask_lengths(session, variant.tokenizer, expected, "first")
-    # The first session's memory is free again.
-    return _Answers(found, first, ask_again(variant.slug, variant.row.id, execution))
+    second: Future[Asked] | None = None
+    with ThreadPoolExecutor(1) as beside:
+        if expected.lengths.texts and is_small(variant.graph):
+            second = beside.submit(ask_again, variant.slug, variant.row.id, execution)
+        with closing(open_execution(variant.graph, variant.row, host, execution, expected.task.output)) as session:
+            found = outputs(session, variant.tokenizer, expected, with_batches=True)
+            if not expected.lengths.texts:
+                return _Answers(found, None, None)
+            first = ask_lengths(session, variant.tokenizer, expected, "first")
+        again = second.result() if second else ask_again(variant.slug, variant.row.id, execution)
+    return _Answers(found, first, again)
 
 
 def _measurement(variant: _Variant, execution: Execution, answers: _Answers) -> Measurement:
