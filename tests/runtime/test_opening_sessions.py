@@ -1,7 +1,7 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from artificer.backends import open_session
 from artificer.backends.openvino import OpenVinoBackend

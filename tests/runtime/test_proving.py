@@ -1,12 +1,12 @@
 """The proof of an execution: texts of many lengths, faults at some lengths or in some processes, and their names."""
 
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from artificer.inference.tokenization import TextTokenizer
 from artificer.manifest import ClassifierHead, Manifest, Metrics

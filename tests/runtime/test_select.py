@@ -1,4 +1,3 @@
-import dataclasses
 import re
 import subprocess
 import sys
@@ -93,7 +92,7 @@ def test_selection_depends_on_nothing_but_its_arguments(
     for each in choice.executions:
         assert select(made, drawn, policy, each.variant.id).best.variant == each.variant
         assert select(made, drawn, policy, each.full_label).executions == (each,)
-    free = dataclasses.replace(policy, accuracy="any") if policy.accuracy == "near" else policy
+    free = replace(policy, accuracy="any") if policy.accuracy == "near" else policy
     try:
         admitted = {each.variant.id for each in select(made, drawn, free).executions}
     except SelectionError:

@@ -1,13 +1,13 @@
 """In which ways a backend runs a graph on a host: what is proven, timed and chosen from."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from artificer.manifest import Device, ExecutionPrecision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True):
     """A device, a precision, and settings of the runtime beside its own way (`manifest.Settings`).
 
     A `workaround` is worth its time only where the same precision failed in the runtime's own way.

@@ -1,10 +1,9 @@
 """The Python packages that backends need."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(Struct, frozen=True):
     """What pip installs for a backend on one kind of device.
 
     `module` is what Python imports, `extra` the extra of this package that installs it, `replacements` are other

@@ -1,10 +1,10 @@
 """An open graph, and the options to open one. The same for all backends."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from artificer.manifest import UNTUNED, Device, ExecutionPrecision, Runtime, Tuning
@@ -18,8 +18,7 @@ Output = NDArray[np.float32]
 """What a graph returns for a batch, `[batch, ...]`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionOptions:
+class SessionOptions(Struct, frozen=True, kw_only=True):
     """How to open a graph.
 
     `execution_precision` None leaves the precision to the runtime; the session then reports what it really uses.

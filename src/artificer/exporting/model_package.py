@@ -8,9 +8,10 @@ machine has. So the order matters: by default float32 comes first, which is righ
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from msgspec import Struct
 
 from artificer.errors import InputError, MissingRuntimeError, SelectionError
 from artificer.loading.integrity import verify_files
@@ -27,8 +28,7 @@ _PROVIDERS: dict[Device, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedPackage:
+class ExportedPackage(Struct, frozen=True):
     """What was written: the variants in the order of preference, the one that the reader opens here, and what was left
     out, with the reasons."""
 

@@ -9,15 +9,15 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from artificer.errors import FetchError, IntegrityError, ModelIndexError, SignatureError
+from artificer.hub.channels import Channel
 from artificer.hub.client import client, is_offline, is_refusal, is_repo_id, open_repo
-from artificer.hub.index import INDEX_FILE, INDEX_VARIABLE, Channel, Index, Release, index_of_environment
+from artificer.hub.index import INDEX_FILE, INDEX_VARIABLE, Index, Release, index_of_environment
 from artificer.loading.location import Address
 from artificer.manifest import MANIFEST_FILE, Manifest
 from artificer.manifest.versions import UNREADABLE
@@ -46,8 +46,7 @@ class Description(Struct, frozen=True, kw_only=True):
     variants: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexedRelease:
+class IndexedRelease(Struct, frozen=True):
     """A release, and the address to load it from."""
 
     release: Release

@@ -4,9 +4,9 @@ For a backend that compiles per shape, lengths are rounded up to *length buckets
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 DEFAULT_TOKENS = 512
@@ -18,8 +18,7 @@ _LADDER = (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 144, 160, 192, 224,
 _FILLED = 0.75  # of a batch of a known shape: a remainder that fills less of it is cut into smaller ones
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Positions of the texts in a batch, and the shape that they are padded to: `rows` is at least their number."""
 
     indices: NDArray[np.int64]

@@ -4,9 +4,9 @@ A pure function of logits. It knows no session: `exact` computes what it asks fo
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Logits = NDArray[np.float32]
@@ -16,8 +16,7 @@ ROWS = 32
 _ROUNDING = 1e-9  # far above float64's own in these sums, far below any bound that a float32 graph can have
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorBound:
+class ErrorBound(Struct, frozen=True, kw_only=True):
     """How far a fast output is from the exact one at most, in absolute terms.
 
     `logit` bounds the difference of logits, `score` that of their sigmoid; None where none is known. A document is out
@@ -32,8 +31,7 @@ class ErrorBound:
         return ErrorBound(logit=_sum(self.logit, other.logit), score=_sum(self.score, other.score))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refined:
+class Refined(Struct, frozen=True, kw_only=True):
     """The first documents, best first, and what was done to know them.
 
     `order` and `logits` are `[top_k]`: positions, and their exact logits. `rescored` counts the documents that `exact`

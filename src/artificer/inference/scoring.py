@@ -3,9 +3,9 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from artificer.backends.session import Inputs, Session
@@ -18,8 +18,7 @@ MANY_BATCHES = 5
 """From here on a session may compute batches side by side, for which it may have to open the graph once more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """When to stop: `deadline` on `time.monotonic`'s clock; `cancelled` is asked between two batches."""
 
     deadline: float | None = None
@@ -38,6 +37,7 @@ class Limits:
             raise DeadlineError(f"The timeout passed after {done} of {total} pairs.")
 
 
+NO_LIMITS = Limits()
 Progress = Callable[[int, int], None]
 """Told after each batch: inputs done, inputs in all."""
 Collect = Callable[[NDArray[np.float32], Inputs], NDArray[np.float32]]
@@ -81,7 +81,7 @@ def score_encoded(
     collect: Collect = logits_as_they_are,
     batch_size: int = 32,
     tuning: Tuning | None = None,
-    limits: Limits = Limits(),
+    limits: Limits = NO_LIMITS,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """A row of results per input, `[inputs, n]`, in input order, for inputs that are tokenized already (at least one).

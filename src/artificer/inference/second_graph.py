@@ -2,15 +2,15 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from artificer.backends.session import Session
 from artificer.errors import ClosedError
 from artificer.inference.refining import ErrorBound
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExactGraph:
+class ExactGraph(Struct, frozen=True, kw_only=True):
     """An open session that returns the reference's scores to float32 rounding. `bound` is how far the fast execution's
     outputs are from its own at most, as the parity records of both say; `label` names the execution."""
 

@@ -1,10 +1,10 @@
 """Texts and pairs of texts to token arrays, exactly as transformers' fast tokenizers make them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -16,8 +16,7 @@ Text = str | Pair
 """What is tokenized as one input: a text, or a pair of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(Struct, frozen=True):
     """Tokenized texts, unpadded. `ids[i]` and `type_ids[i]` are `[lengths[i]]`; `truncated[i]`: tokens were cut off."""
 
     ids: tuple[NDArray[np.int64], ...]

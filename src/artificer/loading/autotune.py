@@ -3,10 +3,10 @@
 import hashlib
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from artificer.errors import IntegrityError, ManifestError
 from artificer.inference.scoring import score_encoded

@@ -1,6 +1,7 @@
 """The exact execution beside a fast one, for `rank(refine="exact")`: its choice, its memory, and how it is opened."""
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from artificer.errors import SelectionError
 from artificer.inference.refining import ErrorBound
@@ -13,8 +14,7 @@ from artificer.selection.policy import accuracy_problem
 from artificer.selection.select import Choice, select
 
 
-@dataclass(frozen=True, slots=True)
-class ExactPlan:
+class ExactPlan(Struct, frozen=True):
     """What would score exactly, in words, and the graph to open for it; None where what is loaded is exact itself."""
 
     said: str

@@ -1,10 +1,10 @@
 """Which variant runs and why, for people and for logs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from artificer.backends import BACKENDS
 from artificer.loading.opening import Opened, Opener
@@ -16,10 +16,11 @@ from artificer.selection.select import Choice
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What `LoadedModel.explain` returns; `print` it, or put `to_dict()` into a log.
 
-    `rejected` gives every reason for each execution that was not admissible; `fallbacks` says what was tried before,
-    and why it was skipped. `settings` is what the runtime was told beside the precision. `self_test` is the largest
-    difference from a golden sample's output, null when it was not run. `exact` is what `rank(refine="exact")` uses.
-    `own_proof` is what was proven on this machine (`artificer prove`), or why it is not used; null without a record.
+    `speed` is what was measured of it on the nearest host. `rejected` gives every reason for each execution that
+    was not admissible; `fallbacks` says what was tried before, and why it was skipped. `settings` is what the
+    runtime was told beside the precision. `self_test` is the largest difference from a golden sample's output, null
+    when it was not run. `exact` is what `rank(refine="exact")` uses. `own_proof` is what was proven on this machine
+    (`artificer prove`), or why it is not used; null without a record.
     """
 
     model: str
@@ -29,6 +30,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     variant: str
     why: str
+    speed: str
     alternatives: tuple[str, ...]
     rejected: dict[str, tuple[str, ...]]
     fallbacks: tuple[str, ...]
@@ -64,6 +66,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         lines = [
             f"{self.model}: {self.variant} on {self.runtime} {self.runtime_version} in {precision}",
             f"  why: {self.why}",
+            f"  speed: {self.speed}",
             f"  proof: {self.parity}",
             f"  next: {', '.join(self.alternatives) or 'nothing else is admissible'}",
             f"  threads: {self.threads} ({self.threads_from})",
@@ -77,7 +80,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             f"  exact: {self.exact}",
         ]
         if self.own_proof is not None:
-            lines.insert(3, f"  proven here: {self.own_proof}")
+            lines.insert(4, f"  proven here: {self.own_proof}")
         if self.signed_by is not None:
             lines.append(f"  signed by: {self.signed_by}")
         lines += [f"  skipped: {line}" for line in self.fallbacks]
@@ -85,8 +88,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What an explanation says beside what was chosen and opened. `own_proof` is a line on this machine's record."""
 
     host: Host
@@ -112,6 +114,7 @@ def explain(opener: Opener, opened: Opened, choice: Choice, facts: Facts) -> Exp
         source=f"{manifest.source.location} at {manifest.source.revision}",
         variant=execution.variant.id,
         why=choice.basis,
+        speed=_speed(execution),
         alternatives=tuple(labels[labels.index(execution.label) + 1 :]),
         rejected=choice.rejected,
         fallbacks=tuple(facts.fallbacks),
@@ -135,6 +138,17 @@ def explain(opener: Opener, opened: Opened, choice: Choice, facts: Facts) -> Exp
         exact=facts.exact,
         artificer_version=__version__,
     )
+
+
+def _speed(execution: Execution) -> str:
+    """The figures that it was ranked by, in words."""
+    found = execution.measured
+    if found is None:
+        return "not measured on a host like this one"
+    one = f"{found.latency_ms:.1f} ms for one input"
+    if found.latency_p95_ms is not None:
+        one += f" of a new length (p95 {found.latency_p95_ms:.1f} ms)"
+    return f"{one}, {found.inputs_per_second:.0f} inputs a second in batches, on {found.host}"
 
 
 def _proof(execution: Execution) -> str:

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from artificer.errors import IntegrityError, ManifestError
 from artificer.hub.index import SLUG, index_of_environment
@@ -18,8 +19,7 @@ SIGNATURE_RECORDS = "signatures"  # in the cache
 _MANIFEST_LIMIT = 64 << 20  # bytes; a real one has some tens of kilobytes
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """What names a published folder: the folder itself, or a Hub repo at a revision.
 
     `manifest_sha256` is the hash that its manifest must have. `offline` None reads `HF_HUB_OFFLINE`. `signed_by` is who
@@ -33,8 +33,7 @@ class Address:
     signed_by: SignedBy | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """A folder with its manifest. `fetch` is None where all files are there already. `signed_by` is who signed it, in
     words, where that was required and checked."""
 

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from msgspec import Struct
 
 from artificer.backends import BACKENDS, open_with
 from artificer.backends.compiled_cache import CompiledModelCache
@@ -25,8 +26,7 @@ from artificer.tasks.task import Task, task_of
 logger = logging.getLogger("artificer")
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A session that passed every check.
 
     `hashed` counts the files that were hashed for it; `difference` is what the self-test found, None when it did not
@@ -39,8 +39,7 @@ class Opened:
     difference: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Opener:
+class Opener(Struct, frozen=True):
     """Opens executions of one model; `prepare` makes one.
 
     `hashed` counts the files that were hashed so far.

@@ -1,11 +1,12 @@
 """What a caller of `artificer.load` asks for, beside the model itself."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from artificer.backends import BACKENDS
 from artificer.errors import InputError, ModelIndexError, SelectionError
-from artificer.hub.index import Channel
+from artificer.hub.channels import Channel
 from artificer.inference.input_checks import EncodingErrors, check_choice
 from artificer.inference.loaded_model import OnTruncate
 from artificer.loading.integrity import Verify
@@ -16,8 +17,7 @@ from artificer.signing.signed_by import SignedBy
 _SHORTEST = 8  # tokens: special ones, and something of both texts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadOptions:
+class LoadOptions(Struct, frozen=True, kw_only=True):
     """The keywords of `artificer.load`, which documents them. `cache` is the folder itself, never None."""
 
     cache: Path

@@ -4,9 +4,10 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from artificer.errors import ManifestError
 from artificer.loading.integrity import check_sidecars

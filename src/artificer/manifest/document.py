@@ -32,7 +32,6 @@ from artificer.manifest.structs import (
     TokenizerInfo,
     Variant,
 )
-from artificer.manifest.version1 import ManifestV1
 from artificer.manifest.versions import SCHEMA_VERSION, UNREADABLE, schema_version, with_key_path
 
 _TODAYS_CLASSES = (2, 1)  # the schema version since which classes of CPUs are those of `isa_classes`
@@ -77,6 +76,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
         version = schema_version(data)
         try:
             if version[0] == 1:
+                from artificer.manifest.version1 import ManifestV1  # here: today's manifests need none of it
+
                 fields = msgspec.json.decode(data, type=ManifestV1).upgraded_fields()
                 upgraded = cls(schema_version=SCHEMA_VERSION, **fields)
                 # The types of 1.x say less than today's, and a constructor checks none.

@@ -5,10 +5,10 @@ shape is asked as it is, so that length buckets hide none.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from artificer.backends.session import Session
 from artificer.inference.tokenization import TextTokenizer
@@ -21,8 +21,7 @@ Part = Literal["all", "first", "second"]
 """What one process asks: everything, or what one of two does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """Which text each row of `logits` belongs to, and the width of the batch that it was in, in an order that depends
     on the lengths alone. The first `repeated` rows are asked in every process."""
 

@@ -1,7 +1,8 @@
 """The executions of a package that a host offers: what is to be proven there."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from artificer.backends import BACKENDS, backend_problem
 from artificer.manifest import Device, ExecutionPrecision, Host, Manifest, Settings, Variant, execution_label
@@ -9,8 +10,7 @@ from artificer.manifest.isa_classes import isa_of
 from artificer.selection.release_numbers import at_least
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
+class Offered(Struct, frozen=True, kw_only=True):
     """One execution. `is_default`: the runtime chooses its precision when it is not told one. `is_workaround`: it is
     worth its time only where the same precision failed in the runtime's own way. `carries_over`: records of other
     classes prove it as well, since float32 is nearly the same on all CPUs."""

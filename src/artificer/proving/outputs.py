@@ -1,9 +1,9 @@
 """What a session returns for the reference's texts, asked as a service asks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from artificer.backends.session import Session
 from artificer.inference import scoring
@@ -16,8 +16,7 @@ BATCH_SENSITIVITY_PAIRS = 64
 _BATCH_TOKENS = 1 << 14
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outputs:
+class Outputs(Struct, frozen=True, kw_only=True):
     """What a session returned for all texts, and for the first ones in padded batches and one by one."""
 
     logits: Logits

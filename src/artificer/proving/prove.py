@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field
 
 from artificer.backends import BACKENDS
 from artificer.errors import ManifestError, SelectionError
@@ -38,8 +39,7 @@ _FASTER = 0.6  # the time of int8 and half precisions over float32's, at most, f
 _SLOWEST = 30.0  # times the estimate: then an answer is not waited for any longer
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """A package being proven, with two processes that are asked."""
 
     folder: Path

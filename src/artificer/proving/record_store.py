@@ -3,10 +3,10 @@ refuse executions of a package, and nothing else."""
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from artificer.host.reading import slug as plain
 from artificer.manifest import Host, canonical_json
@@ -16,8 +16,7 @@ from artificer.storage.atomic_write import write_whole
 from artificer.storage.cache_folder import PROOFS
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The record to use, None where there is none; `said` is for people: what it holds, or why one that is there is not
     used; None where there is nothing to say."""
 

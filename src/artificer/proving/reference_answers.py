@@ -1,9 +1,9 @@
 """What a session is asked, and what the reference answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from artificer.inference.tokenization import Text
@@ -14,8 +14,7 @@ from artificer.tasks.task import Task
 Logits = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class Expected(Struct, frozen=True, kw_only=True):
     """The texts that a session is asked, and the reference's `logits` for them, `[texts, labels]`. `lengths` are the
     texts of many lengths, none where these are not asked."""
 

@@ -6,7 +6,8 @@ record passed, the backend offers it here, and the caller's policy allows it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from artificer.backends import BACKENDS, Backend, backend_problem
 from artificer.backends.offers import Offer, unknown_settings
@@ -34,8 +35,7 @@ Near = Mapping[Device, Benchmark | None]
 Reasons = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(Struct, frozen=True):
     """An admissible execution: a variant, the precision and device that it computes in, and the parity record that
     proves it."""
 
@@ -65,16 +65,14 @@ class Execution:
         return name in (self.variant.id, self.label, self.full_label)
 
 
-@dataclass(slots=True)
-class Admitted:
+class Admitted(Struct):
     """The executions of one variant, and why others are not among them, by label."""
 
     executions: list[Execution] = field(default_factory=list)
     rejected: dict[str, Reasons] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(Struct, frozen=True):
     """Parity records of one execution, none for one that was not measured, and the backend's offer to run it here.
 
     `is_own`: it is what the variant was built for.

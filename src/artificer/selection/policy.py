@@ -1,7 +1,8 @@
 """What the caller of `artificer.load` wants of a variant, and what it tolerates."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from artificer.manifest import Device, ExecutionPrecision, Parity, Runtime, Variant
 from artificer.manifest.metric_names import LENGTH_METRIC, QUALITY_RATIO
@@ -10,8 +11,7 @@ Objective = Literal["latency", "throughput", "size"]
 Accuracy = Literal["near", "exact", "any"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """What the caller wants and what it tolerates.
 
     Attributes:

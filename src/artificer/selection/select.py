@@ -4,7 +4,8 @@ Selection filters first (`admission`), and keeps the reason of every rejection; 
 measured on a host of this class decides. Without such figures the manifest's ranks do (`manifest.Rank`).
 """
 
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from artificer.errors import SelectionError
 from artificer.manifest import Device, Host, Manifest, Variant
@@ -13,8 +14,7 @@ from artificer.selection.policy import DEFAULT_POLICY, Policy
 from artificer.selection.speeds import nearest
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The executions, best first; why the first is first; and why each of the others is not among them.
 
     `rejected` has the reasons by label: the variant's id, and what tells its execution from the usual one.

@@ -1,9 +1,9 @@
 """Reading a manifest's benchmarks: which host is near, and how fast an execution was there."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from math import exp, inf, log, log2
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from artificer.backends import BACKENDS
@@ -13,13 +13,12 @@ from artificer.manifest import Benchmark, Device, ExecutionPrecision, Host, Tuni
 _FAR = 2.0  # in doublings of the cores: figures from 4 cores hold for 1 to 16, not for 64
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """An execution's figures on one host: geometric means over the workloads.
 
     `latency_ms` is the median of calls with the fewest inputs, of new lengths where that was measured, else of the
-    smallest batch of the workloads. `inputs_per_second` is of the batches above that, if there are any. `tuning` is
-    what it was timed with, on `threads` threads.
+    smallest batch of the workloads; `latency_p95_ms` is None then. `inputs_per_second` is of the batches above that, if
+    there are any. `tuning` is what it was timed with, on `threads` threads.
     """
 
     host: str
@@ -28,6 +27,7 @@ class Measured:
     peak_memory_bytes: int
     tuning: Tuning | None = None
     threads: int = 1
+    latency_p95_ms: float | None = None
 
     def tuning_for(self, threads: int) -> Tuning | None:
         """The tuning for another number of threads: as many batches side by side for each thread; None for none."""
@@ -95,10 +95,11 @@ def measured(
             single = [row.p50_ms for row in subject.rows if row.batch_size == smallest]
             many = [row.inputs_per_second for row in subject.rows if row.batch_size > smallest]
             every = [row.inputs_per_second for row in subject.rows]
-            new = [row.p50_ms for row in sorted(subject.requests, key=lambda row: row.inputs)[:1]]
+            new = min(subject.requests, key=lambda row: row.inputs, default=None)
             return Measured(
                 host=benchmark.host.name,
-                latency_ms=_mean(new or single) or inf,
+                latency_ms=(new.p50_ms if new is not None else _mean(single)) or inf,
+                latency_p95_ms=new.p95_ms if new is not None else None,
                 inputs_per_second=_mean(many or every),
                 peak_memory_bytes=subject.peak_memory_bytes,
                 tuning=subject.tuning,

@@ -1,8 +1,9 @@
 """Who must have signed a published folder."""
 
 import os
-from dataclasses import dataclass, fields
 from pathlib import Path
+
+from msgspec import Struct
 
 from artificer.errors import InputError
 
@@ -10,8 +11,7 @@ SIGNATURE_VARIABLE = "ARTIFICER_REQUIRE_SIGNATURE"
 SIGNER_FORMS = "key=FILE, certificate=FILE[,subject=NAME] or identity=NAME,issuer=URL[,trust=FILE]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedBy:
+class SignedBy(Struct, frozen=True, kw_only=True):
     """The signer to require: one of `key`, `certificate` and `identity`.
 
     Args:
@@ -50,7 +50,7 @@ class SignedBy:
     def from_text(cls, text: str) -> "SignedBy":
         """`key=acme.pub`, and so on: the fields and their values, with commas between them."""
         found: dict[str, str] = {}
-        known = {each.name for each in fields(cls)}
+        known = set(cls.__struct_fields__)
         for part in text.split(","):
             name, equals, value = part.partition("=")
             name, value = name.strip(), value.strip()

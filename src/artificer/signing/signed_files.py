@@ -6,9 +6,10 @@ The files themselves are hashed when `loading.integrity` compares them with the 
 import base64
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from artificer.errors import SignatureError
 from artificer.manifest import MANIFEST_FILE, SIGNATURE_FILE, FileEntry
@@ -19,8 +20,7 @@ PATHS_OF_GIT = (".git", ".github", ".gitattributes", ".gitignore")
 _NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class SignedFiles:
+class SignedFiles(Struct, frozen=True):
     """The signed hashes by path. `where` and `signer` are for messages; `certificate` is the signer's, in DER, if the
     signature has one."""
 

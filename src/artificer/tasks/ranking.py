@@ -1,13 +1,13 @@
 """What `rank` returns: a list of dicts, as CrossEncoder's, and how its order was made certain."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 Refine = Literal["exact"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refinement:
+class Refinement(Struct, frozen=True, kw_only=True):
     """What `rank(refine="exact")` did.
 
     Attributes:

@@ -1,0 +1,6 @@
+"""Where a release of a model stands in an index."""
+
+from typing import Literal
+
+Channel = Literal["candidate", "stable"]
+CHANNELS: tuple[Channel, ...] = ("candidate", "stable")
