@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from stages.commands.record import record
+from stages.commands.record import add_records
 from stages.commands.record_checks import packed_manifest
 from stages.core import files
 from stages.core.errors import BuildError
@@ -45,7 +45,7 @@ def prove_on(wish: Wish, classes: list[str]) -> int:
                 files.write_file(path, found.record.encode())
                 written.append(path.as_posix())
     if written:
-        record("add", written)
+        add_records(written)
     if failed:
         raise BuildError("\n".join(failed))
     return len(written)

@@ -17,7 +17,16 @@ from stages.registry import model_list
 
 
 def record(action: str, file: list[str]) -> None:  # noqa: ARG001  # `add` is the only one
-    """Check every file, then write: nothing is taken where one is refused. Raises RegistryError with every problem."""
+    """`add_records`, and what to do next."""
+    slugs = add_records(file)
+    print(f"next: dvc repro {' '.join(f'pack@{slug}' for slug in slugs)}")
+
+
+def add_records(file: list[str]) -> list[str]:
+    """Check every file, then write: nothing is taken where one is refused. The slugs of their models.
+
+    Raises RegistryError with every problem.
+    """
     found = [(name, _read(Path(name))) for name in file]
     known = model_list.slugs()
     manifests = {each.slug: packed_manifest(each.slug) for _, each in found if each.slug in known}
@@ -32,7 +41,7 @@ def record(action: str, file: list[str]) -> None:  # noqa: ARG001  # `add` is th
         writes |= _writes(name, each, manifests[each.slug])
     for path, data in writes.items():
         files.write_file(path, data)
-    print(f"next: dvc repro {' '.join(f'pack@{slug}' for slug in sorted(manifests))}")
+    return sorted(manifests)
 
 
 def _read(path: Path) -> LocalRecord:

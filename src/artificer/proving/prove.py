@@ -53,9 +53,18 @@ class _Run(Struct):
     seconds_per_token: float = 0.0
     start_seconds: float = 0.0
     depths: dict[bool, Depth] = field(default_factory=dict)
+    estimated: float = 0.0
+    took: float = 0.0
 
     def prove(self, each: Offered) -> ProvenExecution:
         """Ask both processes, and judge."""
+        started = time.perf_counter()
+        result = self._prove(each)
+        self.took += time.perf_counter() - started
+        self.estimated += self._estimate(each, self.depths[each.carries_over])
+        return result
+
+    def _prove(self, each: Offered) -> ProvenExecution:
         depth = self.depths[each.carries_over]
         amount = work(depth, self._characters(), self.proof.lengths.lengths)
         timeout = _SLOWEST * (self.start_seconds + self.seconds_per_token * amount.all)
@@ -102,8 +111,10 @@ class _Run(Struct):
             f"{self.manifest.slug}: no execution works on {self.host.name}:\n  " + "\n  ".join(problems)
         )
 
-    def plan(self, found: list[Offered]) -> None:
-        """Choose how much to ask: as much as there is time for."""
+    def plan(self, found: list[Offered], seconds: float) -> None:
+        """Choose how much to ask of these: as much as there is time for, as the estimate says, times what earlier
+        executions took beside theirs."""
+        off = self.took / self.estimated if self.estimated else 1.0
         characters, lengths = self._characters(), self.proof.lengths.lengths
         asked = {each.bytes_key: each for each in found if not each.is_workaround}.values()
         for needed, carried in QUICK if self.quick else FULL:
@@ -112,7 +123,7 @@ class _Run(Struct):
                 True: depth_of(carried, len(characters), lengths),
             }
             self.depths = depths
-            if sum(self._estimate(each, depths[each.carries_over]) for each in asked) <= SECONDS[self.quick]:
+            if off * sum(self._estimate(each, depths[each.carries_over]) for each in asked) <= seconds:
                 return
 
     def _estimate(self, each: Offered, depth: Depth) -> float:
@@ -217,7 +228,6 @@ def prove(
         baseline = run.baseline(found)
         if quick:
             found = [each for each in found if each is baseline or not each.carries_over]
-        run.plan(found)
         results = with_comparable_speeds(_all(run, found, progress), baseline.label)
     return LocalRecord(
         record_version=RECORD_VERSION,
@@ -235,12 +245,16 @@ def prove(
 
 
 def _all(run: _Run, found: list[Offered], progress: Progress) -> list[ProvenExecution]:
-    """Equal bytes are measured once; a workaround only where the same precision failed."""
+    """Equal bytes are measured once; a workaround only where the same precision failed.
+
+    How much is asked of each depends on the time that is left.
+    """
     import msgspec
 
     results: list[ProvenExecution] = []
     by_bytes: dict[tuple[object, ...], ProvenExecution] = {}
     failed: set[tuple[str, str, str]] = set()
+    end = time.monotonic() + SECONDS[run.quick]
     for number, each in enumerate(found, 1):
         way = (each.variant.id, each.device, each.precision)
         if each.is_workaround and way not in failed:
@@ -251,6 +265,7 @@ def _all(run: _Run, found: list[Offered], progress: Progress) -> list[ProvenExec
             assert each.variant.digest is not None
             result = msgspec.structs.replace(alias, id=each.variant.id, digest=each.variant.digest)
         else:
+            run.plan([other for other in found[number - 1 :] if other.bytes_key not in by_bytes], end - started)
             result = run.prove(each)
         by_bytes.setdefault(each.bytes_key, result)
         if result.verdict == "failed" and not each.settings:
