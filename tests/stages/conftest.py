@@ -9,9 +9,10 @@ import huggingface_hub  # noqa: F401  # before any command sets HF_HUB_OFFLINE, 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from artificer.manifest import Manifest
 from stages import cli
 from tests.sharing import built_once
-from tests.stages import project
+from tests.stages import fabricated, project
 from tests.stages.checkpoints import STORED
 
 # This machine's load is no property of the code.
@@ -85,3 +86,12 @@ def pinned(root: Path, folder: Path) -> Path:
     project.write_yaml(root / "registry" / "models.yaml", {"models": {project.SLUG: entry}})
     project.pin(root, project.SLUG)
     return folder
+
+
+@pytest.fixture
+def packed(root: Path, tiny: Path, stages: Stages) -> Manifest:
+    """A model of which some variants passed and some did not."""
+    fabricated.tighten(root, "int8", score_max_abs=0.1, quality_ratio=0.98)
+    fabricated.VARIED.write(root, tiny)
+    assert stages("pack", fabricated.SLUG)[0] == 0
+    return Manifest.from_json((root / "artifacts/packages" / fabricated.SLUG / "manifest.json").read_bytes())

@@ -239,3 +239,13 @@ def _subject(name: str, digest: str | None, speedup: float) -> BenchmarkSubject:
         size_bytes=200_000,
         rows=rows,
     )
+
+
+VARIED = Fabricated(
+    statuses={"onnx-O2": ("failed", "RuntimeError: no such fusion"), "onnx-O4": ("unsupported", "no fp16 here")},
+    figures={"onnx-qint8-avx512": {"score_max_abs": 0.5, "spearman": 0.9}},
+    ratios={"openvino-qint8": 0.985},
+    errors={"onnx-O1": "Fail: Load model from model_O1.onnx failed"},
+    default_bf16=("openvino",),
+)
+"""A model of which some variants passed and some did not."""
