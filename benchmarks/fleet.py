@@ -32,7 +32,7 @@ from tests.fleet import small
 from tests.stages import project
 from tests.stages.checkpoints import STORED
 
-MOST_RUNS = 30  # of a driver that ends by itself with failed models
+MOST_RUNS = 30  # how often a driver that ended with failed models is started again
 
 
 def kill_one(cluster: Any, nodes: list[Any], rng: random.Random, node_share: float) -> tuple[str, Any]:

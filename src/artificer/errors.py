@@ -30,7 +30,7 @@ class MissingRuntimeError(ArtificerError):
 
 
 class SelfTestError(ArtificerError):
-    """A graph does not compute here as it is proven: not in the precision that was asked for, or not the manifest's
+    """On this machine, a graph computes in another precision than was asked for, or does not reproduce the manifest's
     golden scores."""
 
 

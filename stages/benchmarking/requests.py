@@ -1,18 +1,18 @@
-"""What a service is asked: calls with a few inputs, each of a length that was not asked before."""
+"""Calls as a service gets them: with few inputs, of lengths that are new to the process."""
 
 import random
 
 from stages.records.pairs import Texts
 
 CALLS = {1: 24, 10: 12, 30: 8}
-"""Inputs of a call, and how many such calls: less for the larger, which take longer and vary less."""
+"""Inputs of a call, and the number of such calls. There are fewer large ones: they take longer and vary less."""
 _FEWEST_WORDS, _MOST_WORDS = 3, 120
 _SEED = 0
 
 
 def requests(workloads: dict[str, Texts]) -> dict[int, list[Texts]]:
     """Calls by their number of inputs, made of the workloads' pairs: each second text is cut, or repeated, to another
-    number of words. Single calls each have their own number, so that no two have one length."""
+    number of words. No two calls with one input have the same number."""
     dice = random.Random(_SEED)
     pairs = [pair for texts in workloads.values() for pair in texts]
 
@@ -30,6 +30,6 @@ def requests(workloads: dict[str, Texts]) -> dict[int, list[Texts]]:
 
 
 def first_calls(workloads: dict[str, Texts]) -> list[Texts]:
-    """A call of each size that opens what a process opens at its first one."""
+    """One call of each size, so that what a process opens at its first call is not timed later."""
     pairs = [pair for texts in workloads.values() for pair in texts]
     return [[pairs[0]] * inputs for inputs in CALLS]

@@ -70,7 +70,7 @@ def time_group(
 
 
 def _ask_requests(open_workers: list[Worker], workloads: dict[str, Texts], found: Timings) -> None:
-    """Of the graphs and of torch float32: its half precisions may be too slow for more than the rounds."""
+    """Time the requests for the graphs and torch float32. Torch's half precisions may be too slow for them."""
     asked = [worker for worker in open_workers if worker.subject.id not in TORCH_ROWS or worker.subject.id == BASELINE]
     for worker in asked:
         worker.ask(first_calls(workloads))

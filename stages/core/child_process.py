@@ -60,7 +60,7 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None, 
 
 
 def is_small(weights: Path) -> bool:
-    """Whether a graph and what lies beside it need no care for memory."""
+    """Whether a graph and the files beside it are smaller than SMALL_BYTES together."""
     return sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file()) < SMALL_BYTES
 
 

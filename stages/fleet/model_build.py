@@ -19,8 +19,9 @@ from stages.running import dvc_lock_file, remote
 
 Say = Callable[[str], None]
 LOCK_COPY = Path(".dvc/tmp/last-whole-dvc.lock")
-"""The workspace's dvc.lock after the last stage that is finished and pushed. DVC writes dvc.lock in place: a kill at
-that moment leaves it empty or cut short. And a stage that was not pushed when the build was killed must be pushed."""
+"""A copy of the workspace's dvc.lock, made after the last stage that was finished and pushed. A build starts from
+it, for two reasons. DVC writes dvc.lock in place, so a kill can leave it empty or cut short. And a stage that was
+not pushed before the kill is then pushed."""
 
 
 @dataclass(slots=True)

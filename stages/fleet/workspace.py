@@ -101,7 +101,7 @@ def create(folder: Path, archive: bytes, order: Order, *, digest: str, dvc_confi
 
 
 def remove(folder: Path) -> None:
-    """Delete a workspace. What says that it is whole goes first: a kill may leave the rest."""
+    """Delete a workspace. The file that marks it as whole is deleted first, because a kill may leave the rest."""
     (folder / CONFIG).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -101,8 +101,8 @@ def measure_variant(slug: str, variant_id: str) -> VariantParity:
 
 
 def _answers(variant: _Variant, execution: Execution) -> _Answers:
-    """All that sessions compute, in two processes: at once where the graph is small, else one after the other, so that
-    it is in memory once. Raises whatever the runtime does."""
+    """What two sessions compute, each in its own process. For a small graph they run at the same time. Otherwise
+    they run one after the other, so that the graph is in memory only once. Raises whatever the runtime raises."""
     expected, host = variant.expected, variant.host
     second: Future[Asked] | None = None
     with ThreadPoolExecutor(1) as beside:

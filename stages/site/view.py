@@ -53,8 +53,8 @@ class Proof(Struct, frozen=True, kw_only=True):
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """One workload at one batch size: inputs per second, and milliseconds of a call. `speedup` is over torch float32 in
-    the same rounds, None outside of the rounds."""
+    """One workload at one batch size: inputs per second, and milliseconds of a call. `speedup` is the ratio to
+    torch float32 in the same rounds. It is None for new lengths, which have no rounds."""
 
     workload: str
     batch_size: int

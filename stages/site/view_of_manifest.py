@@ -211,7 +211,7 @@ def _figures(
 
 
 def _timings(subject: BenchmarkSubject) -> tuple[Timing, ...]:
-    """Texts that came again in every round, then those that were new."""
+    """The workloads of the rounds, then the calls of new lengths."""
     again = tuple(
         Timing(
             workload=row.workload,

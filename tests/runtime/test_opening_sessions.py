@@ -28,7 +28,7 @@ def test_a_session_in_another_precision_than_was_asked_for_is_closed(
         return session
 
     monkeypatch.setattr(OpenVinoBackend, "open", as_it_likes)
-    with pytest.raises(SelfTestError, match="was to be computed in bf16, and this machine computes in f32"):
+    with pytest.raises(SelfTestError, match="should compute in bf16, but this machine computes in f32"):
         open_session("openvino", published / "openvino/openvino_model.xml", threads=1, execution_precision="bf16")
     with pytest.raises(ClosedError):
         opened[0].run({})

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from artificer.manifest import Manifest, Tuning
+from artificer.manifest import Manifest, RequestRow, Tuning
 from stages.core.params import SigningParams
 from stages.site import wording
 from stages.site.scatter import scatter
@@ -143,6 +143,19 @@ def test_each_execution_has_its_own_quality(manifests: list[Manifest]) -> None:
     view = model_view(changed(manifests[0], "openvino-qint8", metrics=metrics))
     found = {each.label: each.quality for each in view.executions if each.variant == "openvino-qint8"}
     assert found == {"CPU f32": 0.995, "CPU bf16": 0.91}
+
+
+def test_requests_of_new_lengths_are_shown_beside_the_rounds(manifests: list[Manifest], tmp_path: Path) -> None:
+    """With their p95, and without a ratio to torch, which was not asked in the same round."""
+    benchmark = manifests[0].benchmarks[0]
+    requests = (RequestRow(inputs=10, p50_ms=25.0, p95_ms=31.4),)
+    subjects = tuple(
+        msgspec.structs.replace(each, requests=requests if each.id == "onnx" else ()) for each in benchmark.subjects
+    )
+    made = msgspec.structs.replace(benchmark, subjects=subjects)
+    text = page(make_site(tmp_path, [msgspec.structs.replace(manifests[0], benchmarks=(made,))]), FIRST)
+    row = text[text.index('<th scope="row">new lengths</th>') :].partition("</tr>")[0]
+    assert re.findall(r'<td class="n">(.*?)</td>', row) == ["10", "400", "25.0 ms", "31.4 ms", ""]
 
 
 def test_settings_and_how_batches_were_formed_are_shown(manifests: list[Manifest], tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def test_openvino_recovers_and_its_optional_variants_are_what_they_say(copy: Pat
     if half["error"] is None:
         assert [each["execution_precision"] for each in half["measurements"]] == ["bf16"]
     else:
-        assert half["error"].endswith("was to be computed in bf16, and this machine computes in f32.")
+        assert half["error"].endswith("should compute in bf16, but this machine computes in f32.")
 
 
 @pytest.mark.toolchain

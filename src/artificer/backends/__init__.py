@@ -135,7 +135,7 @@ def open_with(name: Runtime, graph: Path, options: "SessionOptions") -> "Session
     if options.execution_precision not in (None, session.execution_precision):
         session.close()
         raise SelfTestError(
-            f"{graph.name} was to be computed in {options.execution_precision}, and this machine computes in "
+            f"{graph.name} should compute in {options.execution_precision}, but this machine computes in "
             f"{session.execution_precision}."
         )
     return session

@@ -16,11 +16,11 @@ from artificer.selection.select import Choice
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What `LoadedModel.explain` returns; `print` it, or put `to_dict()` into a log.
 
-    `speed` is what was measured of it on the nearest host. `rejected` gives every reason for each execution that
-    was not admissible; `fallbacks` says what was tried before, and why it was skipped. `settings` is what the
-    runtime was told beside the precision. `self_test` is the largest difference from a golden sample's output, null
-    when it was not run. `exact` is what `rank(refine="exact")` uses. `own_proof` is what was proven on this machine
-    (`artificer prove`), or why it is not used; null without a record.
+    `speed` is the measured speed of this execution on the nearest host. `rejected` gives every reason for each
+    execution that was not admissible; `fallbacks` says what was tried before, and why it was skipped. `settings` is
+    what the runtime was told beside the precision. `self_test` is the largest difference from a golden sample's
+    output, null when it was not run. `exact` is what `rank(refine="exact")` uses. `own_proof` is what was proven on
+    this machine (`artificer prove`), or why it is not used; null without a record.
     """
 
     model: str
@@ -148,7 +148,7 @@ def _speed(execution: Execution) -> str:
     one = f"{found.latency_ms:.1f} ms for one input"
     if found.latency_p95_ms is not None:
         one += f" of a new length (p95 {found.latency_p95_ms:.1f} ms)"
-    return f"{one}, {found.inputs_per_second:.0f} inputs a second in batches, on {found.host}"
+    return f"{one}, {found.inputs_per_second:.0f} inputs per second in batches, on {found.host}"
 
 
 def _proof(execution: Execution) -> str:

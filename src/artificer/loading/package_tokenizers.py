@@ -5,8 +5,8 @@ from artificer.loading.location import Location
 
 
 class Tokenizers:
-    """`full` cuts at the model's own length, as the golden samples were; `own` at the length that the caller requested,
-    if that is less."""
+    """`full` cuts at the model's maximum length, as for the golden samples. `own` cuts at the length that the caller
+    requested, if that is shorter."""
 
     def __init__(self, location: Location, max_length: int | None):
         self._location = location

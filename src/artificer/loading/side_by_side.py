@@ -1,4 +1,4 @@
-"""Opening a session beside other work: a runtime opens a graph without Python's lock."""
+"""Opening a session during other work: a runtime does not hold Python's lock while it opens a graph."""
 
 import threading
 from collections.abc import Callable
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 def open_beside(opened: Callable[[], Session], work: Callable[[], T]) -> tuple[Session, T]:
-    """The session that `opened` returns, which is called in a thread of its own, and the result of `work`.
+    """Call `opened` in a thread of its own and `work` in this one; return the session and the result of `work`.
 
-    Raises what either raises, `work` first; the session is closed then.
+    Raises what either raises; if both do, what `work` raises. If `work` raises, the session is closed.
     """
     sessions: list[Session] = []
     errors: list[BaseException] = []

@@ -76,7 +76,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
         version = schema_version(data)
         try:
             if version[0] == 1:
-                from artificer.manifest.version1 import ManifestV1  # here: today's manifests need none of it
+                from artificer.manifest.version1 import ManifestV1  # imported here, since only 1.x needs it
 
                 fields = msgspec.json.decode(data, type=ManifestV1).upgraded_fields()
                 upgraded = cls(schema_version=SCHEMA_VERSION, **fields)

@@ -275,8 +275,8 @@ class BenchmarkRow(Struct, frozen=True, kw_only=True):
 
 
 class RequestRow(Struct, frozen=True, kw_only=True):
-    """Calls with `inputs` inputs of lengths that the process had not met, as a service is asked: milliseconds of one
-    call, from texts to outputs."""
+    """Calls with `inputs` inputs, whose lengths were new to the process: milliseconds of a call, from texts to
+    outputs."""
 
     inputs: Annotated[int, Meta(ge=1)]
     p50_ms: float
@@ -314,7 +314,7 @@ class BenchmarkSubject(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One candidate of a benchmark: an execution of a variant, or torch-fp32, torch-bf16, torch-fp16 on a device.
     `digest` ties a variant's figures to its bytes: figures of other bytes are ignored. Memory is the peak resident set
     of its own process; a GPU's own memory is not in it. `tuning` is what it was timed with on this host; `rows` are of
-    texts that come again in every round, `requests` of new ones."""
+    texts that come again in every round, `requests` of texts whose lengths are new."""
 
     id: str
     digest: Sha256 | None

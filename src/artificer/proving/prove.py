@@ -112,8 +112,10 @@ class _Run(Struct):
         )
 
     def plan(self, found: list[Offered], seconds: float) -> None:
-        """Choose how much to ask of these: as much as there is time for, as the estimate says, times what earlier
-        executions took beside theirs."""
+        """Choose how much to ask of these executions: as much as fits into `seconds`.
+
+        The estimate is multiplied by the ratio of the time that earlier executions took to their estimates.
+        """
         off = self.took / self.estimated if self.estimated else 1.0
         characters, lengths = self._characters(), self.proof.lengths.lengths
         asked = {each.bytes_key: each for each in found if not each.is_workaround}.values()

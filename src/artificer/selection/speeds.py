@@ -16,9 +16,9 @@ _FAR = 2.0  # in doublings of the cores: figures from 4 cores hold for 1 to 16, 
 class Measured(Struct, frozen=True):
     """An execution's figures on one host: geometric means over the workloads.
 
-    `latency_ms` is the median of calls with the fewest inputs, of new lengths where that was measured, else of the
-    smallest batch of the workloads; `latency_p95_ms` is None then. `inputs_per_second` is of the batches above that, if
-    there are any. `tuning` is what it was timed with, on `threads` threads.
+    `latency_ms` is the median of the calls of new lengths with the fewest inputs. Where these were not measured, it is
+    that of the workloads' smallest batch, and `latency_p95_ms` is None. `inputs_per_second` is that of the larger
+    batches, if there are any. `tuning` is what it was timed with, on `threads` threads.
     """
 
     host: str
