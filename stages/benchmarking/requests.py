@@ -10,9 +10,10 @@ _FEWEST_WORDS, _MOST_WORDS = 3, 120
 _SEED = 0
 
 
-def requests(workloads: dict[str, Texts]) -> dict[int, list[Texts]]:
+def requests(workloads: dict[str, Texts], max_length: int) -> dict[int, list[Texts]]:
     """Calls by their number of inputs, made of the workloads' pairs: each second text is cut, or repeated, to another
-    number of words. No two calls with one input have the same number."""
+    number of words, at most half of `max_length` (tokens), so that few texts are cut at that. No two calls with one
+    input have the same number, unless there are too few."""
     dice = random.Random(_SEED)
     pairs = [pair for texts in workloads.values() for pair in texts]
 
@@ -21,8 +22,9 @@ def requests(workloads: dict[str, Texts]) -> dict[int, list[Texts]]:
         own = second.split() or [second]
         return first, " ".join(own[i % len(own)] for i in range(words))
 
-    span = range(_FEWEST_WORDS, _MOST_WORDS + 1)
-    found: dict[int, list[Texts]] = {1: [[of(words)] for words in dice.sample(span, CALLS[1])]}
+    span = range(_FEWEST_WORDS, max(_FEWEST_WORDS, min(_MOST_WORDS, max_length // 2)) + 1)
+    singles = dice.sample(span, CALLS[1]) if len(span) >= CALLS[1] else dice.choices(span, k=CALLS[1])
+    found: dict[int, list[Texts]] = {1: [[of(words)] for words in singles]}
     for inputs, count in CALLS.items():
         if inputs > 1:
             found[inputs] = [[of(words) for words in dice.choices(span, k=inputs)] for _ in range(count)]

@@ -14,6 +14,7 @@ from stages.records.model_spec import ModelSpec
 from stages.records.pairs import Texts
 
 FEWEST_ROUNDS = 2
+REQUESTS_SHARE = 0.1  # of the seconds: no larger requests are asked when those before them took that long
 FAR_SLOWER = 1.5  # times torch float32's seconds in the warm-up; the warm-up also prepares, so that less may be noise
 
 Key = tuple[str, int]  # a workload and a batch size
@@ -49,7 +50,9 @@ def time_group(
     longer than the budget."""
     found = Timings(seconds={}, requests={}, opened={}, peak_memory_bytes={})
     with workers(group, spec, threads) as open_workers:
-        _ask_requests(open_workers, workloads, found)
+        started = time.perf_counter()
+        _ask_requests(open_workers, requests(workloads, spec.max_length), first_calls(workloads), budget, found)
+        budget = Budget(budget.rounds, budget.seconds - (time.perf_counter() - started))
         number, planned = 0, budget.rounds
         while number <= planned:
             started = time.perf_counter()
@@ -69,12 +72,18 @@ def time_group(
     return found
 
 
-def _ask_requests(open_workers: list[Worker], workloads: dict[str, Texts], found: Timings) -> None:
-    """Time the requests for the graphs and torch float32. Torch's half precisions may be too slow for them."""
+def _ask_requests(
+    open_workers: list[Worker], wanted: dict[int, list[Texts]], first: list[Texts], budget: Budget, found: Timings
+) -> None:
+    """Time the requests for the graphs and torch float32, the larger ones only while there is time. Torch's half
+    precisions may be too slow for them."""
+    end = time.perf_counter() + REQUESTS_SHARE * budget.seconds
     asked = [worker for worker in open_workers if worker.subject.id not in TORCH_ROWS or worker.subject.id == BASELINE]
     for worker in asked:
-        worker.ask(first_calls(workloads))
-    for inputs, calls in requests(workloads).items():
+        worker.ask(first)
+    for inputs, calls in wanted.items():
+        if found.requests and time.perf_counter() > end:
+            return
         for worker in asked:
             timed = worker.ask(calls)
             if timed is not None:

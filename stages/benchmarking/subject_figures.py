@@ -33,7 +33,10 @@ def benchmark_subject(subject: TimedSubject, measured: list[Timings], batches: B
                 speedup=statistics.median(sum(b) / sum(own) for own, b in zip(rounds, baseline, strict=True)),
             )
         )
-    asked = own_groups[0].requests.get(subject.timed_as, {})
+    asked: dict[int, list[float]] = {}
+    for timings in own_groups:
+        for inputs, seconds in timings.requests.get(subject.timed_as, {}).items():
+            asked.setdefault(inputs, []).extend(seconds)
     return BenchmarkSubject(
         id=subject.id,
         digest=subject.digest,

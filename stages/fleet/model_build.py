@@ -100,11 +100,10 @@ def _take_up(building: Building, say: Say) -> None:
         return
     say(f"{building.slug}: goes on after {len(found.ran)} stages of an earlier attempt")
     building.ran += found.ran
-    write_blocks({**read_blocks(), **found.blocks})
-    _copy_lock()
     for path, text in found.files.items():
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text, encoding="utf-8")
+        write_file(Path(path), text.encode())
+    write_blocks({**read_blocks(), **found.blocks})  # last: a kill before it leaves the checkpoint to be taken up again
+    _copy_lock()
     building.repo._reset()
 
 

@@ -41,7 +41,7 @@ def run_order(plan: Plan, order: Order, base: Path) -> Fragment:
     """Build a model in a workspace below `base`; never raises for what its process does."""
     digest = fragments.order_digest(plan.archive, order)
     folder = (base / order.slug).resolve()
-    if plan.proves:  # the workspace of an earlier proof has the lock of an earlier package
+    if plan.proves or plan.single:  # a workspace of an earlier run may have the lock of an earlier package
         workspace.remove(folder)
     workspace.create(folder, plan.archive, order, digest=digest, dvc_config=plan.dvc_config)
     for name, there in plan.links.items():

@@ -60,7 +60,7 @@ class _Answers(NamedTuple):
 
 
 def measure_variant(slug: str, variant_id: str) -> VariantParity:
-    """Every execution in turn, one session at a time; a workaround only where its precision failed."""
+    """Every execution in turn; a workaround only where its precision failed."""
     spec, params, host = load_spec(slug), load_params(), load_host()
     record, table_row = load_record(slug, variant_id), row(variant_id)
     variant = _Variant(
@@ -113,8 +113,9 @@ def _answers(variant: _Variant, execution: Execution) -> _Answers:
             if not expected.lengths.texts:
                 return _Answers(found, None, None)
             first = ask_lengths(session, variant.tokenizer, expected, "first")
-        again = second.result() if second else ask_again(variant.slug, variant.row.id, execution)
-    return _Answers(found, first, again)
+        if second is None or second.exception() is not None:  # alone: there may have been too little memory for both
+            return _Answers(found, first, ask_again(variant.slug, variant.row.id, execution))
+        return _Answers(found, first, second.result())
 
 
 def _measurement(variant: _Variant, execution: Execution, answers: _Answers) -> Measurement:

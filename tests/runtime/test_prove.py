@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,7 +23,9 @@ from artificer.proving.answering import Answer, Package, Question
 from artificer.proving.depth import FULL, QUICK, depth_of
 from artificer.proving.local_record import LocalRecord
 from artificer.proving.measurement import LengthTexts
+from artificer.proving.offered import offered
 from artificer.proving.proof_set import ProofSet, packed, unpacked
+from artificer.proving.prove import _Run
 from tests.runtime.conftest import ROOT, Copy
 
 replace = msgspec.structs.replace
@@ -212,6 +215,25 @@ def test_a_process_that_raises_says_its_last_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(asking, "_COMMAND", "raise SystemExit('no such library')")
     with asking.Process(Package(".", manifest.to_json(), 1)) as process:
         assert process.ask(QUESTION).error == "its process ended with exit code 1: no such library"
+
+
+@pytest.mark.parametrize("is_workaround", [False, True])
+def test_the_next_execution_is_asked_what_fits_into_the_time_that_is_left(
+    published: Path, manifest: Manifest, is_workaround: bool
+) -> None:
+    """Also a workaround, whose cost is not counted as long as it is not the next."""
+    assert manifest.proof is not None
+    proof = unpacked((published / manifest.proof.file.path).read_bytes())
+    machine = host.detect()
+    nobody: Any = None
+    run = _Run(published, manifest, proof, machine, 1, False, nobody, nobody, seconds_per_token=1e-9)
+    each = replace(offered(manifest, machine)[0], is_workaround=is_workaround)
+    run.plan([each], 50.0)
+    everything = run.depths[each.carries_over]
+    run.took, run.estimated = 1e9, 1e-9  # earlier ones took far longer than was expected
+    run.plan([each], 50.0)
+    assert run.depths[each.carries_over].pairs <= everything.pairs
+    assert len(run.depths[each.carries_over].lengths) < len(everything.lengths)
 
 
 LENGTHS = [*range(5, 65), *range(93, 101), *range(125, 133), *range(509, 513)]

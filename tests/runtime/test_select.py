@@ -339,6 +339,9 @@ def test_latency_goes_by_requests_of_new_lengths_where_they_were_measured(proven
     made = replace(proven, benchmarks=(replace(benchmark, subjects=subjects),))
     assert select(made, here, Policy(objective="latency")).best.variant.id == "onnx"
     assert Manifest.from_json(made.to_json()) == made
+    without = tuple(replace(each, requests=()) if each.id == "onnx-O2" else each for each in subjects)
+    mixed = replace(proven, benchmarks=(replace(benchmark, subjects=without),))
+    assert select(mixed, here, Policy(objective="latency")).best.variant.id != "onnx"
 
 
 @given(st.text(max_size=20), st.text(max_size=20))

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -41,6 +42,9 @@ def test_small_models_are_all_measured_together() -> None:
     """Interleaving all candidates in one run is fairest, and what a small model always gets."""
     wanted = [subject("torch-fp32", 9e7, runtime=None), *(subject(str(i), 9e7) for i in range(13))]
     assert groups.fitting_groups(wanted, groups.RESIDENT_BYTES) == [wanted]
+
+
+SPEC: Any = SimpleNamespace(max_length=512)
 
 
 class TimedWorker:
@@ -87,11 +91,10 @@ def test_rounds_that_do_not_fit_are_spared_by_the_slow_torch_rows_first(
     workers = [TimedWorker(name, taken, clock) for name, taken in seconds.items()]
     monkeypatch.setattr("stages.benchmarking.rounds.time.perf_counter", lambda: clock[0])
     monkeypatch.setattr(rounds, "workers", lambda *_: nullcontext(workers))
-    monkeypatch.setattr(rounds, "requests", lambda _: {})
+    monkeypatch.setattr(rounds, "requests", lambda *_: {})
     monkeypatch.setattr(rounds, "first_calls", lambda _: [])
-    spec: Any = None
     subjects = [worker.subject for worker in workers]
-    found = time_group(subjects, spec, 2, {}, {("short", 1): [[("q", "p")]]}, Budget(5, minutes * 60))
+    found = time_group(subjects, SPEC, 2, {}, {("short", 1): [[("q", "p")]]}, Budget(5, minutes * 60))
     assert {worker.subject.id: worker.asked for worker in workers} == rounds_of_each
     assert clock[0] <= minutes * 60
     assert set(found.peak_memory_bytes) == {name for name, asked in rounds_of_each.items() if asked > 1}
@@ -102,22 +105,23 @@ WORKLOADS = {"short": [("how deep", "a lake is deep"), ("how far", "the moon is 
 
 def test_no_single_request_has_the_length_of_another() -> None:
     """A runtime that compiles for each shape meets new ones; equal inputs give equal requests."""
-    found = requests(WORKLOADS)
+    found = requests(WORKLOADS, 512)
     assert {inputs: len(calls) for inputs, calls in found.items()} == CALLS
     assert all(len(call) == inputs for inputs, calls in found.items() for call in calls)
     words = [len(call[0][1].split()) for call in found[1]]
     assert len(set(words)) == len(words)
     assert min(words) < 20 < 100 < max(words)
-    assert found == requests(WORKLOADS)
+    assert found == requests(WORKLOADS, 512)
+    short = requests(WORKLOADS, 24)
+    assert {len(call[0][1].split()) for call in short[1]} <= set(range(3, 13))
 
 
 def test_requests_are_asked_before_the_rounds_and_not_of_slow_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """While their lengths are new to each process; torch's half precisions may take minutes for them."""
     workers = [TimedWorker(name, 1.0, [0.0]) for name in ("torch-fp32", "torch-fp16", "onnx")]
     monkeypatch.setattr(rounds, "workers", lambda *_: nullcontext(workers))
-    spec: Any = None
     subjects = [worker.subject for worker in workers]
-    found = time_group(subjects, spec, 2, WORKLOADS, {("short", 1): [WORKLOADS["short"]]}, Budget(1, 60))
+    found = time_group(subjects, SPEC, 2, WORKLOADS, {("short", 1): [WORKLOADS["short"]]}, Budget(1, 60))
     assert {
         name: {inputs: len(times) for inputs, times in asked.items()} for name, asked in found.requests.items()
     } == {

@@ -66,8 +66,9 @@ def gpus_of(root: Path, environment: Mapping[str, str]) -> tuple[Gpu, ...]:
     if driver.is_dir():
         found = gpus(text_of(path) for path in sorted(driver.glob("gpus/*/information")))
         return tuple(gpu for gpu in found if gpu.minor is None or (root / f"dev/nvidia{gpu.minor}").exists())
-    # Windows, and Linux inside it, have no such folder.
-    if root != Path("/") or not (sys.platform == "win32" or (root / "dev/dxg").exists()):
+    # Windows, Linux inside it, and containers with the device nodes alone have no such folder.
+    nodes = (root / "dev/dxg", root / "dev/nvidiactl")
+    if root != Path("/") or not (sys.platform == "win32" or any(node.exists() for node in nodes)):
         return ()
     from shutil import which
 

@@ -3,4 +3,3 @@
 from typing import Literal
 
 Channel = Literal["candidate", "stable"]
-CHANNELS: tuple[Channel, ...] = ("candidate", "stable")

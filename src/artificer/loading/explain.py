@@ -145,10 +145,11 @@ def _speed(execution: Execution) -> str:
     found = execution.measured
     if found is None:
         return "not measured on a host like this one"
-    one = f"{found.latency_ms:.1f} ms for one input"
-    if found.latency_p95_ms is not None:
-        one += f" of a new length (p95 {found.latency_p95_ms:.1f} ms)"
-    return f"{one}, {found.inputs_per_second:.0f} inputs per second in batches, on {found.host}"
+    said = f"{found.inputs_per_second:.0f} inputs per second in batches, on {found.host}"
+    if (new := found.request) is not None:
+        inputs = "one input" if new.inputs == 1 else f"{new.inputs} inputs"
+        said = f"{new.p50_ms:.1f} ms for {inputs} of new lengths (p95 {new.p95_ms:.1f} ms), {said}"
+    return said
 
 
 def _proof(execution: Execution) -> str:

@@ -73,6 +73,8 @@ class Opener(Struct, frozen=True):
         cached = self._cached(variant, hashed)
         try:
             return self._open(execution, hashed, cached)
+        except ManifestError:  # of the tokenizer: the compiled model is not at fault
+            raise
         except Exception as error:
             if cached is None or not cached.drop():
                 raise

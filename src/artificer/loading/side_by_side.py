@@ -27,12 +27,12 @@ def open_beside(opened: Callable[[], Session], work: Callable[[], T]) -> tuple[S
     thread.start()
     try:
         found = work()
+        thread.join()
+        if errors:
+            raise errors.pop()  # not kept: it would keep what a graph that cannot be opened holds
     except BaseException:
         thread.join()
         for session in sessions:
             session.close()
         raise
-    thread.join()
-    if errors:
-        raise errors[0]
     return sessions[0], found

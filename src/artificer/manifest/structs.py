@@ -279,8 +279,8 @@ class RequestRow(Struct, frozen=True, kw_only=True):
     outputs."""
 
     inputs: Annotated[int, Meta(ge=1)]
-    p50_ms: float
-    p95_ms: float
+    p50_ms: Annotated[float, Meta(gt=0)]
+    p95_ms: Annotated[float, Meta(gt=0)]
 
 
 class Tuning(Struct, frozen=True, kw_only=True, omit_defaults=True):

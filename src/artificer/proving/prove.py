@@ -60,8 +60,9 @@ class _Run(Struct):
         """Ask both processes, and judge."""
         started = time.perf_counter()
         result = self._prove(each)
-        self.took += time.perf_counter() - started
-        self.estimated += self._estimate(each, self.depths[each.carries_over])
+        if result.error is None:  # one that cannot be run takes no time
+            self.took += time.perf_counter() - started
+            self.estimated += self._estimate(each, self.depths[each.carries_over])
         return result
 
     def _prove(self, each: Offered) -> ProvenExecution:
@@ -112,13 +113,15 @@ class _Run(Struct):
         )
 
     def plan(self, found: list[Offered], seconds: float) -> None:
-        """Choose how much to ask of these executions: as much as fits into `seconds`.
+        """Choose how much to ask of these executions, at least one: as much as fits into `seconds`. Workarounds behind
+        the first are not expected to be needed.
 
         The estimate is multiplied by the ratio of the time that earlier executions took to their estimates.
         """
         off = self.took / self.estimated if self.estimated else 1.0
         characters, lengths = self._characters(), self.proof.lengths.lengths
-        asked = {each.bytes_key: each for each in found if not each.is_workaround}.values()
+        first, *later = found
+        asked = {each.bytes_key: each for each in (first, *(e for e in later if not e.is_workaround))}.values()
         for needed, carried in QUICK if self.quick else FULL:
             depths = {
                 False: depth_of(needed, len(characters), lengths),

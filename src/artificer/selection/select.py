@@ -66,10 +66,15 @@ def rank(executions: list[Execution], host: Host, policy: Policy) -> tuple[list[
         basis = "the manifest's ranks, which follow sentence-transformers' flowchart"
         return ordered, f"no figures from a host like {host.name}: {basis}"
 
+    # Figures of texts that come again are too good beside those of new lengths.
+    has_requests = all(each.measured is not None and each.measured.request is not None for each in known)
+
     def cost(each: Execution) -> float:
         assert each.measured is not None
         figures = each.measured
-        return figures.latency_ms if policy.objective == "latency" else -figures.inputs_per_second
+        if policy.objective != "latency":
+            return -figures.inputs_per_second
+        return figures.request.p50_ms if has_requests and figures.request is not None else figures.latency_ms
 
     fast = sorted(known, key=lambda each: (cost(each), place(each)))
     rest = sorted((each for each in executions if each.measured is None), key=place)

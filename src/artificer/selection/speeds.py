@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from artificer.backends import BACKENDS
 from artificer.host import gpu_class
-from artificer.manifest import Benchmark, Device, ExecutionPrecision, Host, Tuning, Variant
+from artificer.manifest import Benchmark, Device, ExecutionPrecision, Host, RequestRow, Tuning, Variant
 
 _FAR = 2.0  # in doublings of the cores: figures from 4 cores hold for 1 to 16, not for 64
 
@@ -16,9 +16,9 @@ _FAR = 2.0  # in doublings of the cores: figures from 4 cores hold for 1 to 16, 
 class Measured(Struct, frozen=True):
     """An execution's figures on one host: geometric means over the workloads.
 
-    `latency_ms` is the median of the calls of new lengths with the fewest inputs. Where these were not measured, it is
-    that of the workloads' smallest batch, and `latency_p95_ms` is None. `inputs_per_second` is that of the larger
-    batches, if there are any. `tuning` is what it was timed with, on `threads` threads.
+    `latency_ms` is of the smallest batch, `inputs_per_second` of the larger batches, if there are any. `request` has
+    the calls of new lengths with the fewest inputs, None where they were not measured. `tuning` is what it was timed
+    with, on `threads` threads.
     """
 
     host: str
@@ -27,7 +27,7 @@ class Measured(Struct, frozen=True):
     peak_memory_bytes: int
     tuning: Tuning | None = None
     threads: int = 1
-    latency_p95_ms: float | None = None
+    request: RequestRow | None = None
 
     def tuning_for(self, threads: int) -> Tuning | None:
         """The tuning for another number of threads: as many batches side by side for each thread; None for none."""
@@ -95,11 +95,10 @@ def measured(
             single = [row.p50_ms for row in subject.rows if row.batch_size == smallest]
             many = [row.inputs_per_second for row in subject.rows if row.batch_size > smallest]
             every = [row.inputs_per_second for row in subject.rows]
-            new = min(subject.requests, key=lambda row: row.inputs, default=None)
             return Measured(
                 host=benchmark.host.name,
-                latency_ms=(new.p50_ms if new is not None else _mean(single)) or inf,
-                latency_p95_ms=new.p95_ms if new is not None else None,
+                latency_ms=_mean(single) or inf,
+                request=min(subject.requests, key=lambda row: row.inputs, default=None),
                 inputs_per_second=_mean(many or every),
                 peak_memory_bytes=subject.peak_memory_bytes,
                 tuning=subject.tuning,
