@@ -162,6 +162,7 @@ def infinity(given: Given, dtype: str) -> Scorer:
 SIDES: dict[str, Callable[[Given], Scorer]] = {
     "artificer": ours,
     "artificer, objective=latency": lambda given: ours(given, objective="latency"),
+    "artificer, accuracy=any": lambda given: ours(given, accuracy="any"),
     "artificer, accuracy=exact": lambda given: ours(given, accuracy="exact"),
     "CrossEncoder": cross_encoder,
     "CrossEncoder, torch bf16": lambda given: cross_encoder(given, dtype="bfloat16"),
