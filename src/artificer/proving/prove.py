@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +35,7 @@ SECONDS = {False: 50.0, True: 8.0}
 execution is asked."""
 _TIMING = {False: 1.2, True: 0.2}  # seconds
 _NOTHING = Depth(0, ())
-FEWEST_TO_RANK = 100  # pairs
+AT_ONCE_BYTES = 256 * 10**6  # of a graph that both processes may hold at the same time
 _FASTER = 0.6  # the time of int8 and half precisions over float32's, at most, for the estimate
 _SLOWEST = 30.0  # times the estimate: then an answer is not waited for any longer
 
@@ -70,12 +71,7 @@ class _Run(Struct):
         amount = work(depth, self._characters(), self.proof.lengths.lengths)
         timeout = _SLOWEST * (self.start_seconds + self.seconds_per_token * amount.all)
         question = _question(each, depth, _TIMING[self.quick])
-        answer = self.first.ask(question, timeout)
-        again: Answer | None = None
-        if answer.error is None and answer.asked is not None:
-            again = self.second.ask(_question(each, Depth(0, depth.lengths), 0, is_second=True), timeout)
-            if not self.quick:
-                self.second.end()  # each in a fresh process, whose memory is that of one session
+        answer, again = self._answers(question, _question(each, Depth(0, depth.lengths), 0, is_second=True), timeout)
         error = answer.error or (f"asked a second time, {again.error}" if again and again.error else None)
         if error is not None:
             return self._result(each, verdict="failed", reasons=(error,), error=error)
@@ -90,6 +86,22 @@ class _Run(Struct):
         return self._result(
             each, verdict=parity.verdict, reasons=parity.reasons, measurement=measurement, depth=depth, speed=speed
         )
+
+    def _answers(self, first: Question, second: Question, timeout: float) -> tuple[Answer, Answer | None]:
+        """Of both processes: at once where the graph is small, else one after the other. None where the second was not
+        asked, or need not answer."""
+        again: Answer | None = None
+        with ThreadPoolExecutor(1) as beside:
+            is_small = self.manifest.variant(first.variant).size_bytes <= AT_ONCE_BYTES
+            early = beside.submit(self.second.ask, second, timeout) if second.lengths and is_small else None
+            answer = self.first.ask(first, timeout)
+            if answer.error is None and answer.asked is not None:
+                again = early.result() if early is not None else None
+                if again is None or again.error is not None:  # alone: there may have been too little memory for both
+                    again = self.second.ask(second, timeout)
+        if not self.quick:
+            self.second.end()  # each in a fresh process, whose memory is that of one session
+        return answer, again
 
     def baseline(self, found: list[Offered]) -> Offered:
         """Open the first plain execution that can be run here, and learn from it how fast this machine is.
@@ -298,7 +310,7 @@ def said(result: ProvenExecution, place: str, seconds: float, alias: ProvenExecu
 def _with_enough_pairs(metrics: Metrics, pairs: int) -> Metrics:
     """Without metrics of an order where there are too few pairs for one: null, which misses no threshold. Of a few
     queries two passages that change places look like a wrong ranking."""
-    if pairs >= FEWEST_TO_RANK:
+    if pairs >= FEWEST_PAIRS:
         return dict(metrics)
     return {name: value if name.endswith("_abs") or name == "top_k" else None for name, value in metrics.items()}
 
