@@ -4,7 +4,7 @@ import random
 
 from stages.records.pairs import Texts
 
-CALLS = {1: 24, 10: 12, 30: 8}
+CALLS = {1: 24, 10: 8, 30: 4}
 """Inputs of a call, and the number of such calls. There are fewer large ones: they take longer and vary less."""
 _FEWEST_WORDS, _MOST_WORDS = 3, 120
 _SEED = 0

@@ -26,7 +26,8 @@ class ChildKilledError(RuntimeError):
 
 
 def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None, imported: Sequence[str] = ()) -> T:
-    """`function(*arguments)`, in a child process unless `weights` is a small graph (`is_small`).
+    """`function(*arguments)`, in a child process if `weights` and what lies beside it are more than SMALL_BYTES; always
+    if it is None.
 
     Function, arguments and result must be picklable, and are a module's own. What it raises is raised here.
 
@@ -37,8 +38,10 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None, 
     Raises:
         ChildKilledError: the child was killed, probably for lack of memory.
     """
-    if weights is not None and not os.environ.get(ALWAYS) and is_small(weights):
-        return function(*arguments)
+    if weights is not None and not os.environ.get(ALWAYS):
+        size = sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file())
+        if size < SMALL_BYTES:
+            return function(*arguments)
     context = _context(imported)
     ours, theirs = context.Pipe(duplex=False)
     # Not a daemon, which could have no children; it ends with this block, and with its parent.
@@ -57,11 +60,6 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None, 
     if error is not None:
         raise error
     return found  # type: ignore[no-any-return]
-
-
-def is_small(weights: Path) -> bool:
-    """Whether a graph and the files beside it are smaller than SMALL_BYTES together."""
-    return sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file()) < SMALL_BYTES
 
 
 def _context(imported: Sequence[str]) -> Any:

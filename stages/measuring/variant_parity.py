@@ -1,6 +1,5 @@
 """One variant against the reference, in every way that it can be executed here."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from artificer.proving.measurement import Measurement
 from artificer.proving.outputs import Outputs, outputs
 from artificer.proving.reference_answers import Expected, Logits
 from stages.core import paths
-from stages.core.child_process import is_small
 from stages.core.errors import first_line
 from stages.core.params import BuildParams, load_params
 from stages.core.variants import VariantRow, row
@@ -60,7 +58,7 @@ class _Answers(NamedTuple):
 
 
 def measure_variant(slug: str, variant_id: str) -> VariantParity:
-    """Every execution in turn; a workaround only where its precision failed."""
+    """Every execution in turn, one session at a time; a workaround only where its precision failed."""
     spec, params, host = load_spec(slug), load_params(), load_host()
     record, table_row = load_record(slug, variant_id), row(variant_id)
     variant = _Variant(
@@ -101,21 +99,15 @@ def measure_variant(slug: str, variant_id: str) -> VariantParity:
 
 
 def _answers(variant: _Variant, execution: Execution) -> _Answers:
-    """What two sessions compute, each in its own process. For a small graph they run at the same time. Otherwise
-    they run one after the other, so that the graph is in memory only once. Raises whatever the runtime raises."""
+    """All that sessions compute, in two processes. Raises whatever the runtime does."""
     expected, host = variant.expected, variant.host
-    second: Future[Asked] | None = None
-    with ThreadPoolExecutor(1) as beside:
-        if expected.lengths.texts and is_small(variant.graph):
-            second = beside.submit(ask_again, variant.slug, variant.row.id, execution)
-        with closing(open_execution(variant.graph, variant.row, host, execution, expected.task.output)) as session:
-            found = outputs(session, variant.tokenizer, expected, with_batches=True)
-            if not expected.lengths.texts:
-                return _Answers(found, None, None)
-            first = ask_lengths(session, variant.tokenizer, expected, "first")
-        if second is None or second.exception() is not None:  # alone: there may have been too little memory for both
-            return _Answers(found, first, ask_again(variant.slug, variant.row.id, execution))
-        return _Answers(found, first, second.result())
+    with closing(open_execution(variant.graph, variant.row, host, execution, expected.task.output)) as session:
+        found = outputs(session, variant.tokenizer, expected, with_batches=True)
+        if not expected.lengths.texts:
+            return _Answers(found, None, None)
+        first = ask_lengths(session, variant.tokenizer, expected, "first")
+    # The first session's memory is free again.
+    return _Answers(found, first, ask_again(variant.slug, variant.row.id, execution))
 
 
 def _measurement(variant: _Variant, execution: Execution, answers: _Answers) -> Measurement:
