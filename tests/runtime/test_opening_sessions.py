@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import pytest
@@ -5,8 +6,8 @@ from msgspec.structs import replace
 
 from artificer.backends import open_session
 from artificer.backends.openvino import OpenVinoBackend
-from artificer.backends.openvino_session import open_openvino
-from artificer.backends.session import Session, SessionOptions
+from artificer.backends.openvino_session import _Request, open_openvino
+from artificer.backends.session import Inputs, Output, Session, SessionOptions
 from artificer.errors import ClosedError, SelfTestError
 
 
@@ -32,3 +33,26 @@ def test_a_session_in_another_precision_than_was_asked_for_is_closed(
         open_session("openvino", published / "openvino/openvino_model.xml", threads=1, execution_precision="bf16")
     with pytest.raises(ClosedError):
         opened[0].run({})
+
+
+def test_streams_that_do_not_agree_are_not_used(
+    published: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Batches are computed one after the other then, by the session that passed the self-test."""
+    real, asked = _Request.infer, []
+
+    def wrong_for_the_second(self: _Request, inputs: Inputs) -> Output:
+        asked.append(self)
+        return real(self, inputs) + (len(asked) == 2)
+
+    monkeypatch.setattr(_Request, "infer", wrong_for_the_second)
+    session = open_session("openvino", published / "openvino/openvino_model.xml", threads=2)
+    with caplog.at_level(logging.WARNING, "artificer"):
+        assert session.parallelism() == 1
+    assert "two streams computed different outputs for one text" in caplog.text
+    session.close()
+    asked.clear()
+    monkeypatch.setattr(_Request, "infer", real)
+    session = open_session("openvino", published / "openvino/openvino_model.xml", threads=2)
+    assert session.parallelism() == 2
+    session.close()

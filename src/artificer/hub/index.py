@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from artificer.errors import ModelIndexError
-from artificer.hub.channels import Channel
+from artificer.hub.release_channel import Channel
 from artificer.manifest import Sha256, canonical_json, unsafe_path_reason
 
 INDEX_VERSION = "1.1"

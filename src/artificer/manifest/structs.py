@@ -275,8 +275,7 @@ class BenchmarkRow(Struct, frozen=True, kw_only=True):
 
 
 class RequestRow(Struct, frozen=True, kw_only=True):
-    """Calls with `inputs` inputs, whose lengths were new to the process: milliseconds of a call, from texts to
-    outputs."""
+    """Calls with `inputs` inputs whose lengths were new to the process: milliseconds of one, from texts to outputs."""
 
     inputs: Annotated[int, Meta(ge=1)]
     p50_ms: Annotated[float, Meta(gt=0)]
