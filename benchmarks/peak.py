@@ -40,9 +40,9 @@ def peak(kind: str, threads: int, seconds: float = 1.0) -> float:
     """Operations per second of a matrix product."""
     torch.set_num_threads(threads)
     matrix: Any = 100 * torch.rand(2048, 2048, generator=torch.Generator().manual_seed(0))
-    product: Callable[[Any, Any], Any] = onnx_product(threads)
+    product: Callable[[Any, Any], Any]
     if kind == "f32":
-        matrix = matrix.numpy()
+        matrix, product = matrix.numpy(), onnx_product(threads)
     elif kind == "bf16":
         matrix, product = matrix.bfloat16(), torch.matmul
     else:

@@ -1,6 +1,7 @@
 """Calls as a service gets them: with few inputs, of lengths that are new to the process."""
 
 import random
+from itertools import chain
 
 from stages.records.pairs import Texts
 
@@ -14,8 +15,7 @@ def requests(workloads: dict[str, Texts], max_length: int) -> dict[int, list[Tex
     """Calls by their number of inputs, made of the workloads' pairs: each second text is cut, or repeated, to another
     number of words, at most half of `max_length` (tokens), so that few texts are cut at that. No two calls with one
     input have the same number, unless there are too few."""
-    dice = random.Random(_SEED)
-    pairs = [pair for texts in workloads.values() for pair in texts]
+    dice, pairs = random.Random(_SEED), [*chain.from_iterable(workloads.values())]
 
     def of(words: int) -> tuple[str, str]:
         first, second = dice.choice(pairs)
@@ -33,5 +33,5 @@ def requests(workloads: dict[str, Texts], max_length: int) -> dict[int, list[Tex
 
 def first_calls(workloads: dict[str, Texts]) -> list[Texts]:
     """One call of each size, so that what a process opens at its first call is not timed later."""
-    pairs = [pair for texts in workloads.values() for pair in texts]
-    return [[pairs[0]] * inputs for inputs in CALLS]
+    pair = next(chain.from_iterable(workloads.values()))
+    return [[pair] * inputs for inputs in CALLS]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from stages.benchmarking.requests import first_calls, requests
-from stages.benchmarking.subjects import TORCH_ROWS, TimedSubject
+from stages.benchmarking.subjects import TimedSubject
 from stages.benchmarking.worker import Opened
 from stages.benchmarking.worker_pool import Worker, workers
 from stages.records.benchmarks import BASELINE
@@ -78,7 +78,7 @@ def _ask_requests(
     """Time the requests for the graphs and torch float32, the larger ones only while there is time. Torch's half
     precisions may be too slow for them."""
     end = time.perf_counter() + REQUESTS_SHARE * budget.seconds
-    asked = [worker for worker in open_workers if worker.subject.id not in TORCH_ROWS or worker.subject.id == BASELINE]
+    asked = [worker for worker in open_workers if not worker.subject.is_half_torch]
     for worker in asked:
         worker.ask(first)
     for inputs, calls in wanted.items():
@@ -126,7 +126,7 @@ def _leave_out_slow_torch(
         subject = worker.subject
         own = warm_up.get(subject.label, 0.0)
         times = own / warm_up[BASELINE]
-        is_half = subject.id in TORCH_ROWS and subject.id != BASELINE and subject.device == "cpu"
+        is_half = subject.is_half_torch and subject.device == "cpu"
         if is_half and not worker.failed and times > FAR_SLOWER and per_round - saved > allowed:
             worker.leave_out(f"{times:.1f} times as slow as {BASELINE}, and not all rounds fit benchmark.max_minutes")
             saved += own

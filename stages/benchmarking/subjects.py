@@ -36,6 +36,11 @@ class TimedSubject(Struct, frozen=True, kw_only=True):
     tuning: Tuning | None = None
 
     @property
+    def is_half_torch(self) -> bool:
+        """Whether it is torch in bfloat16 or float16, which a CPU without instructions for them computes slowly."""
+        return self.id in TORCH_ROWS and self.id != BASELINE
+
+    @property
     def timed_as(self) -> str:
         """The label of the subject that is timed: its own, or its alias's."""
         return self._labelled(self.alias_of or self.id)

@@ -16,7 +16,6 @@ import msgspec
 from msgspec import Meta, Struct
 
 from artificer.errors import ModelIndexError
-from artificer.hub.release_channel import Channel
 from artificer.manifest import Sha256, canonical_json, unsafe_path_reason
 
 INDEX_VERSION = "1.1"
@@ -26,6 +25,7 @@ _OLD_VARIABLE = "ARTIFICER_REGISTRY"  # until 0.1
 
 logger = logging.getLogger("artificer")
 
+Channel = Literal["candidate", "stable"]
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")

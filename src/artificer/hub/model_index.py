@@ -16,8 +16,7 @@ from msgspec import Struct
 
 from artificer.errors import FetchError, IntegrityError, ModelIndexError, SignatureError
 from artificer.hub.client import client, is_offline, is_refusal, is_repo_id, open_repo
-from artificer.hub.index import INDEX_FILE, INDEX_VARIABLE, Index, Release, index_of_environment
-from artificer.hub.release_channel import Channel
+from artificer.hub.index import INDEX_FILE, INDEX_VARIABLE, Channel, Index, Release, index_of_environment
 from artificer.loading.location import Address
 from artificer.manifest import MANIFEST_FILE, Manifest
 from artificer.manifest.versions import UNREADABLE

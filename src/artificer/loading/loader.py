@@ -6,7 +6,7 @@ from typing import Any
 
 from artificer import host as hosts
 from artificer.errors import FetchError, SelfTestError
-from artificer.hub.release_channel import Channel
+from artificer.hub.index import Channel
 from artificer.inference.input_checks import EncodingErrors
 from artificer.inference.loaded_model import LoadedModel, OnTruncate
 from artificer.loading.exact import plan_exact

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from artificer.backends import BACKENDS
 from artificer.errors import InputError, ModelIndexError, SelectionError
-from artificer.hub.release_channel import Channel
+from artificer.hub.index import Channel
 from artificer.inference.input_checks import EncodingErrors, check_choice
 from artificer.inference.loaded_model import OnTruncate
 from artificer.loading.integrity import Verify
