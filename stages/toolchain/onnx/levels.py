@@ -124,21 +124,12 @@ def optimize_graph(parent: Path, target: Path, fusions: tuple[str, int, int], se
 
 def _write_light_graph(files: tuple[Path, ...], light: Path, settings: Any) -> None:
     """onnxruntime's own pass, which writes the weights beside the graph; or the parent as it is, in the same form."""
-    from onnxruntime.transformers.optimizer import optimize_by_onnxruntime
-
     parent, *others = files
     # For a GPU onnxruntime's own pass needs one, and its result would differ between machines: left out everywhere.
     if settings.optimization_level > 0 and not settings.optimize_for_gpu:
         fuses = settings.optimization_level > 1 and settings.enable_transformers_specific_optimizations
-        optimize_by_onnxruntime(
-            str(parent),
-            use_gpu=False,
-            optimized_model_path=str(light),
-            opt_level=settings.optimization_level,
-            disabled_optimizers=[*ALWAYS_DISABLED, *(DISABLED_BEFORE_FUSIONS if fuses else ())],
-            save_as_external_data=True,
-            external_data_filename="weights",
-        )
+        disabled = [*ALWAYS_DISABLED, *(DISABLED_BEFORE_FUSIONS if fuses else ())]
+        _write_as_opened(parent, light, settings.optimization_level, disabled_optimizers=disabled)
         return
     import onnx
 
@@ -147,6 +138,24 @@ def _write_light_graph(files: tuple[Path, ...], light: Path, settings: Any) -> N
         copy_file(path, light.with_name(path.name))
     sidecars.spill(model, light.with_name("weights"))
     light.write_bytes(model.SerializeToString())
+
+
+def _write_as_opened(graph: Path, target: Path, level: int, **options: Any) -> None:
+    """Write the graph as an onnxruntime session of that level has it, with its weights beside it.
+
+    As onnxruntime.transformers.optimizer.optimize_by_onnxruntime does, which imports torch for a GPU's sake.
+    """
+    import onnxruntime
+
+    known = onnxruntime.GraphOptimizationLevel
+    levels = {0: known.ORT_DISABLE_ALL, 1: known.ORT_ENABLE_BASIC, 2: known.ORT_ENABLE_EXTENDED}
+    session = onnxruntime.SessionOptions()
+    session.graph_optimization_level = levels.get(level, known.ORT_ENABLE_ALL)
+    session.optimized_model_filepath = str(target)
+    session.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+    session.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+    session.add_session_config_entry("session.disable_prepacking", "1")  # it copies weights, for nothing here
+    onnxruntime.InferenceSession(str(graph), session, providers=["CPUExecutionProvider"], **options)
 
 
 def _load_light(light: Path) -> Any:
@@ -205,19 +214,13 @@ def _infer_types(model: Any) -> None:
     onnxruntime knows the types of its own fused operators, and writes them into a graph that it saves as it is.
     """
     import onnx
-    import onnxruntime
 
     folder = Path("typed")
     folder.mkdir()
     sidecars.spill(model, Path("spilled"))
     untyped, typed = Path("untyped.onnx"), folder / "typed.onnx"
     untyped.write_bytes(model.SerializeToString())
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.optimized_model_filepath = str(typed)
-    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
-    options.add_session_config_entry("session.disable_prepacking", "1")  # it copies weights, for nothing here
-    onnxruntime.InferenceSession(str(untyped), options, providers=["CPUExecutionProvider"])
+    _write_as_opened(untyped, typed, 0)
     known = {value.name for value in model.graph.value_info}
     for value in onnx.load(str(typed), load_external_data=False).graph.value_info:
         if value.name not in known and value.type.tensor_type.elem_type:
