@@ -21,7 +21,7 @@ import yaml
 from benchmarks.tiny_checkpoints import kind_of, model_types, write_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILDING = ("export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino")
+BUILDING = ("export", "optimize", "quantize_onnx", "quantize_openvino")
 ROWS = 32
 PROBE_LENGTH = 40  # tokens: OpenVINO compiles a graph for each length that it is asked
 CALIBRATION_ROWS = 16

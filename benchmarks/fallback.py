@@ -26,9 +26,8 @@ STAGES = (
     "fetch",
     "data",
     "reference",
-    "export_onnx",
+    "export",
     "quantize_onnx",
-    "export_openvino",
     "quantize_openvino",
 )
 CHANNELS = 4

@@ -51,7 +51,7 @@ def rivals(parent: Path, texts: list[dict[str, Any]], scratch: Path) -> Iterator
         target = scratch / f"smooth{alpha}" / "model.onnx"
         target.parent.mkdir()
         settings = replace(calibrated_int8.StaticSettings(), smooth_quant_alpha=alpha)
-        calibrated_int8.quantise(parent, settings, ranges, target)
+        calibrated_int8.quantise(parent, settings, ranges, {}, target)
         yield f"ours, smoothing {'none' if alpha < 0 else alpha}", target
     target = scratch / "nbits.onnx"
     _nbits(parent, target)

@@ -1,11 +1,11 @@
-"""`python -m stages`. Guarded, because the benchmark's worker processes import this module again."""
-
-import gc
-import sys
-
-from stages.cli import main
+"""`python -m stages`. All of it is guarded, because every child process runs this module again."""
 
 if __name__ == "__main__":
+    import gc
+    import sys
+
+    from stages.cli import main
+
     code = main()
     gc.freeze()  # else the interpreter searches all objects of the toolchain as it ends, which takes 1 to 2 seconds
     sys.exit(code)

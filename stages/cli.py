@@ -8,7 +8,7 @@ from typing import Any
 
 from artificer.errors import ArtificerError
 from stages.commands.table import COMMANDS
-from stages.core import environment, paths
+from stages.core import child_process, environment, paths
 from stages.core.errors import BuildError
 from stages.pipeline import STAGES, Stage
 from stages.registry import model_list
@@ -65,12 +65,17 @@ def _run_stage(stage: Stage, arguments: dict[str, Any]) -> None:
     """Check what the stage needs, run it, and record what it took, as its row says."""
     if stage.scope == "model" and not paths.spec(arguments["slug"]).exists():
         model_list.load_entry(arguments["slug"])  # raises when there is no such model
+    if stage.measured:
+        preflight.check(arguments["slug"], stage)
+    if stage.toolchains:
+        arguments["tools"] = {runtime: toolchain.tools for runtime, toolchain in stage.toolchains.items()}
+    if stage.side_by_side:
+        arguments["at_once"] = preflight.at_once(arguments["slug"], stage)
+    if stage.children and arguments.get("at_once") != 1:
+        child_process.import_for_children(stage.children)  # while this process imports the stage
     run = import_module(f"stages.{stage.name}").run
-    if stage.tools:
-        arguments["tools"] = stage.tools
     if not stage.measured:
         run(**arguments)
         return
-    preflight.check(arguments["slug"], stage)
     with resources.recorded(arguments["slug"], stage.name):
         run(**arguments)

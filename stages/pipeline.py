@@ -4,7 +4,8 @@ The command line, pre-flight, what is recorded, and docs/pipeline.md read this t
 would change the code that every stage depends on: the command line passes a stage what it needs to know.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -20,13 +21,23 @@ class Need:
     source: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """What builds variants for one runtime: the distributions whose versions are recorded with each variant, and the
+    module that checks the fields of its recipe."""
+
+    tools: tuple[str, ...]
+    recipe: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One stage: the module `stages.<name>`, whose `run` does it.
 
     `scope`: it runs for each model, or once for all. `measured`: its seconds and memory are recorded. `online`: it may
-    ask the Hub. `tools`: the distributions whose versions a building stage records with each variant. `recipe`: the
-    module that checks the fields of its variants' recipes. `flags`: options of its command, each with a help text.
+    ask the Hub. `toolchains`: what a building stage builds with, by runtime. `children`: what is imported once for the
+    processes that it starts. `side_by_side`: it is told how many variants it may build at once. `flags`: options of its
+    command, each with a help text.
     """
 
     name: str
@@ -35,10 +46,13 @@ class Stage:
     measured: bool = True
     online: bool = False
     need: Need | None = None
-    tools: tuple[str, ...] = ()
-    recipe: str | None = None
+    toolchains: Mapping[str, Toolchain] = field(default_factory=dict)
+    children: tuple[str, ...] = ()
+    side_by_side: bool = False
     flags: tuple[tuple[str, str], ...] = ()
 
+
+RUNTIMES = ("artificer.backends.onnx_session", "artificer.backends.openvino_session")
 
 STAGES: tuple[Stage, ...] = (
     Stage(
@@ -64,44 +78,48 @@ STAGES: tuple[Stage, ...] = (
         need=Need(memory=1.6),
     ),
     Stage(
-        name="export_onnx",
-        summary="The float32 ONNX graph",
-        need=Need(memory=4.2, disk=2.0, kept=1.0),
-        tools=("torch", "transformers", "onnx", "onnxscript"),
-        recipe="stages.toolchain.onnx.export",
+        name="export",
+        summary="The float32 ONNX graph and the float32 OpenVINO IR",
+        need=Need(memory=4.2, disk=3.0, kept=2.0),
+        toolchains={
+            "onnx": Toolchain(("torch", "transformers", "onnx", "onnxscript"), "stages.toolchain.onnx.export"),
+            "openvino": Toolchain(
+                ("torch", "transformers", "optimum-intel", "openvino"), "stages.toolchain.openvino.export"
+            ),
+        },
+        children=("torch", "transformers.modeling_utils"),
+        side_by_side=True,
     ),
     Stage(
         name="optimize",
         summary="Optimised ONNX graphs, levels O1 to O4",
         need=Need(memory=3.2, disk=5.7, kept=3.7),
-        tools=("optimum-onnx", "onnx", "onnxruntime"),
-        recipe="stages.toolchain.onnx.levels",
+        children=("onnxruntime.transformers.optimizer",),
+        side_by_side=True,
+        toolchains={"onnx": Toolchain(("optimum-onnx", "onnx", "onnxruntime"), "stages.toolchain.onnx.levels")},
     ),
     Stage(
         name="quantize_onnx",
         summary="Dynamic int8 ONNX graphs for arm64, AVX2, AVX-512 and AVX-512 VNNI, and a static one",
         need=Need(memory=5.4, disk=2.5, kept=1.6),
-        tools=("optimum-onnx", "onnx", "onnxruntime"),
-        recipe="stages.toolchain.onnx.int8_presets",
-    ),
-    Stage(
-        name="export_openvino",
-        summary="The float32 OpenVINO IR",
-        need=Need(memory=2.5, disk=1.0, kept=1.0),
-        tools=("torch", "transformers", "optimum-intel", "openvino"),
-        recipe="stages.toolchain.openvino.export",
+        toolchains={"onnx": Toolchain(("optimum-onnx", "onnx", "onnxruntime"), "stages.toolchain.onnx.int8_presets")},
+        children=("onnxruntime.quantization.onnx_quantizer",),
+        side_by_side=True,
     ),
     Stage(
         name="quantize_openvino",
         summary="Static int8 OpenVINO IR; int8 weights, fp16 and bf16 where an entry lists them",
         need=Need(memory=3.2, disk=1.0, kept=0.5),
-        tools=("optimum-intel", "nncf", "openvino"),
-        recipe="stages.toolchain.openvino.static_int8",
+        toolchains={
+            "openvino": Toolchain(("optimum-intel", "nncf", "openvino"), "stages.toolchain.openvino.static_int8")
+        },
+        children=("stages.toolchain.openvino.quantizer",),
     ),
     Stage(
         name="parity",
         summary="Every variant, run as a service runs it, against the reference",
         need=Need(memory=3.2),
+        children=(*RUNTIMES, "stages.measuring.second_process"),
     ),
     Stage(
         name="evaluate",
@@ -111,6 +129,7 @@ STAGES: tuple[Stage, ...] = (
         name="benchmark",
         summary="Speed and memory beside torch, on this host",
         need=Need(memory=3.2),
+        children=(*RUNTIMES, "stages.benchmarking.tuning"),
     ),
     Stage(
         name="pack",

@@ -2,11 +2,12 @@
 quantiser; and static int8, calibrated on query-passage pairs.
 
 A variant that misses its thresholds is built again with fallback recipes (stages/fallback/). Presets that resolve to
-the same settings are quantised once.
+the same settings are quantised once. Plain recipes are built side by side; what is measured is measured alone.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ import numpy as np
 
 from artificer import host
 from artificer.manifest import canonical_json
-from stages.building.build_step import Built, build_step, parent_graph
+from stages.building.build_step import Built, Tools, build_step, parent_graph, wanted_rows
 from stages.building.calibration import calibration_rows
 from stages.building.recipes import plain
-from stages.core import paths
+from stages.core import files, paths
 from stages.core.child_process import in_child
 from stages.core.copying import copy_file
-from stages.core.variants import PLAIN_EXPORT, VariantRow
+from stages.core.variants import PLAIN_EXPORT, Step, VariantRow
 from stages.fallback import recipe_search
 from stages.fallback.acceptance import open_acceptance
 from stages.fallback.layer_ranking import Batch
@@ -35,78 +36,101 @@ from stages.toolchain.onnx.fallback_recipes import fallback_recipes
 from stages.toolchain.onnx.int8_presets import STATIC, preset_settings
 from stages.toolchain.onnx.static_recipes import static_recipes
 
+STEP: Step = "quantize_onnx"
 
-def run(slug: str, tools: Sequence[str]) -> None:
+# Writes the graph with changes of its settings; returns opset and inputs.
+Quantise = Callable[[dict[str, Any], Path], tuple[int, tuple[str, ...]]]
+# What was begun before a variant's turn, by its id: its plain graph in the work folder, or the ranges of static int8.
+Ahead = dict[str, Future[Any]]
+
+
+def run(slug: str, tools: Tools, at_once: int) -> None:
     """Write the variants onnx-qint8-… and onnx-quint8-avx2, and what their fallback recipes cost in speed."""
-    acceptance = open_acceptance(slug)
     costs: dict[str, Cost] = {}
     done: dict[bytes, tuple[VariantRow, Path, Outcome]] = {}
+    with files.work_folder(paths.step(slug, STEP)) as work, ThreadPoolExecutor(at_once) as pool:
+        ahead = _begin(slug, work, pool) if at_once > 1 else {}
+        acceptance = open_acceptance(slug)
 
-    def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
-        parent = parent_graph(slug, PLAIN_EXPORT)
-        if row.preset == STATIC:
-            recipes, build = _static(slug, parent, row, overrides, acceptance)
-            outcome = recipe_search.search(acceptance, row, folder, recipes, build)
-        else:
-            outcome = dynamic(parent, row, folder, overrides)
-        if outcome.cost:
-            costs[row.id] = outcome.cost
-        return outcome.built
+        def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
+            parent = parent_graph(slug, PLAIN_EXPORT)
+            outcome = (static if row.preset == STATIC else dynamic)(parent, row, folder, overrides)
+            if outcome.cost:
+                costs[row.id] = outcome.cost
+            return outcome.built
 
-    def dynamic(parent: Path, row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Outcome:
-        preset = preset_settings(row, overrides)
-        recipe = {"preset": row.preset, "overrides": plain(overrides)}
-        key = canonical_json(dynamic_int8.described(preset, {}))
-        if key in done:
-            outcome = _copied(done[key], row, folder, recipe)
-        else:
-            build = _builder(row, recipe, partial(_quantise, parent, preset), parent)
-            outcome = recipe_search.search(acceptance, row, folder, fallback_recipes(parent, preset, acceptance), build)
-        done.setdefault(key, (row, folder, outcome))
-        return outcome
+        def dynamic(parent: Path, row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Outcome:
+            preset = preset_settings(row, overrides)
+            recipe = {"preset": row.preset, "overrides": plain(overrides)}
+            key = canonical_json(dynamic_int8.described(preset, {}))
+            if key in done:
+                outcome = _copied(done[key], row, folder, recipe)
+            else:
+                begun = (ahead[row.id], work / row.id) if row.id in ahead else None
+                build = _builder(row, recipe, partial(dynamic_int8.quantise, parent, preset), parent, begun)
+                recipes = fallback_recipes(parent, preset, acceptance)
+                outcome = recipe_search.search(acceptance, row, folder, recipes, build)
+            done.setdefault(key, (row, folder, outcome))
+            return outcome
 
-    build_step(slug, "quantize_onnx", tools, make)
+        def static(parent: Path, row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Outcome:
+            settings, texts = calibrated_int8.settings_of(row, overrides), _texts(slug)
+            ranges = ahead[row.id].result() if row.id in ahead else _ranges(parent, texts, weights=parent)
+            recipe = {"preset": row.preset, "overrides": plain(overrides), "calibration_rows": len(texts)}
+            build = _builder(row, recipe, partial(calibrated_int8.quantise, parent, settings, ranges), parent, None)
+            return recipe_search.search(acceptance, row, folder, static_recipes(parent, settings, acceptance), build)
+
+        build_step(slug, STEP, tools, make)
     write_costs(paths.fallback_costs(slug, "onnx"), host.detect(), costs)
 
 
-def _static(
-    slug: str, parent: Path, row: VariantRow, overrides: dict[str, Any], acceptance: Any
-) -> tuple[Iterator[Recipe], Build]:
-    """The recipes of static int8, and what builds one. The ranges of activations are measured once for all."""
-    settings = calibrated_int8.settings_of(row, overrides)
+def _begin(slug: str, work: Path, pool: ThreadPoolExecutor) -> Ahead:
+    """Begin the plain graph of each different preset, and the ranges, each in a child process."""
+    if load_record(slug, PLAIN_EXPORT).status != "built":
+        return {}  # each variant's record will say so
+    parent, found, seen = parent_graph(slug, PLAIN_EXPORT), Ahead(), set[bytes]()
+    for row, overrides in wanted_rows(slug, STEP):
+        if row.preset == STATIC:
+            found[row.id] = pool.submit(_ranges, parent, _texts(slug), weights=None)
+            continue
+        preset = preset_settings(row, overrides)
+        key = canonical_json(dynamic_int8.described(preset, {}))
+        if key not in seen:
+            seen.add(key)
+            (work / row.id).mkdir()
+            target = work / row.id / row.file_name
+            found[row.id] = pool.submit(in_child, dynamic_int8.quantise, parent, preset, {}, target, weights=None)
+    return found
+
+
+def _texts(slug: str) -> list[Batch]:
+    """The calibration pairs, each a batch of its own."""
     rows = calibration_rows(slug, load_record(slug, PLAIN_EXPORT).inputs)
-    texts: list[Batch] = [{name: np.array([ids], dtype=np.int64) for name, ids in each.items()} for each in rows]
+    return [{name: np.array([ids], dtype=np.int64) for name, ids in each.items()} for each in rows]
+
+
+def _ranges(parent: Path, texts: list[Batch], *, weights: Path | None) -> dict[str, calibrated_int8.ChannelRange]:
+    """The ranges of activations, which are measured once for all recipes."""
     with tempfile.TemporaryDirectory() as scratch:
-        ranges = in_child(calibrated_int8.channel_ranges, parent, texts, Path(scratch), weights=parent)
-
-    recipe = {"preset": row.preset, "overrides": plain(overrides), "calibration_rows": len(texts)}
-    return static_recipes(parent, settings, acceptance), _builder(
-        row, recipe, partial(_quantise_static, parent, settings, ranges), parent
-    )
+        return in_child(calibrated_int8.channel_ranges, parent, texts, Path(scratch), weights=weights)
 
 
-def _builder(row: VariantRow, recipe: dict[str, Any], quantise: Any, parent: Path) -> Build:
-    """What builds one recipe: `quantise(changes, target)`, in a process of its own for a large model."""
+def _builder(
+    row: VariantRow, recipe: dict[str, Any], quantise: Quantise, parent: Path, begun: tuple[Future[Any], Path] | None
+) -> Build:
+    """What builds one recipe, in a process of its own for a large model; `begun` is the plain one, and where it is."""
 
     def build(tried: Recipe, place: Path) -> Built:
-        opset, inputs = in_child(quantise, tried.changes, place / row.file_name, weights=parent)
+        if tried.name == PLAIN and begun is not None:
+            opset, inputs = begun[0].result()
+            for path in begun[1].iterdir():
+                path.rename(place / path.name)
+        else:
+            opset, inputs = in_child(quantise, tried.changes, place / row.file_name, weights=parent)
         name = {} if tried.name == PLAIN else {"fallback": tried.name}
         return Built(recipe={**recipe, **name, "settings": tried.settings}, opset=opset, inputs=inputs)
 
     return build
-
-
-def _quantise(parent: Path, preset: Any, changes: dict[str, Any], target: Path) -> tuple[int, tuple[str, ...]]:
-    """`dynamic_int8.quantise` with changes of a preset applied."""
-    settings = dynamic_int8.settings_with(preset, changes)
-    return dynamic_int8.quantise(parent, settings, target, bool(changes.get(dynamic_int8.CONST_B_ONLY)))
-
-
-def _quantise_static(
-    parent: Path, settings: Any, ranges: Any, changes: dict[str, Any], target: Path
-) -> tuple[int, tuple[str, ...]]:
-    """`calibrated_int8.quantise` with changes of its settings applied."""
-    return calibrated_int8.quantise(parent, calibrated_int8.settings_with(settings, changes), ranges, target)
 
 
 def _copied(source: tuple[VariantRow, Path, Outcome], row: VariantRow, folder: Path, recipe: dict[str, Any]) -> Outcome:

@@ -4,7 +4,6 @@ weights, fp16 and bf16. All are made from the float32 IR.
 An int8 variant that misses its thresholds is built again with fallback recipes (stages/fallback/).
 """
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import msgspec
 
 from artificer import host
-from stages.building.build_step import Built, build_step, parent_graph
+from stages.building.build_step import Built, Tools, build_step, parent_graph
 from stages.building.calibration import Rows, calibration_rows, rows_of_one_length
 from stages.core import paths
 from stages.core.child_process import in_child
@@ -31,7 +30,7 @@ PARENT = "openvino"
 LENGTH_STEP = 16  # tokens: OpenVINO compiles again for every new length, and the runtime pads little as well
 
 
-def run(slug: str, tools: Sequence[str]) -> None:
+def run(slug: str, tools: Tools) -> None:
     """Write the variants made from `openvino`, and what their fallback recipes cost in speed."""
     acceptance = open_acceptance(slug)
     costs: dict[str, Cost] = {}

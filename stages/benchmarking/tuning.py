@@ -41,7 +41,6 @@ LONGEST = 20  # times the seconds that are asked for: then what is not decided s
 _PASSES = 30  # about as many calls as are timed
 _REPEATS = 2
 _ROWS = 32
-_IMPORTED = ("artificer.backends.onnx_session", "artificer.backends.openvino_session", __name__)
 
 
 class Tuned(Struct, frozen=True, kw_only=True):
@@ -62,7 +61,7 @@ def tune(subject: TimedSubject, spec: ModelSpec, threads: int, texts: Texts, sec
     Raises:
         Exception: whatever the runtime does.
     """
-    return in_child(_tune, subject, spec, threads, texts, seconds, movement, weights=None, imported=_IMPORTED)
+    return in_child(_tune, subject, spec, threads, texts, seconds, movement, weights=None)
 
 
 def _tune(subject: TimedSubject, spec: ModelSpec, threads: int, texts: Texts, seconds: float, movement: float) -> Tuned:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from artificer.manifest import UNTUNED, ExecutionPrecision
 from stages.benchmarking.subjects import TimedSubject
+from stages.core import environment
 from stages.core.capacity import peak_memory_bytes
 from stages.core.errors import first_line
 from stages.records.model_spec import ModelSpec
@@ -35,6 +36,7 @@ def serve(connection: Connection, subject: TimedSubject, spec: ModelSpec, source
     """The process: answers opening with `Opened`, batches with seconds per batch, and None with peak memory. An answer
     that is text says why the subject cannot go on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the stage reports it
+    environment.prepare(online=False)
     try:
         started = time.perf_counter()
         scorer, precision = _open(subject, spec, source, threads)

@@ -3,14 +3,15 @@
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from artificer.manifest import Fallback, canonical_json
+from artificer.manifest import Fallback, Runtime, canonical_json
 from stages.building.recipes import plain
 from stages.core import files, paths
 from stages.core.errors import BuildError, first_line
@@ -37,29 +38,46 @@ class Built(Struct, frozen=True, kw_only=True):
     alias_of: str | None = None
 
 
+Tools = Mapping[Runtime, Sequence[str]]
+"""Distributions, by the runtime that a variant is for."""
 Maker = Callable[[VariantRow, Path, dict[str, Any]], Built]
 
 
-def build_step(slug: str, step: Step, tools: Sequence[str], make: Maker) -> None:
+def build_step(slug: str, step: Step, tools: Tools, make: Maker, *, at_once: int = 1) -> None:
     """Build the wanted variants of one step: `make(row, folder, overrides)` fills the folder of each.
 
-    The record of each names the versions of `tools`. What `make` raises is recorded and does not stop the others; only
-    a BuildError that is not `UnsupportedError` does.
+    The record of each names the versions of its runtime's `tools`. What `make` raises is recorded and does not stop the
+    others; only a BuildError that is not `UnsupportedError` does. `at_once` variants are made at a time, in threads:
+    then `make` does its work in child processes.
     """
-    spec, defaults, own = load_spec(slug), load_params().recipes.of_step(step), load_recipes(slug, step)
-    wanted = [row for row in rows_of_step(step) if row.id in spec.variants]
+    wanted = wanted_rows(slug, step)
     with files.staged_folder(paths.step(slug, step)) as out:
-        for row in wanted:
+
+        def build(wanted_row: tuple[VariantRow, dict[str, Any]]) -> None:
+            row, overrides = wanted_row
             folder = out / row.id
             folder.mkdir()
             print(f"{row.id:24} …", flush=True)
-            overrides = {**defaults.get(row.id, {}), **own.get(row.id, {})}
             started = time.perf_counter()
-            record = _attempt(row, folder, overrides, tools, make)
+            record = _attempt(row, folder, overrides, tools[row.backend], make)
             (folder / RECORD).write_bytes(canonical_json(record))
             seconds = time.perf_counter() - started
             size = sum(entry.size for entry in record.files) / 1e6
             print(f"{row.id:24} {record.status:11} {seconds:6.1f} s {size:9.1f} MB  {record.reason or ''}", flush=True)
+
+        if at_once == 1:
+            for each in wanted:
+                build(each)
+            return
+        with ThreadPoolExecutor(at_once) as pool:
+            list(pool.map(build, wanted))
+
+
+def wanted_rows(slug: str, step: Step) -> list[tuple[VariantRow, dict[str, Any]]]:
+    """The variants of a step that are built for this model, each with the fields that replace its preset's."""
+    spec, defaults, own = load_spec(slug), load_params().recipes.of_step(step), load_recipes(slug, step)
+    rows = [row for row in rows_of_step(step) if row.id in spec.variants]
+    return [(row, {**defaults.get(row.id, {}), **own.get(row.id, {})}) for row in rows]
 
 
 def parent_graph(slug: str, variant_id: str) -> Path:

@@ -90,7 +90,7 @@ def _check_model(
         defaults = params.recipes.of_step(table_row.step)
         overrides = {**defaults.get(variant_id, {}), **entry.variants.recipes.get(variant_id, {})}
         if overrides:  # else the toolchain, which knows the fields, need not be imported
-            toolchain = import_module(pipeline.stage(table_row.step).recipe or "")
+            toolchain = import_module(pipeline.stage(table_row.step).toolchains[table_row.backend].recipe)
             problems.collect(partial(toolchain.check_overrides, table_row, overrides))
     owner = owners.setdefault(model_list.publish_repo(slug, entry, params.publish.namespace), slug)
     if owner != slug:

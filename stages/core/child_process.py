@@ -5,6 +5,7 @@ costs seconds, which a small model does not pay. A child may have children of it
 """
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import pickle
 import threading
@@ -20,20 +21,32 @@ ALWAYS = "ARTIFICER_CHILDREN"  # set to run every variant in a child: for tests
 
 T = TypeVar("T")
 
+_imported: tuple[str, ...] = ()
+
 
 class ChildKilledError(RuntimeError):
     """The process ended without an answer."""
 
 
-def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None, imported: Sequence[str] = ()) -> T:
+def import_for_children(modules: Sequence[str]) -> None:
+    """Begin to import what the children of this process need. Where the system can, they are forked from a process that
+    does nothing else. This can be done once."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        _fork_with(tuple(modules))
+        multiprocessing.forkserver.ensure_running()
+
+
+def _fork_with(imported: tuple[str, ...]) -> None:
+    global _imported
+    _imported = imported
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["stages.core.prepared", *imported])
+
+
+def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None) -> T:
     """`function(*arguments)`, in a child process if `weights` and what lies beside it are more than SMALL_BYTES; always
     if it is None.
 
     Function, arguments and result must be picklable, and are a module's own. What it raises is raised here.
-
-    Args:
-        imported: modules that many children import: where the system can, these are forked from a process that has
-            imported them and done nothing else. All calls of one process name the same.
 
     Raises:
         ChildKilledError: the child was killed, probably for lack of memory.
@@ -42,10 +55,10 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None, 
         size = sum(path.stat().st_size for path in weights.parent.iterdir() if path.is_file())
         if size < SMALL_BYTES:
             return function(*arguments)
-    context = _context(imported)
+    context: Any = multiprocessing.get_context("forkserver" if _imported else "spawn")
     ours, theirs = context.Pipe(duplex=False)
     # Not a daemon, which could have no children; it ends with this block, and with its parent.
-    process = context.Process(target=_serve, args=(theirs, function, arguments))
+    process = context.Process(target=_serve, args=(theirs, _imported, function, arguments))
     process.start()
     theirs.close()
     try:
@@ -62,16 +75,11 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None, 
     return found  # type: ignore[no-any-return]
 
 
-def _context(imported: Sequence[str]) -> Any:
-    """How a child starts: alone, or forked from the process that has imported these modules."""
-    if not imported or "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(imported))
-    return context
-
-
-def _serve(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _serve(
+    connection: Connection, imported: tuple[str, ...], function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
+    if imported:
+        _fork_with(imported)  # its own children
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     environment.prepare(online=False)
     try:

@@ -40,6 +40,18 @@ def staged_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def work_folder(beside: Path) -> Iterator[Path]:
+    """An empty folder beside `beside` that is gone after the block. What a killed run left is removed first."""
+    folder = beside.with_name(f".{beside.name}.work")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def describe_folder(folder: Path) -> tuple[FileEntry, ...]:
     """Every file below `folder`, sorted by path."""
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())

@@ -57,10 +57,9 @@ class DataParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class RecipeParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Overrides of recipes for all models: by step, which DVC tracks, then by variant id."""
 
-    export_onnx: Overrides
+    export: Overrides
     optimize: Overrides
     quantize_onnx: Overrides
-    export_openvino: Overrides
     quantize_openvino: Overrides
 
     def of_step(self, step: Step) -> Overrides:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from artificer.manifest import ExecutionPrecision, PrecisionClass, Rank, Runtime
 
-Step = Literal["export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino"]
+Step = Literal["export", "optimize", "quantize_onnx", "quantize_openvino"]
 
 
 def _rank(cpu: int, intel: int | None = None, cuda: int = 100) -> Rank:
@@ -49,7 +49,7 @@ class VariantRow:
 
 # Ranks leave gaps for what comes later. int8 first, as in the flowchart; then exact ones, OpenVINO first on Intel CPUs.
 VARIANTS: tuple[VariantRow, ...] = (
-    VariantRow("onnx", "export_onnx", "onnx", "onnx/model.onnx", "fp32", "export", _rank(80, cuda=50)),
+    VariantRow("onnx", "export", "onnx", "onnx/model.onnx", "fp32", "export", _rank(80, cuda=50)),
     VariantRow("onnx-O1", "optimize", "onnx", "onnx/model_O1.onnx", "fp32", "O1", _rank(90, cuda=40)),
     VariantRow("onnx-O2", "optimize", "onnx", "onnx/model_O2.onnx", "fp32", "O2", _rank(70, cuda=30)),
     VariantRow("onnx-O3", "optimize", "onnx", "onnx/model_O3.onnx", "gelu-approximation", "O3", _rank(100, cuda=20)),
@@ -75,7 +75,7 @@ VARIANTS: tuple[VariantRow, ...] = (
         _rank(15),
     ),
     VariantRow(
-        "openvino", "export_openvino", "openvino", "openvino/openvino_model.xml", "fp32", "export",
+        "openvino", "export", "openvino", "openvino/openvino_model.xml", "fp32", "export",
         _rank(95, intel=60),
     ),
     VariantRow(

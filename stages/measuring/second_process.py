@@ -1,7 +1,4 @@
-"""Asking an execution once more in a process of its own: some faults come with a process and stay with it.
-
-These processes are forked from one that has imported the runtimes and has opened nothing.
-"""
+"""Asking an execution once more in a process of its own: some faults come with a process and stay with it."""
 
 from contextlib import closing
 
@@ -17,9 +14,6 @@ from stages.records.model_spec import load_spec
 from stages.records.open_tokenizer import open_tokenizer
 from stages.records.variant_record import load_record
 
-_IMPORTED = ("artificer.backends.onnx_session", "artificer.backends.openvino_session", __name__)
-"""To leave a backend out costs the time of its import, once for each execution."""
-
 
 def ask_again(slug: str, variant_id: str, execution: Execution) -> Asked:
     """The second part of the lengths, from a new process.
@@ -29,7 +23,7 @@ def ask_again(slug: str, variant_id: str, execution: Execution) -> Asked:
         Exception: whatever the runtime raises.
     """
     try:
-        return in_child(_ask, slug, variant_id, execution, weights=None, imported=_IMPORTED)
+        return in_child(_ask, slug, variant_id, execution, weights=None)
     except ChildKilledError as problem:
         # The first process could do this: the execution is at fault, not the machine's memory.
         raise RuntimeError(f"asked a second time, {problem}") from None

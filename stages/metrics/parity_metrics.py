@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from artificer.inference.tokenization import Text
 from artificer.manifest import Head, Metrics
@@ -22,6 +21,8 @@ def differences(task: Task, found: Rows, expected: Rows, head: Head, texts: Sequ
 
 def _kendall(found: Rows, expected: Rows) -> float | None:
     """None where `expected` is constant; 0 where only `found` is."""
+    from scipy import stats
+
     if len(np.unique(expected)) < 2:
         return None
     return float(stats.kendalltau(found, expected).statistic) if len(np.unique(found)) > 1 else 0.0

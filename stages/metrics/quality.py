@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, ndcg_score
 
 from artificer.manifest import Metrics, Quality
 from artificer.tasks.differences import rankings, spearman
@@ -28,6 +27,8 @@ def ranking_quality(
     passage, and Spearman with the gold labels over all pairs. Raises DataError when the labels say nothing about the
     reference.
     """
+    from sklearn.metrics import average_precision_score, ndcg_score
+
     gold = np.asarray(labels, dtype=np.float64)
     ndcg = mean_precision = None
     scores = logits[:, 0].astype(np.float64)
@@ -52,6 +53,8 @@ def class_quality(logits: Logits, gold: Sequence[frozenset[int]], reference: Qua
     label's logits over the pairs, of the labels that some pairs have and some have not; unlike F1 it needs no
     threshold. Raises DataError when the labels say nothing about the reference.
     """
+    from sklearn.metrics import average_precision_score
+
     truth = np.zeros(logits.shape, dtype=bool)
     for i, indices in enumerate(gold):
         truth[i, sorted(indices)] = True

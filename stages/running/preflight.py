@@ -6,11 +6,13 @@ of a file. What a stage needs grows with the model: its weights in float32, time
 and which are estimates.
 """
 
+import shutil
 from pathlib import Path
 from typing import get_args
 
 import msgspec
 
+from artificer.host import available_cores
 from stages.core import paths
 from stages.core.capacity import (
     SKIP_VARIABLE,
@@ -47,6 +49,19 @@ def check(slug: str, stage: Stage) -> None:
     _check_memory(spec, stage, stage.need)
     if stage.need.disk:
         _check_disk(spec, stage, stage.need)
+
+
+def at_once(slug: str, stage: Stage) -> int:
+    """How many variants `stage` may build side by side: as many as there are cores, where memory and disk allow."""
+    spec = _spec(slug)
+    if spec is None or stage.need is None:
+        return 1
+    weights, need = weight_bytes(spec), stage.need
+    memory = available_memory()[0] // (TOOLCHAIN_BYTES + need.memory * weights)
+    folder = existing_folder(paths.model(slug))
+    free = shutil.disk_usage(folder).free - weights * _copies(need.kept, folder)
+    disk = free // max(1.0, weights * (need.disk - need.kept))
+    return max(1, int(min(available_cores()[0], memory, disk)))
 
 
 def weight_bytes(spec: ModelSpec) -> int:

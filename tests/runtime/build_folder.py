@@ -131,7 +131,7 @@ def _export(checkpoint: Path, out: Path, ids: tuple[str, ...]) -> None:
         elif variant.startswith("onnx-q"):
             preset = getattr(AutoQuantizationConfig, suffix.partition("_")[2])
             config = preset(is_static=False) if "avx" in suffix else preset(is_static=False, per_channel=False)
-            quantise(plain, config, folder / target.name, const_b_only=False)
+            quantise(plain, config, {}, folder / target.name)
         else:
             continue
         shutil.move(folder / target.name, target)

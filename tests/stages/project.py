@@ -153,7 +153,7 @@ def _run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def run(root: Path, *stages: str) -> None:
     """Run stages, those of OpenVINO in processes of their own: it numbers the nodes of a graph per process."""
     for name in stages:
-        if "openvino" in name:
+        if "openvino" in pipeline.stage(name).toolchains:
             done = stage(root, name, SLUG)
             assert done.returncode == 0, done.stdout + done.stderr
         else:

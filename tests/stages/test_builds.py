@@ -2,19 +2,22 @@
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from artificer.inference import scoring
 from stages.building.build_step import UnsupportedError
+from stages.core.variants import Step
+from stages.running import preflight
 from stages.toolchain.onnx import levels
 from tests.stages import project
 from tests.stages.conftest import Stages
@@ -43,10 +46,9 @@ KILLS = [
     ("fetch", "open", "spec.json", ("source", "spec.json")),
     ("data", "os.rename", "workloads.json*", ("evaluation.jsonl", "calibration.jsonl", "workloads.json")),
     ("reference", "os.rename", "reference.json*", ("reference.json",)),
-    ("export_onnx", "open", ".export_onnx.partial/onnx/variant.json", ("variants/export_onnx",)),
+    ("export", "open", ".export.partial/openvino/variant.json", ("variants/export",)),
     ("optimize", "open", ".optimize.partial/onnx-O3/variant.json", ("variants/optimize",)),
     ("quantize_onnx", "os.rename", ".quantize_onnx.partial", ("variants/quantize_onnx",)),
-    ("export_openvino", "open", ".export_openvino.partial/openvino/variant.json", ("variants/export_openvino",)),
     (
         "quantize_openvino",
         "os.rename",
@@ -116,7 +118,7 @@ def test_a_killed_benchmark_leaves_no_process_and_no_figures(copy: Path) -> None
 
 def test_what_a_stage_records_of_a_variant(proven: Path) -> None:
     """Recipe, tools, inputs, opset and hashes of every variant, without a path of the machine."""
-    for stage in ("export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino"):
+    for stage in ("export", "optimize", "quantize_onnx", "quantize_openvino"):
         for folder in (proven / MODEL / "variants" / stage).iterdir():
             found = read_json(folder / "variant.json")
             assert (found["id"], found["status"], found["reason"]) == (folder.name, "built", None)
@@ -139,6 +141,27 @@ def test_fp32_variants_are_within_1e_5_of_torch(proven: Path) -> None:
         assert figures["spearman"] > 0.9999, variant
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot keep a process on one core")
+def test_what_is_built_beside_a_variant_changes_no_byte_of_it(copy: Path, proven: Path) -> None:
+    """On one core variants are built one after the other, in the stage's own process."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        project.run(copy, "export", "optimize", "quantize_onnx")
+    finally:
+        os.sched_setaffinity(0, cores)
+    for folder in (MODEL / "variants" / step for step in ("export", "optimize", "quantize_onnx")):
+        assert snapshot(copy / folder) == snapshot(proven / folder)
+    assert {path.name for path in (copy / MODEL / "variants").iterdir()} == set(get_args(Step))
+
+
+@pytest.fixture
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variants are built in the stage's own process, where a test can break what builds them."""
+    monkeypatch.setattr(preflight, "at_once", lambda *_: 1)
+
+
+@pytest.mark.usefixtures("one_at_a_time")
 def test_a_variant_that_breaks_is_recorded_and_the_others_go_on(
     copy: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,7 +252,7 @@ def test_a_mistaken_recipe_ends_the_stage(
     assert snapshot(copy / MODEL) == before
 
 
-@pytest.mark.usefixtures("copy")
+@pytest.mark.usefixtures("copy", "one_at_a_time")
 def test_a_plain_export_that_fails_ends_the_build(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it there is no ONNX variant at all."""
     import torch
@@ -238,14 +261,14 @@ def test_a_plain_export_that_fails_ends_the_build(stages: Stages, monkeypatch: p
         raise RuntimeError("no such operator")
 
     monkeypatch.setattr(torch.onnx, "export", broken)
-    code, _, err = stages("export_onnx", SLUG)
+    code, _, err = stages("export", SLUG)
     assert code == 8
     assert "the ONNX export failed, and every ONNX variant needs it: no such operator" in err
 
 
 def test_variants_of_a_missing_parent_say_so(copy: Path, stages: Stages) -> None:
     """Static int8 is made from the OpenVINO export; without that, its reason is the parent's."""
-    path = copy / MODEL / "variants/export_openvino/openvino/variant.json"
+    path = copy / MODEL / "variants/export/openvino/variant.json"
     with_reason = path.read_text().replace('"status": "built"', '"status": "failed"')
     path.write_text(with_reason.replace('"reason": null', '"reason": "no operator X"'))
     assert stages("quantize_openvino", SLUG)[0] == 0

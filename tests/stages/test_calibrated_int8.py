@@ -79,7 +79,7 @@ def quantised(tmp_path: Path, **changes: Any) -> tuple[Path, Path]:
     target.parent.mkdir()
     (tmp_path / "scratch").mkdir()
     ranges = calibrated_int8.channel_ranges(parent, texts(), tmp_path / "scratch")
-    calibrated_int8.quantise(parent, settings_with(StaticSettings(), changes), ranges, target)
+    calibrated_int8.quantise(parent, StaticSettings(), ranges, changes, target)
     return parent, target
 
 
@@ -240,7 +240,7 @@ def test_a_range_that_is_not_finite_leaves_the_layer_in_float(tmp_path: Path) ->
     parent, infinite = write_model(tmp_path / "model.onnx"), np.full(CHANNELS, np.inf, dtype=np.float32)
     with pytest.raises(RuntimeError, match="nothing was quantised"):
         calibrated_int8.quantise(
-            parent, StaticSettings(), {"embedded": ChannelRange(-infinite, infinite, 5)}, tmp_path / "int8.onnx"
+            parent, StaticSettings(), {"embedded": ChannelRange(-infinite, infinite, 5)}, {}, tmp_path / "int8.onnx"
         )
 
 

@@ -123,14 +123,14 @@ def test_missing_weights_are_never_made_up(folder: Path, stages: Stages, root: P
     assert stages("add", FOLDER.as_posix(), "--license", "mit")[0] == 0
     for stage in ("fetch", "data"):
         assert stages(stage, SLUG)[0] == 0
-    for stage in ("reference", "export_onnx"):
+    for stage in ("reference", "export"):
         code, _, err = stages(stage, SLUG)
         assert code == SOURCE_ERROR, err
         assert "The checkpoint lacks" in err
         assert f"of its architecture: {lost}" in err
         assert "transformers would fill them with random numbers" in err
     built = {path.name for path in (root / "artifacts" / "models" / SLUG).rglob("*")}
-    assert not built & {"reference.json", "export_onnx", ".export_onnx.partial"}
+    assert not built & {"reference.json", "export", ".export.partial"}
 
 
 def test_a_checkpoint_without_any_weight_of_a_head_is_refused_at_once(folder: Path, stages: Stages) -> None:

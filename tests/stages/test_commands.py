@@ -301,7 +301,7 @@ def test_check_finds_more_tokens_than_the_checkpoint_takes(root: Path, stages: S
 
 
 @pytest.mark.usefixtures("root")
-@pytest.mark.parametrize("stage", ["data", "export_onnx", "benchmark", "pack", "publish"])
+@pytest.mark.parametrize("stage", ["data", "export", "benchmark", "pack", "publish"])
 def test_a_stage_of_a_misspelt_model_says_which_there_are(stages: Stages, stage: str) -> None:
     """Not which stage to run first, which would fail as well."""
     code, _, err = stages(stage, "demo-rerankr")
@@ -323,7 +323,7 @@ def test_a_wrong_command_line_exits_with_2(stages: Stages, arguments: tuple[str,
     "stage",
     [
         pytest.param("reference", marks=pytest.mark.toolchain),  # it imports torch first
-        *("export_onnx", "optimize", "quantize_onnx", "export_openvino", "parity", "pack"),
+        *("export", "optimize", "quantize_onnx", "parity", "pack"),
     ],
 )
 def test_a_stage_without_what_comes_before_it_says_what_to_run(root: Path, stages: Stages, stage: str) -> None:

@@ -16,7 +16,7 @@ from tests.stages.conftest import Stages
 from tests.stages.test_heads import publish, published
 
 pytestmark = pytest.mark.toolchain
-STAGES = ("fetch", "data", "reference", "export_onnx", "optimize", "quantize_onnx", "export_openvino", "parity")
+STAGES = ("fetch", "data", "reference", "export", "optimize", "quantize_onnx", "parity")
 VARIANTS = ["onnx", "onnx-O2", "onnx-quint8-avx2", "openvino"]
 KINDS = {"ettin": "text-ranking", "mean": "text-classification"}
 OPENVINO = {"file_name": "openvino/openvino_model.xml", "ov_config": {"INFERENCE_PRECISION_HINT": "f32"}}

@@ -11,8 +11,8 @@ from tests.stages.test_pipeline_files import body
 
 WITH_DEPS = [row.name for row in pipeline.STAGES if row.name != "host"]  # `host` asks the machine; see its `desc`
 INFERENCE = ["reference", "quantize_onnx", "quantize_openvino", "parity", "evaluate", "benchmark"]
-ONNX = ["export_onnx", "optimize", "quantize_onnx"]
-OPENVINO = ["export_openvino", "quantize_openvino"]
+ONNX = ["optimize", "quantize_onnx"]
+OPENVINO = ["quantize_openvino"]
 
 
 def code(name: str) -> list[Path]:

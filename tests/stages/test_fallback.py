@@ -189,7 +189,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
     root = project.make_project(tmp_path_factory.mktemp("fallback") / "project", {SLUG: checkpoint}, **{SLUG: entry})
     with edited(root / "params.yaml") as params:
         params["thresholds"]["int8"].update(score_max_abs=0.01, score_mean_abs=0.002)
-    project.run_here(root, "fetch", "data", "reference", "export_onnx", "export_openvino")
+    project.run_here(root, "fetch", "data", "reference", "export")
     return root
 
 
@@ -234,7 +234,7 @@ def test_openvino_recovers_and_its_optional_variants_are_what_they_say(copy: Pat
     found = read_json(folder / "openvino-qint8" / "variant.json")
     assert found["status"] == "built", found["reason"]
     assert found["fallback"]["won"] == found["fallback"]["attempts"][-1]["recipe"]
-    weights = (copy / MODEL / "variants/export_openvino/openvino/openvino_model.bin").stat().st_size
+    weights = (copy / MODEL / "variants/export/openvino/openvino_model.bin").stat().st_size
     for variant_id, kind in (("openvino-fp16", "f16"), ("openvino-bf16", "bf16")):
         graph = folder / variant_id / row(variant_id).file_name
         assert graph.with_suffix(".bin").stat().st_size < 0.55 * weights
@@ -260,7 +260,7 @@ def test_a_graph_with_a_sidecar_stays_one_unit(copy: Path, stages: Stages) -> No
     import onnx
     import onnxruntime as ort
 
-    parent = copy / MODEL / "variants/export_onnx/onnx/model.onnx"
+    parent = copy / MODEL / "variants/export/onnx/model.onnx"
     model = onnx.load(str(parent))
     onnx.save(
         model, str(parent), save_as_external_data=True, location="model.onnx_data", size_threshold=256,
@@ -281,7 +281,7 @@ def test_a_graph_with_a_sidecar_stays_one_unit(copy: Path, stages: Stages) -> No
 @pytest.mark.toolchain
 def test_embeddings_and_head_are_found_by_what_they_do(copy: Path) -> None:
     """Whatever they are called: look-ups in a weight, and the products between the pooled token and the logits."""
-    path = copy / MODEL / "variants/export_onnx/onnx/model.onnx"
+    path = copy / MODEL / "variants/export/onnx/model.onnx"
     names = dynamic_int8.embeddings_and_head(path)
     graph = onnx_graph.load_graph(path).graph
     weights = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 1}

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.toolchain
 NAMES = {0: "toxic", 1: "rude", 2: "threat"}
 IDENTITY = "torch.nn.modules.linear.Identity"
 VARIANTS = ("onnx", "onnx-O2", "onnx-quint8-avx2", "openvino")
-STAGES = ("fetch", "data", "reference", "export_onnx", "optimize", "quantize_onnx", "export_openvino")
+STAGES = ("fetch", "data", "reference", "export", "optimize", "quantize_onnx")
 LONG_TOKENS = 4200
 
 

@@ -81,7 +81,7 @@ def change(value: Any, key_path: str, new: Any) -> None:
         ),
         ("recipes.optimize.O2", {}, "recipes.optimize.O2: unknown variant of this step; known: onnx-O1, onnx-O2, "),
         ("recipes.optimize.onnx", {}, "recipes.optimize.onnx: unknown variant of this step; known: onnx-O1, "),
-        ("recipes.onnx-O1", {}, "recipes: unknown key `onnx-O1`; known: export_onnx, optimize, "),
+        ("recipes.onnx-O1", {}, "recipes: unknown key `onnx-O1`; known: export, optimize, "),
         ("publish.namespace", "a/b", "publish.namespace: Expected `str` matching regex"),
         ("publish.target", "ftp", "publish.target: found 'ftp'; expected one of folder, hub."),
     ],

@@ -10,7 +10,7 @@ import pytest
 from stages import pipeline
 from stages.core import paths
 from stages.core.params import BuildParams
-from stages.core.variants import Step
+from stages.core.variants import PLAIN_EXPORT, Step, rows_of_step
 from tests.stages.project import REPOSITORY, read_yaml
 
 KEY = "${key}"
@@ -78,10 +78,9 @@ OUTS: dict[str, Callable[[], set[Path]]] = {
     "fetch": lambda: {paths.source(KEY), paths.spec(KEY), paths.recipes(KEY, "optimize").parent},
     "data": lambda: {paths.evaluation(KEY), paths.calibration(KEY), paths.workloads(KEY)},
     "reference": lambda: {paths.reference(KEY), paths.published(KEY)},
-    "export_onnx": lambda: {paths.step(KEY, "export_onnx")},
+    "export": lambda: {paths.step(KEY, "export")},
     "optimize": lambda: {paths.step(KEY, "optimize")},
     "quantize_onnx": lambda: {paths.step(KEY, "quantize_onnx"), paths.fallback_costs(KEY, "onnx")},
-    "export_openvino": lambda: {paths.step(KEY, "export_openvino")},
     "quantize_openvino": lambda: {paths.step(KEY, "quantize_openvino"), paths.fallback_costs(KEY, "openvino")},
     "parity": lambda: {paths.parity(KEY)},
     "evaluate": lambda: {paths.quality(KEY)},
@@ -115,6 +114,7 @@ def test_dependencies_exist_or_are_made(name: str) -> None:
     made = {path for stage in STAGES for path in names(body(stage)["outs"])}
     made |= {f"registry/locks/{KEY}.json", "registry/data", "artifacts/packages", f"artifacts/models/{KEY}/variants"}
     made |= {f"registry/benchmarks/{KEY}", f"registry/parity/{KEY}"}
+    made.add((paths.step(KEY, "export") / PLAIN_EXPORT).as_posix())
     made |= {paths.recipes(KEY, step).as_posix() for step in get_args(Step)}
     for path in body(name).get("deps", []):
         assert path in made or (REPOSITORY / path).exists(), path
@@ -142,9 +142,10 @@ def test_recipes_and_tools_are_known(name: str) -> None:
     assert tracked == [f"recipes.{name}"]
     read = [path for path in body(name)["deps"] if "/recipes/" in path]
     assert read == [paths.recipes(KEY, name).as_posix()]  # type: ignore[arg-type]
-    assert row.tools
-    assert row.recipe
-    assert f"{row.recipe.replace('.', '/')}.py".startswith(tuple(body(name)["deps"]))
+    assert set(row.toolchains) == {each.backend for each in rows_of_step(name)}  # type: ignore[arg-type]
+    for toolchain in row.toolchains.values():
+        assert toolchain.tools
+        assert f"{toolchain.recipe.replace('.', '/')}.py".startswith(tuple(body(name)["deps"]))
 
 
 @pytest.mark.parametrize("name", ["quantize_onnx", "quantize_openvino"])

@@ -48,7 +48,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Built:
         subprocess.run(command, cwd=root, env=project.environment(root), check=True)
     for key in ("core.analytics", "core.check_update"):
         assert dvc(root, "config", key, "false").returncode == 0
-    kill_repro(root, root / MODEL / "variants/.export_onnx.partial")
+    kill_repro(root, root / MODEL / "variants/.export.partial")
     return Built(root, repro(root))
 
 
@@ -92,7 +92,7 @@ def test_a_killed_repro_is_taken_up_where_it_was(built: Built) -> None:
     """What was finished before the kill is not run again, and the rest ends as if nothing had been."""
     assert [name.partition("@")[0] for name in built.second_run[-2:]] == ["publish", "report"]
     ran = {name.partition("@")[0] for name in built.second_run}
-    assert {"export_onnx", "optimize", "pack", "publish", "report"} <= ran
+    assert {"export", "optimize", "pack", "publish", "report"} <= ran
     assert "fetch" not in ran
     assert not list((built.root / MODEL).glob(".*.partial"))
 
@@ -178,10 +178,10 @@ def test_a_changed_calibration_set_rebuilds_what_was_calibrated_on_it(copy: Path
     """Static int8 is quantised again, and what depends on it is due; exports and the other variants stay."""
     path = copy / "registry/data/calibration.jsonl"
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[4:]), encoding="utf-8")
-    building = [f"{stage}@{SLUG}" for stage in STAGES[:8]]
+    building = [f"{stage}@{SLUG}" for stage in STAGES[: STAGES.index("parity")]]
     assert repro(copy, *building) == [f"{stage}@{SLUG}" for stage in ("data", "quantize_onnx", "quantize_openvino")]
     assert changed_stages(copy) == {"parity", "benchmark", "pack", "publish"}
-    for stage in ("export_onnx", "optimize", "export_openvino"):
+    for stage in ("export", "optimize"):
         assert snapshot(copy / VARIANTS / stage) == snapshot(built.root / VARIANTS / stage)
     dynamic = Path("quantize_onnx", "onnx-qint8-avx512_vnni")
     assert snapshot(copy / VARIANTS / dynamic) == snapshot(built.root / VARIANTS / dynamic)
@@ -198,7 +198,7 @@ def test_one_recipe_runs_its_own_step_again(copy: Path) -> None:
     assert repro(copy, "-s", f"optimize@{SLUG}") == [f"optimize@{SLUG}"]
     with edited(copy / "registry/models.yaml") as registry:
         registry["models"][SLUG]["variants"] = {"recipes": {"openvino-qint8": {"fast_bias_correction": False}}}
-    building = [f"{stage}@{SLUG}" for stage in STAGES[:8]]
+    building = [f"{stage}@{SLUG}" for stage in STAGES[: STAGES.index("parity")]]
     assert repro(copy, *building) == [f"{stage}@{SLUG}" for stage in ("fetch", "data", "quantize_openvino")]
     assert read_json(copy / MODEL / "recipes/optimize.json") == {}
 
@@ -208,19 +208,19 @@ def test_another_model_is_built_without_the_first(copy: Path, tiny: Path) -> Non
     shutil.copytree(tiny, copy / "checkpoints" / "other")
     done = project.stage(copy, "add", "checkpoints/other", "--license", "mit")
     assert done.returncode == 0, done.stderr
-    targets = ["export_onnx@other", *(f"{stage}@{SLUG}" for stage in STAGES)]
-    assert repro(copy, *targets) == ["fetch@other", "export_onnx@other"]
+    targets = ["export@other", *(f"{stage}@{SLUG}" for stage in STAGES)]
+    assert repro(copy, *targets) == ["fetch@other", "export@other"]
     with edited(copy / "registry/models.yaml") as registry:
         registry["models"]["other"]["max_length"] = 64
     assert repro(copy, "fetch@other", *targets[1:]) == ["fetch@other"]
     assert read_json(copy / "artifacts/models/other/spec.json")["max_length"] == 64
-    assert changed_stages(copy, "other") >= {"export_onnx"}
+    assert changed_stages(copy, "other") >= {"export"}
     assert changed_stages(copy, SLUG) == set()
 
 
 def test_two_builds_from_nothing_give_the_same_model_files(built: Built, proven: Path) -> None:
     """Another folder, other processes, an empty cache: every file of every variant has the same bytes."""
-    for step in ("export_onnx", "optimize", "quantize_onnx", "export_openvino", "quantize_openvino"):
+    for step in ("export", "optimize", "quantize_onnx", "quantize_openvino"):
         one, other = (snapshot(root / VARIANTS / step) for root in (built.root, proven))
         assert set(one) == set(other)
         assert [name for name in one if one[name] != other[name]] == []

@@ -135,6 +135,23 @@ def test_a_small_model_and_a_switch_are_never_refused(monkeypatch: pytest.Monkey
     preflight.check(SLUG, pipeline.stage("optimize"))
 
 
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.parametrize(
+    ("cores", "memory", "disk", "expected"),
+    [(4, 1e12, 1e12, 4), (1, 1e12, 1e12, 1), (4, 25e9, 1e12, 3), (4, 1e12, 26e9, 2), (4, 1.0, 1.0, 1)],
+)
+def test_as_many_variants_are_built_side_by_side_as_the_machine_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, cores: int, memory: float, disk: float, expected: int
+) -> None:
+    """One for each core; fewer where memory or disk would not hold them; one in any case."""
+    enlarge(568_000_000)
+    monkeypatch.setattr(preflight, "available_cores", lambda: (cores, "the machine"))
+    monkeypatch.setattr(preflight, "shares_blocks", lambda _: False)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(memory))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(disk))
+    assert preflight.at_once(SLUG, pipeline.stage("optimize")) == expected
+
+
 def test_every_stage_that_holds_a_model_has_a_stated_need() -> None:
     """A new stage of the toolchain cannot be forgotten."""
     light = {"data", "evaluate", "pack"}
@@ -239,8 +256,8 @@ def test_a_large_model_is_handled_in_a_process_of_its_own(tmp_path: Path, monkey
 
 
 def grandchild(size: int) -> Any:
-    """For a child process that asks another one, forked from what has imported this module."""
-    return os.getpid(), in_child(large_result, size, weights=None, imported=[__name__])
+    """For a child process that asks another one."""
+    return os.getpid(), in_child(large_result, size, weights=None)
 
 
 def test_a_child_has_children_of_its_own() -> None:
@@ -248,6 +265,21 @@ def test_a_child_has_children_of_its_own() -> None:
     child, (pid, total) = in_child(grandchild, 10, weights=None)
     assert len({os.getpid(), child, pid}) == 3
     assert total == 10
+
+
+def has_imported(module: str) -> bool:
+    """Whether this process imported a module before this was called."""
+    return module in sys.modules
+
+
+def test_children_are_forked_from_a_process_that_has_imported_for_them() -> None:
+    """In a process of its own, since a process can do this once."""
+    code = (
+        "from stages.core import child_process as c; from tests.stages.test_resources import has_imported as h; "
+        "c.import_for_children(['colorsys']); print(c.in_child(h, 'colorsys', weights=None), h('colorsys'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str("forkserver" in multiprocessing.get_all_start_methods()), "False"]
 
 
 def test_what_becomes_of_a_child_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

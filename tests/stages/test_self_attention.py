@@ -31,14 +31,14 @@ def test_exported_graphs_hold_no_branches_and_score_as_torch_at_every_length(
 
     source = checkpoint(tmp_path / "source")
     root = project.make_project(tmp_path / "project", {SLUG: source})
-    for stage in ("fetch", "export_onnx", "export_openvino"):
+    for stage in ("fetch", "export"):
         project.run_here(root, stage)
     model, built = (
         torch_model.load_model(source, "AutoModelForSequenceClassification"),
         root / "artifacts" / "models" / SLUG,
     )
-    graph = built / "variants/export_onnx" / "onnx" / "model.onnx"
-    ir = openvino.Core().read_model(built / "variants/export_openvino" / "openvino" / "openvino_model.xml")
+    graph = built / "variants/export" / "onnx" / "model.onnx"
+    ir = openvino.Core().read_model(built / "variants/export" / "openvino" / "openvino_model.xml")
     assert "If" not in {node.op_type for node in onnx.load(str(graph)).graph.node}
     assert "If" not in {node.get_type_name() for node in ir.get_ops()}
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])

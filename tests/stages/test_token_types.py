@@ -25,9 +25,9 @@ def run(stages: Stages, *names: str) -> tuple[int, str]:
 def test_a_model_without_segments_is_not_given_types(root: Path, stages: Stages, kind: str) -> None:
     """sentence-transformers drops them too; the graph has no such input, so the runtime makes none."""
     tiny_without_segments(root / FOLDER, kind)
-    assert run(stages, "fetch", "data", "reference", "export_onnx") == (0, "")
+    assert run(stages, "fetch", "data", "reference", "export") == (0, "")
     variants = root / "artifacts" / "models" / project.SLUG / "variants"
-    record = project.read_json(variants / "export_onnx" / "onnx" / "variant.json")
+    record = project.read_json(variants / "export" / "onnx" / "variant.json")
     assert (record["status"], record["inputs"]) == ("built", ["input_ids", "attention_mask"])
 
 

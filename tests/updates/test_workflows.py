@@ -40,14 +40,14 @@ stages:
       params: [parity.rows]
       outs:
         - artifacts/models/${key}/published
-        - artifacts/models/${key}/variants/export_onnx
+        - artifacts/models/${key}/variants/export
         - artifacts/packages/${key}
   publish:
     foreach: ${models}
     do:
       cmd: python -m stages publish ${key}
       deps:
-        - artifacts/models/${key}/variants/export_onnx
+        - artifacts/models/${key}/variants/export
         - artifacts/models/${key}/published
         - artifacts/packages/${key}
       params: [publish, {registry/models.yaml: ["models.${key}"]}]
@@ -73,7 +73,7 @@ from tests.hub_publish import tiny
 root = pathlib.Path.cwd()
 source = root / "artifacts/models" / sys.argv[1] / "source"
 seed = len((source / "config.json").read_bytes())
-shutil.rmtree(root / "artifacts/models" / sys.argv[1] / "variants/export_onnx", ignore_errors=True)
+shutil.rmtree(root / "artifacts/models" / sys.argv[1] / "variants/export", ignore_errors=True)
 tiny.build(root, slug=sys.argv[1], variants=("onnx",), seeds={"onnx": seed}, keep_source=True)
 metrics = root / "reports/metrics"
 metrics.mkdir(parents=True, exist_ok=True)

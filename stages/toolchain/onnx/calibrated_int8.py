@@ -106,15 +106,21 @@ def channel_ranges(parent: Path, batches: Sequence[Batch], scratch: Path) -> dic
 
 
 def quantise(
-    parent: Path, settings: StaticSettings, ranges: Mapping[str, ChannelRange], target: Path
+    parent: Path,
+    base: StaticSettings,
+    ranges: Mapping[str, ChannelRange],
+    changes: Mapping[str, Any],
+    target: Path,
 ) -> tuple[int, tuple[str, ...]]:
-    """Write `target` and, where its parent has one, its sidecar. Returns opset and inputs.
+    """Write `target` and, where its parent has one, its sidecar. Returns opset and inputs. `changes` are fields of the
+    settings.
 
     Layers that see one row per text (pooler and classifier) stay in float: they cost nothing, and their error would go
     straight into the score. Raises RuntimeError when no layer is left.
     """
     import onnx
 
+    settings = settings_with(base, changes)
     model = onnx.load(str(parent))
     outside = any(path.name.startswith(f"{parent.name}_") for path in parent.parent.iterdir())
     rewritten = IntegerGraph(model.graph)

@@ -35,14 +35,19 @@ def described(settings: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
     return found | extra
 
 
-def quantise(parent: Path, settings: Any, target: Path, const_b_only: bool) -> tuple[int, tuple[str, ...]]:
+def quantise(parent: Path, base: Any, changes: Mapping[str, Any], target: Path) -> tuple[int, tuple[str, ...]]:
     """Write `target` and, where its parent has one, its sidecar. Returns opset and inputs.
+
+    Args:
+        base: a QuantizationConfig.
+        changes: fields of it, and `MatMulConstBOnly`.
 
     Raises RuntimeError when no node computes with integers then.
     """
     import onnx
     from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
 
+    settings = settings_with(base, changes)
     model = onnx.load(str(parent))
     outside = any(path.name.startswith(f"{parent.name}_") for path in parent.parent.iterdir())
     subgraphs = any(node.op_type in SUBGRAPH_OPERATORS for node in model.graph.node)
@@ -56,7 +61,7 @@ def quantise(parent: Path, settings: Any, target: Path, const_b_only: bool) -> t
         "QDQOpTypePerChannelSupportToAxis": settings.qdq_op_type_per_channel_support_to_axis,
         # The constructor infers shapes itself once it has replaced Gemm nodes.
         "DisableShapeInference": True,
-        CONST_B_ONLY: const_b_only,
+        CONST_B_ONLY: bool(changes.get(CONST_B_ONLY)),
     }
     quantizer = ONNXQuantizer(
         model,

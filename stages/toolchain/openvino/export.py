@@ -81,7 +81,7 @@ def _by_optimum_intel(model: Any, spec: ModelSpec, target: Path) -> None:
     Raises:
         OtherResultsError: these are not what sentence-transformers gives to the model, so scores would differ.
     """
-    with environment.hidden("sentence_transformers", "sklearn"):
+    with environment.hidden("sentence_transformers", "sklearn", "datasets"):
         from optimum.exporters.openvino import export_from_model
         from optimum.intel.openvino import OVConfig
 

@@ -11,7 +11,6 @@ from msgspec import Struct
 from stages.building.build_step import Built, keep_only
 from stages.building.calibration import Rows
 from stages.building.recipes import check_kinds, check_recipe, check_words, plain, refused
-from stages.core import environment
 from stages.core.errors import first_line
 from stages.core.variants import VariantRow
 from stages.toolchain.openvino.ir import input_names
@@ -34,12 +33,12 @@ def quantise(job: Job, target: Path, overrides: dict[str, Any], changes: dict[st
     """Write openvino_model.xml and .bin beside `target`, which they are to become: static int8 of weights and
     activations, or, where `changes` has `weights_only`, of the weights alone. `overrides` are the user's fields of the
     library's configuration; `changes` win over them."""
+    import nncf
+    import numpy as np
     import openvino
-    from datasets import Dataset
-
-    with environment.hidden("sentence_transformers", "sklearn"):
-        from optimum.intel.openvino import OVConfig, OVModelForSequenceClassification, OVQuantizer
     from transformers import AutoConfig
+
+    from stages.toolchain.openvino.quantizer import OVConfig, OVModelForSequenceClassification, OVQuantizer
 
     weights_only = bool(changes.get(WEIGHTS_ONLY))
     changed = {name: value for name, value in changes.items() if name != WEIGHTS_ONLY}
@@ -52,10 +51,10 @@ def quantise(job: Job, target: Path, overrides: dict[str, Any], changes: dict[st
         compile=False,
         ov_config={"INFERENCE_PRECISION_HINT": "f32"},
     )
-    rows = job.calibration
-    columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+    # As arrays: a data set of `datasets` would be drawn from at random, and turned into tensors and back.
+    texts = [{name: np.array([ids], dtype=np.int64) for name, ids in row.items()} for row in job.calibration]
     OVQuantizer.from_pretrained(model).quantize(
-        calibration_dataset=None if weights_only else Dataset.from_dict(columns),
+        calibration_dataset=None if weights_only else nncf.Dataset(texts),
         save_directory=target.parent,
         ov_config=OVConfig(quantization_config=settings),
     )
@@ -109,6 +108,6 @@ def _words() -> dict[str, list[str]]:
 
 
 def _configuration(*, weights_only: bool) -> Any:
-    from optimum.intel.openvino import OVQuantizationConfig, OVWeightQuantizationConfig
+    from stages.toolchain.openvino.quantizer import OVQuantizationConfig, OVWeightQuantizationConfig
 
     return OVWeightQuantizationConfig if weights_only else OVQuantizationConfig

@@ -1,0 +1,38 @@
+"""Stage `export`: the float32 ONNX graph and the float32 OpenVINO IR. All other variants are made from these.
+
+They are exported side by side where cores and memory allow, else one after the other, and then in one process for a
+small model, since importing torch takes longer than its export.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from artificer.manifest import Runtime
+from stages.building.build_step import Built, Tools, build_step
+from stages.core import paths
+from stages.core.child_process import in_child
+from stages.core.errors import ToolchainError
+from stages.core.variants import PLAIN_EXPORT, VariantRow
+from stages.records.model_spec import ModelSpec, load_spec
+from stages.records.variant_record import load_record
+from stages.toolchain.onnx.export import export as export_onnx
+from stages.toolchain.openvino.export import export as export_openvino
+
+Export = Callable[[ModelSpec, VariantRow, Path, dict[str, Any]], Built]
+EXPORTS: dict[Runtime, Export] = {"onnx": export_onnx, "openvino": export_openvino}
+
+
+def run(slug: str, tools: Tools, at_once: int) -> None:
+    """Write the variants `onnx` and `openvino`, or the record of why one could not be built. Raises ToolchainError when
+    the ONNX export fails, since nothing can follow then."""
+    spec = load_spec(slug)
+    weights = paths.source(slug) / "config.json" if at_once == 1 else None
+
+    def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
+        return in_child(EXPORTS[row.backend], spec, row, folder, overrides, weights=weights)
+
+    build_step(slug, "export", tools, make, at_once=at_once)
+    record = load_record(slug, PLAIN_EXPORT)
+    if record.status != "built":
+        raise ToolchainError(f"{slug}: the ONNX export failed, and every ONNX variant needs it: {record.reason}")
