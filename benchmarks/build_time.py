@@ -2,9 +2,10 @@
 
     python benchmarks/build_time.py SLUG [--rounds 3]
 
-Run at the repository's root, for a model that `fetch` and `data` have run for. Each side builds everything again in
-each round, in turn; figures are medians. The stages pay for starting Python and importing the toolchain four times, for
-hashing and variant.json; in exchange a changed recipe rebuilds one step, and a killed step takes no other with it.
+Run at the repository's root, for a model that `reference` has run for. In each round, first the stages and then the one
+process build everything. Results are medians. Each stage starts Python, imports the toolchain, hashes files and writes
+variant.json, and the quantising stages also judge what they built. In exchange, a changed recipe rebuilds one stage
+only, and a killed stage does not affect the others.
 """
 
 import argparse

@@ -7,5 +7,5 @@ if __name__ == "__main__":
     from stages.cli import main
 
     code = main()
-    gc.freeze()  # else the interpreter searches all objects of the toolchain as it ends, which takes 1 to 2 seconds
+    gc.freeze()  # without this, the last garbage collection takes 1 to 2 seconds
     sys.exit(code)

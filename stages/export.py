@@ -1,7 +1,8 @@
-"""Stage `export`: the float32 ONNX graph and the float32 OpenVINO IR. All other variants are made from these.
+"""Stage `export`: the float32 ONNX graph, which all other ONNX variants are made from, and the float32 OpenVINO IR,
+which all other OpenVINO variants are made from.
 
-They are exported side by side where cores and memory allow, else one after the other, and then in one process for a
-small model, since importing torch takes longer than its export.
+If cores, memory and disk allow, both are exported at the same time, each in a child process. Otherwise they are
+exported one after the other, a small model in the stage's own process, which imports torch only once.
 """
 
 from collections.abc import Callable
@@ -24,8 +25,10 @@ EXPORTS: dict[Runtime, Export] = {"onnx": export_onnx, "openvino": export_openvi
 
 
 def run(slug: str, tools: Tools, at_once: int) -> None:
-    """Write the variants `onnx` and `openvino`, or the record of why one could not be built. Raises ToolchainError when
-    the ONNX export fails, since nothing can follow then."""
+    """Write the variants `onnx` and `openvino`, or the record of why one could not be built.
+
+    Raises ToolchainError when the ONNX export fails, since every ONNX variant needs it.
+    """
     spec = load_spec(slug)
     weights = paths.source(slug) / "config.json" if at_once == 1 else None
 

@@ -36,8 +36,8 @@ class Stage:
 
     `scope`: it runs for each model, or once for all. `measured`: its seconds and memory are recorded. `online`: it may
     ask the Hub. `toolchains`: what a building stage builds with, by runtime. `children`: what is imported once for the
-    processes that it starts. `side_by_side`: it is told how many variants it may build at once. `flags`: options of its
-    command, each with a help text.
+    processes that it starts. `side_by_side`: its `run` gets `at_once`, how many variants it may build at the same time.
+    `flags`: options of its command, each with a help text.
     """
 
     name: str

@@ -1,13 +1,13 @@
 """Stage `quantize_onnx`: int8 ONNX graphs. Dynamic int8, one preset of optimum per instruction set, by onnxruntime's
-quantiser; and static int8, calibrated on query-passage pairs.
+quantiser, equal presets once; and static int8, calibrated on query-passage pairs.
 
-A variant that misses its thresholds is built again with fallback recipes (stages/fallback/). Presets that resolve to
-the same settings are quantised once. Plain recipes are built side by side; what is measured is measured alone.
+A variant that misses its thresholds is built again with fallback recipes (stages/fallback/). Plain recipes are built at
+the same time; fallback recipes wait for all of them.
 """
 
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ STEP: Step = "quantize_onnx"
 
 # Writes the graph with changes of its settings; returns opset and inputs.
 Quantise = Callable[[dict[str, Any], Path], tuple[int, tuple[str, ...]]]
-# What was begun before a variant's turn, by its id: its plain graph in the work folder, or the ranges of static int8.
+# Builds that started early, by variant id: the plain graph, or the ranges for static int8.
 Ahead = dict[str, Future[Any]]
 
 
@@ -66,8 +66,7 @@ def run(slug: str, tools: Tools, at_once: int) -> None:
             if key in done:
                 outcome = _copied(done[key], row, folder, recipe)
             else:
-                begun = (ahead[row.id], work / row.id) if row.id in ahead else None
-                build = _builder(row, recipe, partial(dynamic_int8.quantise, parent, preset), parent, begun)
+                build = _builder(row, recipe, partial(dynamic_int8.quantise, parent, preset), parent, ahead, work)
                 recipes = fallback_recipes(parent, preset, acceptance)
                 outcome = recipe_search.search(acceptance, row, folder, recipes, build)
             done.setdefault(key, (row, folder, outcome))
@@ -77,7 +76,8 @@ def run(slug: str, tools: Tools, at_once: int) -> None:
             settings, texts = calibrated_int8.settings_of(row, overrides), _texts(slug)
             ranges = ahead[row.id].result() if row.id in ahead else _ranges(parent, texts, weights=parent)
             recipe = {"preset": row.preset, "overrides": plain(overrides), "calibration_rows": len(texts)}
-            build = _builder(row, recipe, partial(calibrated_int8.quantise, parent, settings, ranges), parent, None)
+            quantise = partial(calibrated_int8.quantise, parent, settings, ranges)
+            build = _builder(row, recipe, quantise, parent, ahead, work)
             return recipe_search.search(acceptance, row, folder, static_recipes(parent, settings, acceptance), build)
 
         build_step(slug, STEP, tools, make)
@@ -85,7 +85,7 @@ def run(slug: str, tools: Tools, at_once: int) -> None:
 
 
 def _begin(slug: str, work: Path, pool: ThreadPoolExecutor) -> Ahead:
-    """Begin the plain graph of each different preset, and the ranges, each in a child process."""
+    """Start to build the plain graph of each different preset, and to measure the ranges, each in a child process."""
     if load_record(slug, PLAIN_EXPORT).status != "built":
         return {}  # each variant's record will say so
     parent, found, seen = parent_graph(slug, PLAIN_EXPORT), Ahead(), set[bytes]()
@@ -116,16 +116,17 @@ def _ranges(parent: Path, texts: list[Batch], *, weights: Path | None) -> dict[s
 
 
 def _builder(
-    row: VariantRow, recipe: dict[str, Any], quantise: Quantise, parent: Path, begun: tuple[Future[Any], Path] | None
+    row: VariantRow, recipe: dict[str, Any], quantise: Quantise, parent: Path, ahead: Ahead, work: Path
 ) -> Build:
-    """What builds one recipe, in a process of its own for a large model; `begun` is the plain one, and where it is."""
+    """The function that builds one recipe, in a child process for a large model."""
 
     def build(tried: Recipe, place: Path) -> Built:
-        if tried.name == PLAIN and begun is not None:
-            opset, inputs = begun[0].result()
-            for path in begun[1].iterdir():
+        if tried.name == PLAIN and (work / row.id).exists():
+            opset, inputs = ahead[row.id].result()
+            for path in (work / row.id).iterdir():
                 path.rename(place / path.name)
         else:
+            wait(ahead.values())  # what is built here may be timed, and nothing else should run then
             opset, inputs = in_child(quantise, tried.changes, place / row.file_name, weights=parent)
         name = {} if tried.name == PLAIN else {"fallback": tried.name}
         return Built(recipe={**recipe, **name, "settings": tried.settings}, opset=opset, inputs=inputs)

@@ -1,1 +1,1 @@
-"""What the five building stages share."""
+"""What the building stages share."""

@@ -39,16 +39,16 @@ class Built(Struct, frozen=True, kw_only=True):
 
 
 Tools = Mapping[Runtime, Sequence[str]]
-"""Distributions, by the runtime that a variant is for."""
+"""Names of distributions, by runtime."""
 Maker = Callable[[VariantRow, Path, dict[str, Any]], Built]
 
 
 def build_step(slug: str, step: Step, tools: Tools, make: Maker, *, at_once: int = 1) -> None:
     """Build the wanted variants of one step: `make(row, folder, overrides)` fills the folder of each.
 
-    The record of each names the versions of its runtime's `tools`. What `make` raises is recorded and does not stop the
-    others; only a BuildError that is not `UnsupportedError` does. `at_once` variants are made at a time, in threads:
-    then `make` does its work in child processes.
+    The record of each names the versions of its runtime's `tools`. If `make` raises an exception, it is recorded, and
+    the other variants are still built. A BuildError stops the stage, unless it is an UnsupportedError. If `at_once` is
+    more than 1, that many threads call `make`, which must then do its work in child processes.
     """
     wanted = wanted_rows(slug, step)
     with files.staged_folder(paths.step(slug, step)) as out:
@@ -74,7 +74,7 @@ def build_step(slug: str, step: Step, tools: Tools, make: Maker, *, at_once: int
 
 
 def wanted_rows(slug: str, step: Step) -> list[tuple[VariantRow, dict[str, Any]]]:
-    """The variants of a step that are built for this model, each with the fields that replace its preset's."""
+    """The variants of a step to build for this model, each with the overrides of its recipe."""
     spec, defaults, own = load_spec(slug), load_params().recipes.of_step(step), load_recipes(slug, step)
     rows = [row for row in rows_of_step(step) if row.id in spec.variants]
     return [(row, {**defaults.get(row.id, {}), **own.get(row.id, {})}) for row in rows]

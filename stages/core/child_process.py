@@ -29,8 +29,8 @@ class ChildKilledError(RuntimeError):
 
 
 def import_for_children(modules: Sequence[str]) -> None:
-    """Begin to import what the children of this process need. Where the system can, they are forked from a process that
-    does nothing else. This can be done once."""
+    """Start a process that imports `modules`; child processes are then forked from it. Does nothing where the start
+    method `forkserver` is not available. Call this once."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         _fork_with(tuple(modules))
         multiprocessing.forkserver.ensure_running()
@@ -43,10 +43,11 @@ def _fork_with(imported: tuple[str, ...]) -> None:
 
 
 def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None) -> T:
-    """`function(*arguments)`, in a child process if `weights` and what lies beside it are more than SMALL_BYTES; always
-    if it is None.
+    """`function(*arguments)`, in a child process if the files in the folder of `weights` are larger than SMALL_BYTES or
+    `weights` is None.
 
-    Function, arguments and result must be picklable, and are a module's own. What it raises is raised here.
+    The function must be defined at the top of a module; its arguments and its result must be picklable. An exception in
+    the child is raised here.
 
     Raises:
         ChildKilledError: the child was killed, probably for lack of memory.

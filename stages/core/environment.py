@@ -1,5 +1,5 @@
-"""Settings that must stand before the toolchain is imported: no telemetry, no unrequested downloads, less searching
-for garbage."""
+"""Settings that must be set before the toolchain is imported: no telemetry, no unrequested downloads, fewer garbage
+collections."""
 
 import gc
 import os
@@ -20,8 +20,8 @@ OFFLINE = {
 }
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
-"""Python looks for garbage after every 700 new objects, and the exporters make tens of millions that stay: less often
-saves them a tenth of their time (benchmarks/results/building.md) for .2 MB."""
+"""Python's default is 700 to 2000. The exporters create millions of objects that are kept, so collecting less often
+makes an export a tenth faster (benchmarks/results/building.md)."""
 
 
 def prepare(*, online: bool) -> None:

@@ -42,7 +42,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def work_folder(beside: Path) -> Iterator[Path]:
-    """An empty folder beside `beside` that is gone after the block. What a killed run left is removed first."""
+    """An empty folder beside `beside`, removed after the block. What a killed run left there is removed first."""
     folder = beside.with_name(f".{beside.name}.work")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The first import of a process that children are forked from: it calls `environment.prepare`."""
+"""Calls `environment.prepare`. The process that children are forked from imports this first."""
 
 from stages.core import environment
 

@@ -63,11 +63,13 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         precision = ", ".join([self.execution_precision, *said(self.settings)])
         precision += "" if self.device == "cpu" else f" on {self.device}"
         tested = "not run" if self.self_test is None else f"within {self.self_test:.2g} of torch's outputs"
+        proven_here = [] if self.own_proof is None else [f"  proven here: {self.own_proof}"]
         lines = [
             f"{self.model}: {self.variant} on {self.runtime} {self.runtime_version} in {precision}",
             f"  why: {self.why}",
             f"  speed: {self.speed}",
             f"  proof: {self.parity}",
+            *proven_here,
             f"  next: {', '.join(self.alternatives) or 'nothing else is admissible'}",
             f"  threads: {self.threads} ({self.threads_from})",
             f"  batches: {self.tuning}",
@@ -79,8 +81,6 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             f"  self-test: {tested}",
             f"  exact: {self.exact}",
         ]
-        if self.own_proof is not None:
-            lines.insert(4, f"  proven here: {self.own_proof}")
         if self.signed_by is not None:
             lines.append(f"  signed by: {self.signed_by}")
         lines += [f"  skipped: {line}" for line in self.fallbacks]

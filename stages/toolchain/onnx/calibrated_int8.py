@@ -112,8 +112,8 @@ def quantise(
     changes: Mapping[str, Any],
     target: Path,
 ) -> tuple[int, tuple[str, ...]]:
-    """Write `target` and, where its parent has one, its sidecar. Returns opset and inputs. `changes` are fields of the
-    settings.
+    """Write `target` and, where its parent has one, its sidecar. Returns opset and inputs. `changes` replaces
+    fields of `base`.
 
     Layers that see one row per text (pooler and classifier) stay in float: they cost nothing, and their error would go
     straight into the score. Raises RuntimeError when no layer is left.

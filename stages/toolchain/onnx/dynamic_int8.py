@@ -40,9 +40,9 @@ def quantise(parent: Path, base: Any, changes: Mapping[str, Any], target: Path) 
 
     Args:
         base: a QuantizationConfig.
-        changes: fields of it, and `MatMulConstBOnly`.
+        changes: fields of `base` to replace, and `MatMulConstBOnly`.
 
-    Raises RuntimeError when no node computes with integers then.
+    Raises RuntimeError if no node of the result computes with integers.
     """
     import onnx
     from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer

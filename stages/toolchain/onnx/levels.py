@@ -141,9 +141,9 @@ def _write_light_graph(files: tuple[Path, ...], light: Path, settings: Any) -> N
 
 
 def _write_as_opened(graph: Path, target: Path, level: int, **options: Any) -> None:
-    """Write the graph as an onnxruntime session of that level has it, with its weights beside it.
+    """Write the graph that an onnxruntime session of that level makes of `graph`, with its weights in a file beside it.
 
-    As onnxruntime.transformers.optimizer.optimize_by_onnxruntime does, which imports torch for a GPU's sake.
+    onnxruntime.transformers.optimizer.optimize_by_onnxruntime does the same, but imports torch, which only GPUs need.
     """
     import onnxruntime
 

@@ -1,5 +1,5 @@
-"""optimum-intel's quantiser with all that it imports, which takes seconds: children are forked from a process that has
-imported this module (stages/core/child_process.py)."""
+"""Imports optimum-intel's quantiser, which takes seconds. Child processes are forked from a process that has imported
+this module (stages/core/child_process.py)."""
 
 from stages.core import environment
 

@@ -51,7 +51,7 @@ def quantise(job: Job, target: Path, overrides: dict[str, Any], changes: dict[st
         compile=False,
         ov_config={"INFERENCE_PRECISION_HINT": "f32"},
     )
-    # As arrays: a data set of `datasets` would be drawn from at random, and turned into tensors and back.
+    # Arrays, because a data set of `datasets` is read in random order and converted to tensors and back.
     texts = [{name: np.array([ids], dtype=np.int64) for name, ids in row.items()} for row in job.calibration]
     OVQuantizer.from_pretrained(model).quantize(
         calibration_dataset=None if weights_only else nncf.Dataset(texts),
