@@ -38,8 +38,7 @@ from stages.toolchain.onnx.static_recipes import static_recipes
 
 STEP: Step = "quantize_onnx"
 
-# Writes the graph with changes of its settings; returns opset and inputs.
-Quantise = Callable[[dict[str, Any], Path], tuple[int, tuple[str, ...]]]
+Quantise = Callable[[dict[str, Any], Path], tuple[int, tuple[str, ...]]]  # settings to change, target: opset, inputs
 # Builds that started early, by variant id: the plain graph, or the ranges for static int8.
 Ahead = dict[str, Future[Any]]
 
