@@ -8,6 +8,7 @@ import multiprocessing
 import multiprocessing.forkserver
 import os
 import pickle
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
@@ -29,9 +30,9 @@ class ChildKilledError(RuntimeError):
 
 
 def import_for_children(modules: Sequence[str]) -> None:
-    """Start a process that imports `modules`; child processes are then forked from it. Does nothing where the start
-    method `forkserver` is not available. Call this once."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
+    """Start a process that imports `modules`; child processes are then forked from it. Call this once. Does nothing
+    except on Linux: system libraries of macOS cannot be used in a forked process, and Windows has no fork."""
+    if sys.platform == "linux":
         _fork_with(tuple(modules))
         multiprocessing.forkserver.ensure_running()
 
