@@ -5,16 +5,17 @@ If cores, memory and disk allow, both are exported at the same time, each in a c
 exported one after the other, a small model in the stage's own process, which imports torch only once.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from artificer.manifest import Runtime
 from stages.building.build_step import Built, Tools, build_step
 from stages.core import paths
 from stages.core.child_process import in_child
 from stages.core.errors import ToolchainError
-from stages.core.variants import PLAIN_EXPORT, VariantRow
+from stages.core.variants import PLAIN_EXPORT, Step, VariantRow
 from stages.records.model_spec import ModelSpec, load_spec
 from stages.records.variant_record import load_record
 from stages.toolchain.onnx.export import export as export_onnx
@@ -35,7 +36,15 @@ def run(slug: str, tools: Tools, at_once: int) -> None:
     def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
         return in_child(EXPORTS[row.backend], spec, row, folder, overrides, weights=weights)
 
+    _remove_unknown_steps(paths.step(slug, "export").parent)
     build_step(slug, "export", tools, make, at_once=at_once)
     record = load_record(slug, PLAIN_EXPORT)
     if record.status != "built":
         raise ToolchainError(f"{slug}: the ONNX export failed, and every ONNX variant needs it: {record.reason}")
+
+
+def _remove_unknown_steps(variants: Path) -> None:
+    """Remove the folders of steps that an earlier version had: later stages depend on everything in `variants`."""
+    for folder in variants.iterdir() if variants.exists() else ():
+        if folder.name not in get_args(Step):
+            shutil.rmtree(folder)

@@ -5,9 +5,9 @@ A variant that misses its thresholds is built again with fallback recipes (stage
 the same time; fallback recipes wait for all of them.
 """
 
+import shutil
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from artificer import host
 from artificer.manifest import canonical_json
+from stages.building.ahead import Ahead
 from stages.building.build_step import Built, Tools, build_step, parent_graph, wanted_rows
 from stages.building.calibration import calibration_rows
 from stages.building.recipes import plain
@@ -37,18 +38,17 @@ from stages.toolchain.onnx.int8_presets import STATIC, preset_settings
 from stages.toolchain.onnx.static_recipes import static_recipes
 
 STEP: Step = "quantize_onnx"
+RANGES = "ranges"  # of the activations, for static int8
 
 Quantise = Callable[[dict[str, Any], Path], tuple[int, tuple[str, ...]]]  # settings to change, target: opset, inputs
-# Builds that started early, by variant id: the plain graph, or the ranges for static int8.
-Ahead = dict[str, Future[Any]]
 
 
 def run(slug: str, tools: Tools, at_once: int) -> None:
     """Write the variants onnx-qint8-… and onnx-quint8-avx2, and what their fallback recipes cost in speed."""
     costs: dict[str, Cost] = {}
     done: dict[bytes, tuple[VariantRow, Path, Outcome]] = {}
-    with files.work_folder(paths.step(slug, STEP)) as work, ThreadPoolExecutor(at_once) as pool:
-        ahead = _begin(slug, work, pool) if at_once > 1 else {}
+    with files.work_folder(paths.step(slug, STEP)) as work, Ahead(at_once) as ahead:
+        _begin(slug, work, ahead)
         acceptance = open_acceptance(slug)
 
         def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
@@ -61,8 +61,7 @@ def run(slug: str, tools: Tools, at_once: int) -> None:
         def dynamic(parent: Path, row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Outcome:
             preset = preset_settings(row, overrides)
             recipe = {"preset": row.preset, "overrides": plain(overrides)}
-            key = canonical_json(dynamic_int8.described(preset, {}))
-            if key in done:
+            if (key := _key(preset)) in done:
                 outcome = _copied(done[key], row, folder, recipe)
             else:
                 build = _builder(row, recipe, partial(dynamic_int8.quantise, parent, preset), parent, ahead, work)
@@ -73,7 +72,7 @@ def run(slug: str, tools: Tools, at_once: int) -> None:
 
         def static(parent: Path, row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Outcome:
             settings, texts = calibrated_int8.settings_of(row, overrides), _texts(slug)
-            ranges = ahead[row.id].result() if row.id in ahead else _ranges(parent, texts, weights=parent)
+            ranges = ahead.result(RANGES, lambda: in_child(_ranges, slug, parent, work, weights=parent))
             recipe = {"preset": row.preset, "overrides": plain(overrides), "calibration_rows": len(texts)}
             quantise = partial(calibrated_int8.quantise, parent, settings, ranges)
             build = _builder(row, recipe, quantise, parent, ahead, work)
@@ -83,23 +82,23 @@ def run(slug: str, tools: Tools, at_once: int) -> None:
     write_costs(paths.fallback_costs(slug, "onnx"), host.detect(), costs)
 
 
-def _begin(slug: str, work: Path, pool: ThreadPoolExecutor) -> Ahead:
-    """Start to build the plain graph of each different preset, and to measure the ranges, each in a child process."""
+def _begin(slug: str, work: Path, ahead: Ahead) -> None:
+    """Begin the plain graph of each different preset, in a folder of `work`, and the ranges of static int8."""
     if load_record(slug, PLAIN_EXPORT).status != "built":
-        return {}  # each variant's record will say so
-    parent, found, seen = parent_graph(slug, PLAIN_EXPORT), Ahead(), set[bytes]()
+        return  # each variant's record will say so
+    parent, seen = parent_graph(slug, PLAIN_EXPORT), set[bytes]()
     for row, overrides in wanted_rows(slug, STEP):
         if row.preset == STATIC:
-            found[row.id] = pool.submit(_ranges, parent, _texts(slug), weights=None)
-            continue
-        preset = preset_settings(row, overrides)
-        key = canonical_json(dynamic_int8.described(preset, {}))
-        if key not in seen:
+            ahead.begin(RANGES, _ranges, slug, parent, work)
+        elif (key := _key(preset := preset_settings(row, overrides))) not in seen:
             seen.add(key)
             (work / row.id).mkdir()
-            target = work / row.id / row.file_name
-            found[row.id] = pool.submit(in_child, dynamic_int8.quantise, parent, preset, {}, target, weights=None)
-    return found
+            ahead.begin(row.id, dynamic_int8.quantise, parent, preset, {}, work / row.id / row.file_name)
+
+
+def _key(preset: Any) -> bytes:
+    """The same for presets that give the same graph."""
+    return canonical_json(dynamic_int8.described(preset, {}))
 
 
 def _texts(slug: str) -> list[Batch]:
@@ -108,10 +107,10 @@ def _texts(slug: str) -> list[Batch]:
     return [{name: np.array([ids], dtype=np.int64) for name, ids in each.items()} for each in rows]
 
 
-def _ranges(parent: Path, texts: list[Batch], *, weights: Path | None) -> dict[str, calibrated_int8.ChannelRange]:
+def _ranges(slug: str, parent: Path, work: Path) -> dict[str, calibrated_int8.ChannelRange]:
     """The ranges of activations, which are measured once for all recipes."""
-    with tempfile.TemporaryDirectory() as scratch:
-        return in_child(calibrated_int8.channel_ranges, parent, texts, Path(scratch), weights=weights)
+    with tempfile.TemporaryDirectory(dir=work) as scratch:
+        return calibrated_int8.channel_ranges(parent, _texts(slug), Path(scratch))
 
 
 def _builder(
@@ -120,13 +119,14 @@ def _builder(
     """The function that builds one recipe, in a child process for a large model."""
 
     def build(tried: Recipe, place: Path) -> Built:
-        if tried.name == PLAIN and (work / row.id).exists():
-            opset, inputs = ahead[row.id].result()
-            for path in (work / row.id).iterdir():
-                path.rename(place / path.name)
-        else:
-            wait(ahead.values())  # what is built here may be timed, and nothing else should run then
-            opset, inputs = in_child(quantise, tried.changes, place / row.file_name, weights=parent)
+        def alone() -> tuple[int, tuple[str, ...]]:
+            shutil.rmtree(work / row.id, ignore_errors=True)  # of one that was killed
+            return in_child(quantise, tried.changes, place / row.file_name, weights=parent)
+
+        key = row.id if tried.name == PLAIN else f"{row.id} {tried.name}"  # only plain recipes were begun
+        opset, inputs = ahead.result(key, alone)
+        for path in (work / row.id).iterdir() if (work / row.id).exists() else ():
+            path.rename(place / path.name)
         name = {} if tried.name == PLAIN else {"fallback": tried.name}
         return Built(recipe={**recipe, **name, "settings": tried.settings}, opset=opset, inputs=inputs)
 

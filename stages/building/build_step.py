@@ -14,6 +14,7 @@ from msgspec import Struct
 from artificer.manifest import Fallback, Runtime, canonical_json
 from stages.building.recipes import plain
 from stages.core import files, paths
+from stages.core.child_process import ChildKilledError
 from stages.core.errors import BuildError, first_line
 from stages.core.params import load_params
 from stages.core.variants import Step, VariantRow, row, rows_of_step
@@ -41,6 +42,8 @@ class Built(Struct, frozen=True, kw_only=True):
 Tools = Mapping[Runtime, Sequence[str]]
 """Names of distributions, by runtime."""
 Maker = Callable[[VariantRow, Path, dict[str, Any]], Built]
+WantedRow = tuple[VariantRow, dict[str, Any]]
+"""A variant to build, with the overrides of its recipe."""
 
 
 def build_step(slug: str, step: Step, tools: Tools, make: Maker, *, at_once: int = 1) -> None:
@@ -48,32 +51,42 @@ def build_step(slug: str, step: Step, tools: Tools, make: Maker, *, at_once: int
 
     The record of each names the versions of its runtime's `tools`. If `make` raises an exception, it is recorded, and
     the other variants are still built. A BuildError stops the stage, unless it is an UnsupportedError. If `at_once` is
-    more than 1, that many threads call `make`, which must then do its work in child processes.
+    more than 1, that many threads call `make`, which must then do its work in child processes. A variant whose process
+    was killed, probably for lack of memory, is then built once more, alone.
     """
     wanted = wanted_rows(slug, step)
     with files.staged_folder(paths.step(slug, step)) as out:
 
-        def build(wanted_row: tuple[VariantRow, dict[str, Any]]) -> None:
-            row, overrides = wanted_row
+        def build(row: VariantRow, overrides: dict[str, Any], *, alone: bool) -> None:
             folder = out / row.id
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             print(f"{row.id:24} …", flush=True)
             started = time.perf_counter()
-            record = _attempt(row, folder, overrides, tools[row.backend], make)
+            record = _attempt(row, folder, overrides, tools[row.backend], make, alone=alone)
             (folder / RECORD).write_bytes(canonical_json(record))
             seconds = time.perf_counter() - started
             size = sum(entry.size for entry in record.files) / 1e6
             print(f"{row.id:24} {record.status:11} {seconds:6.1f} s {size:9.1f} MB  {record.reason or ''}", flush=True)
 
-        if at_once == 1:
-            for each in wanted:
-                build(each)
-            return
-        with ThreadPoolExecutor(at_once) as pool:
-            list(pool.map(build, wanted))
+        def build_beside_others(wanted_row: WantedRow) -> WantedRow | None:
+            """The row itself if its process was killed."""
+            try:
+                build(*wanted_row, alone=False)
+            except ChildKilledError as problem:
+                print(f"{wanted_row[0].id:24} will be built alone: {problem}", flush=True)
+                return wanted_row
+            return None
+
+        again: list[WantedRow | None] = [*wanted]
+        if at_once > 1:
+            with ThreadPoolExecutor(at_once) as pool:
+                again = list(pool.map(build_beside_others, wanted))
+        for wanted_row in filter(None, again):
+            build(*wanted_row, alone=True)
 
 
-def wanted_rows(slug: str, step: Step) -> list[tuple[VariantRow, dict[str, Any]]]:
+def wanted_rows(slug: str, step: Step) -> list[WantedRow]:
     """The variants of a step to build for this model, each with the overrides of its recipe."""
     spec, defaults, own = load_spec(slug), load_params().recipes.of_step(step), load_recipes(slug, step)
     rows = [row for row in rows_of_step(step) if row.id in spec.variants]
@@ -97,8 +110,10 @@ def keep_only(folder: Path, stem: str) -> None:
 
 
 def _attempt(
-    row: VariantRow, folder: Path, overrides: dict[str, Any], tools: Sequence[str], make: Maker
+    row: VariantRow, folder: Path, overrides: dict[str, Any], tools: Sequence[str], make: Maker, *, alone: bool
 ) -> VariantRecord:
+    """What became of one variant. Raises ChildKilledError where others were built at the same time, which may have
+    taken the memory."""
     status: Literal["built", "failed", "unsupported"] = "built"
     reason, built = None, Built(recipe={"preset": row.preset, "overrides": plain(overrides)}, inputs=())
     try:
@@ -110,6 +125,8 @@ def _attempt(
     except BuildError:
         raise
     except Exception as error:
+        if isinstance(error, ChildKilledError) and not alone:
+            raise
         # Any library may raise anything here; it becomes the variant's recorded outcome.
         status, reason = "failed", _reason(error, folder)
     if status != "built":

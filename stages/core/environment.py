@@ -25,7 +25,7 @@ makes an export a tenth faster (benchmarks/results/building.md)."""
 
 
 def prepare(*, online: bool) -> None:
-    """Call before any toolchain import. `online` is for the commands that ask the Hub (`cli.ONLINE`)."""
+    """Call before any toolchain import. `online` is for stages and commands whose row says that they ask the Hub."""
     for key, value in OFFLINE.items():
         if not (online and key.endswith("_OFFLINE")):
             os.environ[key] = value

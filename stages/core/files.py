@@ -43,7 +43,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
 @contextmanager
 def work_folder(beside: Path) -> Iterator[Path]:
     """An empty folder beside `beside`, removed after the block. What a killed run left there is removed first."""
-    folder = beside.with_name(f".{beside.name}.work")
+    folder = beside.with_name(f".{beside.name}.work.partial")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:

@@ -2,7 +2,7 @@
 
 DVC does not end a stage when it is killed itself. The stage notices within moments, or, while C code keeps Python from
 running, when that returns; its own children end with it (stages/core/child_process.py,
-stages/measuring/benchmark_worker.py).
+stages/benchmarking/worker.py).
 """
 
 import os

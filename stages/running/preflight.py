@@ -12,7 +12,7 @@ from typing import get_args
 
 import msgspec
 
-from artificer.host import available_cores
+from artificer.host import thread_count
 from stages.core import paths
 from stages.core.capacity import (
     SKIP_VARIABLE,
@@ -52,16 +52,18 @@ def check(slug: str, stage: Stage) -> None:
 
 
 def at_once(slug: str, stage: Stage) -> int:
-    """How many variants `stage` may build side by side: as many as there are cores, where memory and disk allow."""
+    """How many variants `stage` may build side by side: as many as it builds and as a runtime would use threads, where
+    memory and disk allow."""
     spec = _spec(slug)
     if spec is None or stage.need is None:
         return 1
+    wanted = sum(row(variant).step == stage.name for variant in spec.variants)
     weights, need = weight_bytes(spec), stage.need
     memory = available_memory()[0] // (TOOLCHAIN_BYTES + need.memory * weights)
     folder = existing_folder(paths.model(slug))
     free = shutil.disk_usage(folder).free - weights * _copies(need.kept, folder)
     disk = free // max(1.0, weights * (need.disk - need.kept))
-    return max(1, int(min(available_cores()[0], memory, disk)))
+    return max(1, int(min(wanted, thread_count()[0], memory, disk)))
 
 
 def weight_bytes(spec: ModelSpec) -> int:

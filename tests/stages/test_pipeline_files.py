@@ -1,5 +1,6 @@
 """dvc.yaml against the table of stages: commands, paths and parameters are those that the code has."""
 
+import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from stages import pipeline
 from stages.core import paths
 from stages.core.params import BuildParams
-from stages.core.variants import PLAIN_EXPORT, Step, rows_of_step
+from stages.core.variants import Step, rows_of_step
 from tests.stages.project import REPOSITORY, read_yaml
 
 KEY = "${key}"
@@ -114,7 +115,6 @@ def test_dependencies_exist_or_are_made(name: str) -> None:
     made = {path for stage in STAGES for path in names(body(stage)["outs"])}
     made |= {f"registry/locks/{KEY}.json", "registry/data", "artifacts/packages", f"artifacts/models/{KEY}/variants"}
     made |= {f"registry/benchmarks/{KEY}", f"registry/parity/{KEY}"}
-    made.add((paths.step(KEY, "export") / PLAIN_EXPORT).as_posix())
     made |= {paths.recipes(KEY, step).as_posix() for step in get_args(Step)}
     for path in body(name).get("deps", []):
         assert path in made or (REPOSITORY / path).exists(), path
@@ -146,6 +146,13 @@ def test_recipes_and_tools_are_known(name: str) -> None:
     for toolchain in row.toolchains.values():
         assert toolchain.tools
         assert f"{toolchain.recipe.replace('.', '/')}.py".startswith(tuple(body(name)["deps"]))
+
+
+@pytest.mark.parametrize("row", pipeline.STAGES, ids=lambda row: row.name)
+def test_what_children_import_exists(row: pipeline.Stage) -> None:
+    """A name that is not there would be passed over, and every child process would import for itself."""
+    for module in row.children:
+        assert importlib.util.find_spec(module) is not None
 
 
 @pytest.mark.parametrize("name", ["quantize_onnx", "quantize_openvino"])

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from artificer.host.memory import cgroup_room
 from stages import pipeline
+from stages.building.ahead import Ahead
 from stages.core import child_process, copying, paths
 from stages.core.capacity import SKIP_VARIABLE, available_memory
 from stages.core.child_process import ChildKilledError, in_child
@@ -138,16 +139,16 @@ def test_a_small_model_and_a_switch_are_never_refused(monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("fetched")
 @pytest.mark.parametrize(
     ("cores", "memory", "disk", "expected"),
-    [(4, 1e12, 1e12, 4), (1, 1e12, 1e12, 1), (4, 25e9, 1e12, 3), (4, 1e12, 26e9, 2), (4, 1.0, 1.0, 1)],
+    [(9, 1e12, 1e12, 4), (1, 1e12, 1e12, 1), (4, 25e9, 1e12, 3), (4, 1e12, 26e9, 2), (4, 1.0, 1.0, 1)],
 )
 def test_as_many_variants_are_built_side_by_side_as_the_machine_has_room_for(
     monkeypatch: pytest.MonkeyPatch, cores: int, memory: float, disk: float, expected: int
 ) -> None:
-    """One for each core; fewer where memory or disk would not hold them; one in any case."""
+    """All of them, and one for each core at most; fewer where memory or disk would not hold them; one in any case."""
     enlarge(568_000_000)
-    monkeypatch.setattr(preflight, "available_cores", lambda: (cores, "the machine"))
+    monkeypatch.setattr(preflight, "thread_count", lambda: (cores, "the machine"))
+    monkeypatch.setattr(preflight, "available_memory", lambda: (memory, "the machine"))
     monkeypatch.setattr(preflight, "shares_blocks", lambda _: False)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(memory))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(disk))
     assert preflight.at_once(SLUG, pipeline.stage("optimize")) == expected
 
@@ -265,6 +266,23 @@ def test_a_child_has_children_of_its_own() -> None:
     child, (pid, total) = in_child(grandchild, 10, weights=None)
     assert len({os.getpid(), child, pid}) == 3
     assert total == 10
+
+
+def test_calls_that_begin_ahead_are_made_again_alone_if_they_were_killed() -> None:
+    """And are made only then where nothing may run beside another."""
+    with Ahead(2) as ahead:
+        ahead.begin("sum", large_result, 10)
+        ahead.begin("killed", killed)
+        ahead.begin("refused", refused)
+        pid, total = ahead.result("sum", lambda: (0, 0))
+        assert (pid != os.getpid(), total) == (True, 10)
+        assert ahead.result("killed", lambda: "alone") == "alone"
+        assert ahead.result("never begun", lambda: "alone") == "alone"
+        with pytest.raises(NotImplementedError):
+            ahead.result("refused", lambda: "alone")
+    with Ahead(1) as ahead:
+        ahead.begin("sum", large_result, 10)
+        assert ahead.result("sum", lambda: "alone") == "alone"
 
 
 def has_imported(module: str) -> bool:
