@@ -18,18 +18,17 @@ import numpy as np
 from artificer import host
 from artificer.manifest import canonical_json
 from stages.building.ahead import Ahead
-from stages.building.build_step import Built, Tools, build_step, parent_graph, wanted_rows
+from stages.building.build_step import Built, Tools, WantedRow, build_step, parent_graph, wanted_rows
 from stages.building.calibration import calibration_rows
 from stages.building.recipes import plain
 from stages.core import files, paths
 from stages.core.child_process import in_child
 from stages.core.copying import copy_file
 from stages.core.variants import PLAIN_EXPORT, Step, VariantRow
-from stages.fallback import recipe_search
 from stages.fallback.acceptance import open_acceptance
 from stages.fallback.layer_ranking import Batch
 from stages.fallback.recipe import PLAIN, Recipe
-from stages.fallback.recipe_search import Build, Outcome
+from stages.fallback.recipe_search import Build, Outcome, search
 from stages.records.fallback_costs import Cost, write_costs
 from stages.records.variant_record import load_record
 from stages.toolchain.onnx import calibrated_int8, dynamic_int8, sidecars
@@ -45,10 +44,10 @@ Quantise = Callable[[dict[str, Any], Path], tuple[int, tuple[str, ...]]]  # sett
 
 def run(slug: str, tools: Tools, at_once: int) -> None:
     """Write the variants onnx-qint8-… and onnx-quint8-avx2, and what their fallback recipes cost in speed."""
-    costs: dict[str, Cost] = {}
+    wanted, costs = wanted_rows(slug, STEP), dict[str, Cost]()
     done: dict[bytes, tuple[VariantRow, Path, Outcome]] = {}
     with files.work_folder(paths.step(slug, STEP)) as work, Ahead(at_once) as ahead:
-        _begin(slug, work, ahead)
+        _begin(slug, wanted, work, ahead)
         acceptance = open_acceptance(slug)
 
         def make(row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Built:
@@ -65,8 +64,7 @@ def run(slug: str, tools: Tools, at_once: int) -> None:
                 outcome = _copied(done[key], row, folder, recipe)
             else:
                 build = _builder(row, recipe, partial(dynamic_int8.quantise, parent, preset), parent, ahead, work)
-                recipes = fallback_recipes(parent, preset, acceptance)
-                outcome = recipe_search.search(acceptance, row, folder, recipes, build)
+                outcome = search(acceptance, row, folder, fallback_recipes(parent, preset, acceptance), build)
             done.setdefault(key, (row, folder, outcome))
             return outcome
 
@@ -76,18 +74,18 @@ def run(slug: str, tools: Tools, at_once: int) -> None:
             recipe = {"preset": row.preset, "overrides": plain(overrides), "calibration_rows": len(texts)}
             quantise = partial(calibrated_int8.quantise, parent, settings, ranges)
             build = _builder(row, recipe, quantise, parent, ahead, work)
-            return recipe_search.search(acceptance, row, folder, static_recipes(parent, settings, acceptance), build)
+            return search(acceptance, row, folder, static_recipes(parent, settings, acceptance), build)
 
         build_step(slug, STEP, tools, make)
     write_costs(paths.fallback_costs(slug, "onnx"), host.detect(), costs)
 
 
-def _begin(slug: str, work: Path, ahead: Ahead) -> None:
+def _begin(slug: str, wanted: list[WantedRow], work: Path, ahead: Ahead) -> None:
     """Begin the plain graph of each different preset, in a folder of `work`, and the ranges of static int8."""
     if load_record(slug, PLAIN_EXPORT).status != "built":
         return  # each variant's record will say so
     parent, seen = parent_graph(slug, PLAIN_EXPORT), set[bytes]()
-    for row, overrides in wanted_rows(slug, STEP):
+    for row, overrides in wanted:
         if row.preset == STATIC:
             ahead.begin(RANGES, _ranges, slug, parent, work)
         elif (key := _key(preset := preset_settings(row, overrides))) not in seen:
