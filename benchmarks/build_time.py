@@ -42,7 +42,6 @@ def plain(slug: str) -> None:
     from stages.core import environment
 
     environment.prepare(online=False)
-    import numpy as np
     import openvino
     from datasets import Dataset
     from onnxruntime.quantization import quantize_dynamic
@@ -93,10 +92,7 @@ def plain(slug: str) -> None:
                 reduce_range=settings.reduce_range,
                 weight_type=settings.weights_dtype,
             )
-        texts = [
-            {name: np.array([ids], dtype=np.int64) for name, ids in row.items()}
-            for row in calibration_rows(slug, ("input_ids", "attention_mask", "token_type_ids"))
-        ]
+        texts = calibration_rows(slug, ("input_ids", "attention_mask", "token_type_ids"))
         (folder / "ranges").mkdir()
         ranges = calibrated_int8.channel_ranges(graph, texts, folder / "ranges")
         calibrated_int8.quantise(graph, calibrated_int8.StaticSettings(), ranges, {}, folder / "static" / "model.onnx")
@@ -106,7 +102,7 @@ def plain(slug: str) -> None:
         rows = calibration_rows(slug, tuple(port.get_any_name() for port in ir.inputs), length_step=16)
         ov_model = OVModelForSequenceClassification(ir, config=model.config, compile=False)
         settings = OVConfig(quantization_config=OVQuantizationConfig(num_samples=len(rows)))
-        data = Dataset.from_dict({name: [row[name] for row in rows] for name in rows[0]})
+        data = Dataset.from_dict({name: [row[name][0].tolist() for row in rows] for name in rows[0]})
         OVQuantizer.from_pretrained(ov_model).quantize(data, save_directory=folder / "int8", ov_config=settings)
 
 

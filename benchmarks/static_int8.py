@@ -157,8 +157,7 @@ def main() -> None:
         pair.label if isinstance(pair.label, float | int) else 0.0
         for pair in read_pairs(paths.evaluation(given.slug)).pairs[: len(expected.pairs)]
     ]
-    rows = calibration_rows(given.slug, inputs)
-    texts = [{name: np.array([ids], dtype=np.int64) for name, ids in each.items()} for each in rows]
+    texts = calibration_rows(given.slug, inputs)
     place: Callable[[str], Path] = lambda name: paths.variant(given.slug, row(name)) / row(name).file_name  # noqa: E731
     graphs = {name: place(name) for name in ("onnx", "onnx-qint8-avx512_vnni", "onnx-quint8-avx2")}
     print("| graph | max | mean | Spearman | gold | moves | size |\n|---|---:|---:|---:|---:|---:|---:|")

@@ -94,9 +94,9 @@ STAGES: tuple[Stage, ...] = (
         name="optimize",
         summary="Optimised ONNX graphs, levels O1 to O4",
         need=Need(memory=3.2, disk=5.7, kept=3.7),
+        toolchains={"onnx": Toolchain(("optimum-onnx", "onnx", "onnxruntime"), "stages.toolchain.onnx.levels")},
         children=("onnxruntime.transformers.optimizer",),
         side_by_side=True,
-        toolchains={"onnx": Toolchain(("optimum-onnx", "onnx", "onnxruntime"), "stages.toolchain.onnx.levels")},
     ),
     Stage(
         name="quantize_onnx",

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from artificer import host
 from artificer.manifest import canonical_json
@@ -26,7 +25,6 @@ from stages.core.child_process import in_child
 from stages.core.copying import copy_file
 from stages.core.variants import PLAIN_EXPORT, Step, VariantRow
 from stages.fallback.acceptance import open_acceptance
-from stages.fallback.layer_ranking import Batch
 from stages.fallback.recipe import PLAIN, Recipe
 from stages.fallback.recipe_search import Build, Outcome, search
 from stages.records.fallback_costs import Cost, write_costs
@@ -69,9 +67,9 @@ def run(slug: str, tools: Tools, at_once: int) -> None:
             return outcome
 
         def static(parent: Path, row: VariantRow, folder: Path, overrides: dict[str, Any]) -> Outcome:
-            settings, texts = calibrated_int8.settings_of(row, overrides), _texts(slug)
-            ranges = ahead.result(RANGES, lambda: in_child(_ranges, slug, parent, work, weights=parent))
-            recipe = {"preset": row.preset, "overrides": plain(overrides), "calibration_rows": len(texts)}
+            settings = calibrated_int8.settings_of(row, overrides)
+            ranges, count = ahead.result(RANGES, lambda: in_child(_ranges, slug, parent, work, weights=parent))
+            recipe = {"preset": row.preset, "overrides": plain(overrides), "calibration_rows": count}
             quantise = partial(calibrated_int8.quantise, parent, settings, ranges)
             build = _builder(row, recipe, quantise, parent, ahead, work)
             return search(acceptance, row, folder, static_recipes(parent, settings, acceptance), build)
@@ -91,7 +89,8 @@ def _begin(slug: str, wanted: list[WantedRow], work: Path, ahead: Ahead) -> None
         elif (key := _key(preset := preset_settings(row, overrides))) not in seen:
             seen.add(key)
             (work / row.id).mkdir()
-            ahead.begin(row.id, dynamic_int8.quantise, parent, preset, {}, work / row.id / row.file_name)
+            target = work / row.id / row.file_name
+            ahead.begin(f"{row.id} {PLAIN}", dynamic_int8.quantise, parent, preset, {}, target)
 
 
 def _key(preset: Any) -> bytes:
@@ -99,16 +98,11 @@ def _key(preset: Any) -> bytes:
     return canonical_json(dynamic_int8.described(preset, {}))
 
 
-def _texts(slug: str) -> list[Batch]:
-    """The calibration pairs, each a batch of its own."""
+def _ranges(slug: str, parent: Path, work: Path) -> tuple[dict[str, calibrated_int8.ChannelRange], int]:
+    """The ranges of activations, which are measured once for all recipes, and the number of calibration pairs."""
     rows = calibration_rows(slug, load_record(slug, PLAIN_EXPORT).inputs)
-    return [{name: np.array([ids], dtype=np.int64) for name, ids in each.items()} for each in rows]
-
-
-def _ranges(slug: str, parent: Path, work: Path) -> dict[str, calibrated_int8.ChannelRange]:
-    """The ranges of activations, which are measured once for all recipes."""
     with tempfile.TemporaryDirectory(dir=work) as scratch:
-        return calibrated_int8.channel_ranges(parent, _texts(slug), Path(scratch))
+        return calibrated_int8.channel_ranges(parent, rows, Path(scratch)), len(rows)
 
 
 def _builder(
@@ -121,8 +115,7 @@ def _builder(
             shutil.rmtree(work / row.id, ignore_errors=True)  # of one that was killed
             return in_child(quantise, tried.changes, place / row.file_name, weights=parent)
 
-        key = row.id if tried.name == PLAIN else f"{row.id} {tried.name}"  # only plain recipes were begun
-        opset, inputs = ahead.result(key, alone)
+        opset, inputs = ahead.result(f"{row.id} {tried.name}", alone)
         for path in (work / row.id).iterdir() if (work / row.id).exists() else ():
             path.rename(place / path.name)
         name = {} if tried.name == PLAIN else {"fallback": tried.name}

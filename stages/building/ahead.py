@@ -29,12 +29,8 @@ class Ahead:
                 return self._begun[key].result()
             except ChildKilledError:
                 pass  # perhaps others had the memory
-        self.finish()
-        return alone()
-
-    def finish(self) -> None:
-        """Wait until nothing runs any more."""
         wait(self._begun.values())
+        return alone()
 
     def __enter__(self) -> "Ahead":
         return self

@@ -1,5 +1,8 @@
 """Query-passage pairs, tokenised, from which static int8 learns the ranges of activations."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from artificer.inference.tokenization import Encoded, TextTokenizer
 from stages.core import paths
 from stages.core.params import load_params
@@ -7,8 +10,8 @@ from stages.records.model_spec import load_spec
 from stages.records.open_tokenizer import open_tokenizer
 from stages.records.pairs import read_pairs
 
-Rows = list[dict[str, list[int]]]
-"""Tokenised pairs: token ids and the like by input name, each `[length]`."""
+Rows = list[dict[str, NDArray[np.int64]]]
+"""Tokenised pairs, each a batch of its own: token ids and the like by input name, each `[1, length]`."""
 
 
 def calibration_rows(slug: str, inputs: tuple[str, ...], *, length_step: int = 1) -> Rows:
@@ -40,6 +43,6 @@ def _encoded(slug: str, inputs: tuple[str, ...], max_length: int | None = None) 
 
 def _row(
     tokenizer: TextTokenizer, encoded: Encoded, i: int, length: int, inputs: tuple[str, ...]
-) -> dict[str, list[int]]:
+) -> dict[str, NDArray[np.int64]]:
     batch = tokenizer.batch(encoded, [i], pad_to=length)
-    return {name: batch[name][0].tolist() for name in inputs}
+    return {name: batch[name] for name in inputs}

@@ -24,7 +24,7 @@ from stages.core.capacity import (
 )
 from stages.core.copying import shares_blocks
 from stages.core.errors import BuildError, ResourceError
-from stages.core.variants import Step, row
+from stages.core.variants import Step, VariantRow, row
 from stages.pipeline import Need, Stage
 from stages.records.model_spec import ModelSpec, load_spec
 from stages.registry.model_list import load_entry, load_lock
@@ -44,7 +44,7 @@ def check(slug: str, stage: Stage) -> None:
     spec = _spec(slug)
     if spec is None or weight_bytes(spec) < FREE_BELOW_BYTES:
         return
-    if stage.name in get_args(Step) and not any(row(variant).step == stage.name for variant in spec.variants):
+    if stage.name in get_args(Step) and not _rows(spec, stage):
         return  # it builds nothing of this model
     _check_memory(spec, stage, stage.need)
     if stage.need.disk:
@@ -57,13 +57,12 @@ def at_once(slug: str, stage: Stage) -> int:
     spec = _spec(slug)
     if spec is None or stage.need is None:
         return 1
-    wanted = sum(row(variant).step == stage.name for variant in spec.variants)
     weights, need = weight_bytes(spec), stage.need
-    memory = available_memory()[0] // (TOOLCHAIN_BYTES + need.memory * weights)
+    memory = available_memory()[0] // _memory_bytes(spec, need)
     folder = existing_folder(paths.model(slug))
     free = shutil.disk_usage(folder).free - weights * _copies(need.kept, folder)
     disk = free // max(1.0, weights * (need.disk - need.kept))
-    return max(1, int(min(wanted, thread_count()[0], memory, disk)))
+    return max(1, int(min(len(_rows(spec, stage)), thread_count()[0], memory, disk)))
 
 
 def weight_bytes(spec: ModelSpec) -> int:
@@ -82,8 +81,17 @@ def _check_source(slug: str, stage: Stage) -> None:
         require_disk(folder, size, f"{stage.name} of {slug}", copies=_copies(1, folder))
 
 
+def _rows(spec: ModelSpec, stage: Stage) -> list[VariantRow]:
+    """The variants of the model that the stage builds."""
+    return [each for variant in spec.variants if (each := row(variant)).step == stage.name]
+
+
+def _memory_bytes(spec: ModelSpec, need: Need) -> float:
+    return TOOLCHAIN_BYTES + need.memory * weight_bytes(spec)
+
+
 def _check_memory(spec: ModelSpec, stage: Stage, need: Need) -> None:
-    wanted = TOOLCHAIN_BYTES + need.memory * weight_bytes(spec)
+    wanted = _memory_bytes(spec, need)
     available, limit = available_memory()
     if wanted > available:
         raise ResourceError(
@@ -95,7 +103,7 @@ def _check_memory(spec: ModelSpec, stage: Stage, need: Need) -> None:
 
 def _check_disk(spec: ModelSpec, stage: Stage, need: Need) -> None:
     folder, weights = paths.model(spec.slug), weight_bytes(spec)
-    optional = sum(row(variant).optional and row(variant).step == stage.name for variant in spec.variants)
+    optional = sum(each.optional for each in _rows(spec, stage))
     copies = _copies(need.kept + OPTIONAL_KEPT * optional, folder)
     what = f"{stage.name} of {spec.slug}"
     require_disk(folder, weights * (need.disk - need.kept), what, copies=1, extra=weights * copies)

@@ -34,7 +34,6 @@ def quantise(job: Job, target: Path, overrides: dict[str, Any], changes: dict[st
     activations, or, where `changes` has `weights_only`, of the weights alone. `overrides` are the user's fields of the
     library's configuration; `changes` win over them."""
     import nncf
-    import numpy as np
     import openvino
     from transformers import AutoConfig
 
@@ -51,10 +50,9 @@ def quantise(job: Job, target: Path, overrides: dict[str, Any], changes: dict[st
         compile=False,
         ov_config={"INFERENCE_PRECISION_HINT": "f32"},
     )
-    # Arrays, because a data set of `datasets` is read in random order and converted to tensors and back.
-    texts = [{name: np.array([ids], dtype=np.int64) for name, ids in row.items()} for row in job.calibration]
     OVQuantizer.from_pretrained(model).quantize(
-        calibration_dataset=None if weights_only else nncf.Dataset(texts),
+        # Arrays, because a data set of `datasets` is read in random order and converted to tensors and back.
+        calibration_dataset=None if weights_only else nncf.Dataset(job.calibration),
         save_directory=target.parent,
         ov_config=OVConfig(quantization_config=settings),
     )
