@@ -3,9 +3,10 @@
 import contextlib
 import signal
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -32,6 +33,14 @@ class Scorer(Protocol):
         """Logits [pairs, labels]."""
 
 
+class Subject(NamedTuple):
+    """An open subject. `warm` computes what `load(objective="latency")` does before it returns."""
+
+    scorer: Scorer
+    execution_precision: ExecutionPrecision
+    warm: Callable[[], None]
+
+
 def serve(connection: Connection, subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> None:
     """The process: answers opening with `Opened`, batches with seconds per batch, and None with peak memory. An answer
     that is text says why the subject cannot go on."""
@@ -39,15 +48,18 @@ def serve(connection: Connection, subject: TimedSubject, spec: ModelSpec, source
     environment.prepare(online=False)
     try:
         started = time.perf_counter()
-        scorer, precision = _open(subject, spec, source, threads)
-        connection.send(Opened(time.perf_counter() - started, precision))
-        while (batches := connection.recv()) is not None:
+        opened = _open(subject, spec, source, threads)
+        connection.send(Opened(time.perf_counter() - started, opened.execution_precision))
+        batches = connection.recv()
+        opened.warm()  # not before: until then, other processes are opened, and timed
+        while batches is not None:
             seconds = []
             for batch in batches:
                 started = time.perf_counter()
-                scorer(batch)
+                opened.scorer(batch)
                 seconds.append(time.perf_counter() - started)
             connection.send(seconds)
+            batches = connection.recv()
         connection.send(peak_memory_bytes())
     except (EOFError, ConnectionError):
         return  # the parent was killed
@@ -57,12 +69,12 @@ def serve(connection: Connection, subject: TimedSubject, spec: ModelSpec, source
             connection.send(first_line(error))
 
 
-def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> tuple[Scorer, ExecutionPrecision]:
+def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> Subject:
     if subject.runtime is None:
-        return _torch_scorer(subject, spec, source, threads), subject.execution_precision
+        return Subject(_torch_scorer(subject, spec, source, threads), subject.execution_precision, lambda: None)
     from artificer.backends import open_with
     from artificer.backends.session import SessionOptions
-    from artificer.inference import scoring
+    from artificer.inference import scoring, warming
     from artificer.tasks.task import TASKS
     from stages.records.open_tokenizer import open_tokenizer
 
@@ -81,7 +93,7 @@ def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) ->
     def scorer(pairs: Texts) -> Any:
         return scoring.score_texts(session, tokenizer, pairs, collect=task.collect, batch_size=len(pairs))
 
-    return scorer, session.execution_precision
+    return Subject(scorer, session.execution_precision, lambda: warming.warm_for_latency(session, tokenizer))
 
 
 def _torch_scorer(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> Scorer:

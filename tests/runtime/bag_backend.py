@@ -7,7 +7,7 @@ import numpy as np
 
 from artificer.backends.offers import Offer
 from artificer.backends.packages import Package
-from artificer.backends.session import Inputs, Output, Session, SessionOptions
+from artificer.backends.session import Inputs, OpenGraph, Output, SessionOptions
 from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass, Runtime, Tuning
 
 
@@ -65,7 +65,11 @@ class BagBackend:
         """See `Backend`."""
         return {graph.with_suffix(".npz").name: 0}
 
-    def open(self, graph: Path, options: SessionOptions) -> Session:
+    def opener(self) -> OpenGraph:
         """See `Backend`."""
-        with np.load(graph.with_suffix(".npz")) as tables:
-            return BagSession(tables[options.output])
+        return _open
+
+
+def _open(graph: Path, options: SessionOptions) -> BagSession:
+    with np.load(graph.with_suffix(".npz")) as tables:
+        return BagSession(tables[options.output])

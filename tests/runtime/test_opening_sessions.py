@@ -23,12 +23,12 @@ def test_a_session_in_another_precision_than_was_asked_for_is_closed(
     """A runtime takes the precision as a hint. The message names both."""
     opened: list[Session] = []
 
-    def as_it_likes(_: OpenVinoBackend, graph: Path, options: SessionOptions) -> Session:
+    def as_it_likes(graph: Path, options: SessionOptions) -> Session:
         session = open_openvino(graph, replace(options, execution_precision="f32"))
         opened.append(session)
         return session
 
-    monkeypatch.setattr(OpenVinoBackend, "open", as_it_likes)
+    monkeypatch.setattr(OpenVinoBackend, "opener", lambda _: as_it_likes)
     with pytest.raises(SelfTestError, match="should compute in bf16, but this machine computes in f32"):
         open_session("openvino", published / "openvino/openvino_model.xml", threads=1, execution_precision="bf16")
     with pytest.raises(ClosedError):

@@ -3,7 +3,6 @@ import multiprocessing
 import os
 import threading
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artificer.backends.onnx_session import OnnxSession
-from artificer.backends.openvino_session import OpenVinoSession
 from artificer.errors import ClosedError, DeadlineError, InputError, OverloadedError, ScoreError
-from artificer.inference.batching import full_batches, single_buckets
 from artificer.inference.loaded_model import TruncationWarning
 from artificer.loading.loader import load
 from artificer.tasks.text_ranking import Reranker
@@ -300,37 +297,3 @@ def test_a_forked_child_is_refused_instead_of_hanging(reranker: Reranker) -> Non
         child.start()
     child.join(30)
     assert "do not survive a fork" in queue.get()
-
-
-def test_warming_runs_every_width_of_single_requests(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenVINO compiles per shape: afterwards its shapes are known; onnxruntime has nothing to warm."""
-    with load(published, variant="openvino-qint8", warm=True, max_length=64) as warm:
-        seen: list[tuple[int, ...]] = []
-        real = OpenVinoSession.run
-
-        def run(session: OpenVinoSession, inputs: dict[str, Any]) -> Any:
-            seen.append(inputs["input_ids"].shape)
-            return real(session, inputs)
-
-        monkeypatch.setattr(OpenVinoSession, "run", run)
-        warm.warm()
-        assert [width for _, width in seen] == sorted(single_buckets(64), reverse=True)
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_warming_hands_every_full_batch_to_the_streams_once_for_each(
-    published: Path, monkeypatch: pytest.MonkeyPatch, threads: int
-) -> None:
-    """Each compiles for itself; without streams such batches are as dear as the calls that they would spare."""
-    with load(published, variant="openvino-qint8", threads=threads, max_length=64) as reranker:
-        seen: list[tuple[int, ...]] = []
-        real = OpenVinoSession.run_many
-
-        def run_many(session: OpenVinoSession, batches: Iterable[dict[str, Any]]) -> Any:
-            asked = list(batches)
-            seen.extend(batch["input_ids"].shape for batch in asked)
-            return real(session, asked)
-
-        monkeypatch.setattr(OpenVinoSession, "run_many", run_many)
-        reranker.warm()
-        assert seen == ([] if threads == 1 else [s for s in full_batches(64, 32) for _ in range(threads)])

@@ -4,6 +4,7 @@ The table imports no runtime: a row imports its own when it opens the first sess
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +17,7 @@ from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass,
 
 if TYPE_CHECKING:
     from artificer.backends.compiled_cache import CompiledModelCache
-    from artificer.backends.session import Session, SessionOptions
+    from artificer.backends.session import OpenGraph, Session, SessionOptions
 
 
 class Backend(Protocol):
@@ -71,8 +72,12 @@ class Backend(Protocol):
         """
         ...
 
-    def open(self, graph: Path, options: "SessionOptions") -> "Session":
-        """Open a graph. Raises ModuleNotFoundError when the runtime is not installed, and whatever the runtime does."""
+    def opener(self) -> "OpenGraph":
+        """Import the runtime, and return what opens a graph; that raises whatever the runtime does.
+
+        Raises:
+            ModuleNotFoundError: the runtime is not installed.
+        """
         ...
 
 
@@ -82,6 +87,13 @@ BACKENDS: dict[Runtime, Backend] = {backend.name: backend for backend in (OnnxBa
 def backend_problem(name: Runtime) -> str | None:
     """Why there is no such backend, or None if there is one."""
     return None if name in BACKENDS else f"this release has no backend {name!r}"
+
+
+def import_runtime(name: Runtime) -> None:
+    """Import what `open_with` will need. If it is missing, `open_with` says so."""
+    if name in BACKENDS:
+        with suppress(ModuleNotFoundError):
+            BACKENDS[name].opener()
 
 
 def open_session(
@@ -125,7 +137,7 @@ def open_with(name: Runtime, graph: Path, options: "SessionOptions") -> "Session
         unknown = ", ".join(said(options.settings))
         raise ValueError(f"{graph.name}: {name} has no settings {unknown} in this release.")
     try:
-        session = backend.open(graph, options)
+        session = backend.opener()(graph, options)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != package.module:
             raise

@@ -9,7 +9,7 @@ from artificer.backends.packages import Package
 from artificer.manifest import Device, Host, PrecisionClass, Runtime
 
 if TYPE_CHECKING:
-    from artificer.backends.session import Session, SessionOptions
+    from artificer.backends.session import OpenGraph
 
 
 class OnnxBackend:
@@ -53,8 +53,8 @@ class OnnxBackend:
 
         return external_data(graph)
 
-    def open(self, graph: Path, options: "SessionOptions") -> "Session":
-        """See `Backend.open`."""
+    def opener(self) -> "OpenGraph":
+        """See `Backend.opener`."""
         from artificer.backends.onnx_session import open_onnx
 
-        return open_onnx(graph, options)
+        return open_onnx

@@ -10,7 +10,7 @@ from artificer.manifest import Device, ExecutionPrecision, Host, PrecisionClass,
 from artificer.manifest.isa_classes import isa_of
 
 if TYPE_CHECKING:
-    from artificer.backends.session import Session, SessionOptions
+    from artificer.backends.session import OpenGraph
 
 _HALF: tuple[tuple[ExecutionPrecision, frozenset[str]], ...] = (
     ("bf16", frozenset({"avx512_bf16", "amx_bf16"})),
@@ -55,8 +55,8 @@ class OpenVinoBackend:
         """The weights, in the `.bin` of the same name. How long it must be is not known."""
         return {graph.with_suffix(".bin").name: 0}
 
-    def open(self, graph: Path, options: "SessionOptions") -> "Session":
-        """See `Backend.open`."""
+    def opener(self) -> "OpenGraph":
+        """See `Backend.opener`."""
         from artificer.backends.openvino_session import open_openvino
 
-        return open_openvino(graph, options)
+        return open_openvino

@@ -1,6 +1,7 @@
 """An open graph, and the options to open one. The same for all backends."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -78,3 +79,7 @@ class Session(Protocol):
     def close(self) -> None:
         """Give the runtime's memory back; a later `run` raises ClosedError."""
         ...
+
+
+OpenGraph = Callable[[Path, SessionOptions], Session]
+"""What opens a graph; it raises whatever the runtime does."""

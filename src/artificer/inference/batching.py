@@ -13,6 +13,9 @@ DEFAULT_TOKENS = 512
 """The most tokens of one batch, padding included, where nothing was measured on a machine of this class
 (`manifest.Tuning`). Larger batches may leave the CPU's caches."""
 
+DEFAULT_ROWS = 32
+"""The most texts of one batch, unless a call says otherwise: CrossEncoder's batch_size."""
+
 _STEP = 4
 _LADDER = (16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 144, 160, 192, 224, 256, 288, 320, 384, 448, 512)
 _FILLED = 0.75  # of a batch of a known shape: a remainder that fills less of it is cut into smaller ones

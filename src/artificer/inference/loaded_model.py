@@ -11,18 +11,17 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from artificer.backends.session import Inputs, Session
+from artificer.backends.session import Session
 from artificer.errors import ClosedError, InputError
-from artificer.inference.batching import DEFAULT_TOKENS, full_batches, single_buckets
 from artificer.inference.call_queue import CallQueue
 from artificer.inference.input_checks import EncodingErrors, check_choice
 from artificer.inference.scoring import Collect, Limits, score_encoded
 from artificer.inference.second_graph import SecondGraph
 from artificer.inference.tokenization import Encoded, Text, TextTokenizer
+from artificer.inference.warming import warm_batches, warm_singles
 from artificer.manifest import Manifest
 
 OnTruncate = Literal["ok", "warn", "error"]
-DEFAULT_ROWS = 32  # CrossEncoder's batch_size
 
 
 class TruncationWarning(UserWarning):
@@ -84,19 +83,8 @@ class LoadedModel:
         second or two for a small model.
         """
         session = self._open_session()
-        lengths = list(reversed(single_buckets(self.max_length))) if session.compiles_per_shape else [1]
-        for length in lengths:
-            for count in rows:
-                session.run(self._blank(count, length))
-        streams = session.parallelism()
-        if streams > 1:
-            budget = session.tuning.max_tokens or DEFAULT_TOKENS
-            shapes = full_batches(self.max_length, DEFAULT_ROWS, budget) if session.compiles_per_shape else [(1, 1)]
-            for _ in session.run_many(self._blank(*shape) for shape in shapes for _ in range(streams)):
-                pass
-
-    def _blank(self, rows: int, length: int) -> Inputs:
-        return {name: np.ones((rows, length), dtype=np.int64) for name in self._tokenizer.inputs}
+        warm_singles(session, self._tokenizer.inputs, self.max_length, rows=rows)
+        warm_batches(session, self._tokenizer.inputs, self.max_length)
 
     def close(self) -> None:
         """Give the runtime's memory back; later calls raise ClosedError. Calling it twice is fine."""

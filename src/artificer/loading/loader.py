@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from artificer import host as hosts
+from artificer.backends.session import Session
 from artificer.errors import FetchError, SelfTestError
 from artificer.hub.index import Channel
 from artificer.inference.input_checks import EncodingErrors
 from artificer.inference.loaded_model import LoadedModel, OnTruncate
+from artificer.inference.warming import warm_for_latency
 from artificer.loading.exact import plan_exact
 from artificer.loading.explain import Facts, explain
 from artificer.loading.integrity import Verify
 from artificer.loading.location import Address, index_for, locate
-from artificer.loading.opening import open_first, prepare
+from artificer.loading.opening import Opener, open_first, prepare
 from artificer.loading.options import LoadOptions
 from artificer.loading.own_proof import with_own_proof
 from artificer.manifest import Device, Runtime
@@ -44,7 +46,7 @@ def load(
     self_test: bool = True,
     autotune: bool = False,
     prove: bool = False,
-    warm: bool = False,
+    warm: bool | None = None,
     max_pending: int = 64,
     errors: EncodingErrors = "strict",
     offline: bool | None = None,
@@ -73,7 +75,9 @@ def load(
         autotune: measure the admissible variants here, once; later loads use the stored result.
         prove: prove and time here what the package offers, once, as `artificer prove` does; it takes about a minute and
             fetches all files that this machine could run. Later loads use the stored record.
-        warm: compile the shapes of single requests now instead of at their first use (see `LoadedModel.warm`).
+        warm: compile now instead of at the first calls, where the backend compiles for each shape: True for all usual
+            shapes (see `LoadedModel.warm`); None for those of single inputs with `objective="latency"`, for half a
+            second at most; False for none.
         max_pending: calls of the asynchronous methods that may wait before `OverloadedError`.
         errors: what to do about a lone surrogate, which UTF-8 cannot carry: `strict` refuses the call, `replace` scores
             the text with U+FFFD in its place.
@@ -181,9 +185,16 @@ def _load(address: Address, options: LoadOptions) -> LoadedModel:
             errors=options.errors,
             second=exact.second,
         )
-        if options.warm:
-            model.warm()
+        _warm(model, opened.session, opener)
     except BaseException:
         opened.session.close()
         raise
     return model
+
+
+def _warm(model: LoadedModel, session: Session, opener: Opener) -> None:
+    """What `warm` asks for."""
+    if opener.options.warm:
+        model.warm()
+    elif opener.options.warm is None and opener.options.policy.objective == "latency":
+        warm_for_latency(session, opener.tokenizer)

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from msgspec import Struct
 
-from artificer.backends import BACKENDS, open_with
+from artificer.backends import BACKENDS, import_runtime, open_with
 from artificer.backends.compiled_cache import CompiledModelCache
 from artificer.backends.session import Session, SessionOptions
 from artificer.errors import ArtificerError, IntegrityError, ManifestError, MissingRuntimeError, SelfTestError
@@ -95,6 +95,8 @@ class Opener(Struct, frozen=True):
             tuning=self._tuning(execution),
         )
         graph = self.location.folder / variant.graph
+        # In this thread: both imports and reading the tokenizer hold Python's lock, opening a graph does not.
+        import_runtime(variant.runtime)
         session, tokenizer = open_beside(
             lambda: open_with(variant.runtime, graph, options), lambda: self.tokenizers.full
         )

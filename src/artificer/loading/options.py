@@ -30,7 +30,7 @@ class LoadOptions(Struct, frozen=True, kw_only=True):
     self_test: bool = True
     autotune: bool = False
     prove: bool = False
-    warm: bool = False
+    warm: bool | None = None
     max_pending: int = 64
     errors: EncodingErrors = "strict"
     revision: str | None = None

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from artificer.backends.session import Inputs
 from artificer.errors import InputError
 from artificer.inference.activations import Activator, activate, activator
+from artificer.inference.batching import DEFAULT_ROWS
 from artificer.inference.input_checks import EncodingErrors, check_pairs, check_text
-from artificer.inference.loaded_model import DEFAULT_ROWS, LoadedModel, OnTruncate, check_batch_size
+from artificer.inference.loaded_model import LoadedModel, OnTruncate, check_batch_size
 from artificer.inference.scoring import Limits, logits_as_they_are
 from artificer.inference.tokenization import Pair, Text
 from artificer.manifest import ClassifierHead, Head, Metrics

@@ -8,8 +8,9 @@ import numpy as np
 from artificer.backends.session import Session
 from artificer.errors import InputError
 from artificer.inference.activations import Activator, activator
+from artificer.inference.batching import DEFAULT_ROWS
 from artificer.inference.input_checks import EncodingErrors, check_choice, check_text
-from artificer.inference.loaded_model import DEFAULT_ROWS, OnTruncate, check_batch_size
+from artificer.inference.loaded_model import OnTruncate, check_batch_size
 from artificer.inference.refining import ErrorBound, Indices, Logits
 from artificer.inference.refining import refine as refine_order
 from artificer.inference.scoring import Limits, logits_as_they_are, score_encoded
