@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -83,6 +84,13 @@ def copied(published: Path, manifest: Manifest, tmp_path: Path) -> Copy:
         return folder
 
     return copy
+
+
+def rewrite(folder: Path, **changes: Any) -> Manifest:
+    """Change the manifest in a folder of one's own."""
+    made = msgspec.structs.replace(Manifest.from_json((folder / MANIFEST_FILE).read_bytes()), **changes)
+    (folder / MANIFEST_FILE).write_bytes(made.to_json())
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from artificer import host
 from artificer.errors import SelectionError
 from artificer.manifest import BenchmarkSubject, Host, Manifest, Rank, RequestRow
 from artificer.selection.policy import Policy
-from artificer.selection.release_numbers import at_least, release
+from artificer.selection.release_numbers import at_least
 from artificer.selection.select import select
 from tests.runtime import strategies
 
@@ -342,20 +342,6 @@ def test_latency_goes_by_requests_of_new_lengths_where_they_were_measured(proven
     without = tuple(replace(each, requests=()) if each.id == "onnx-O2" else each for each in subjects)
     mixed = replace(proven, benchmarks=(replace(benchmark, subjects=without),))
     assert select(mixed, here, Policy(objective="latency")).best.variant.id != "onnx"
-
-
-@given(st.text(max_size=20), st.text(max_size=20))
-def test_versions_compare_without_raising(one: str, other: str) -> None:
-    """Any two texts have an order, and each is at least itself."""
-    assert at_least(one, one)
-    assert at_least(one, other) or at_least(other, one)
-
-
-def test_versions_compare_by_number() -> None:
-    """1.9 is older than 1.10, suffixes do not count, missing parts are zero."""
-    assert not at_least("1.9", "1.10")
-    assert at_least("1.20.0rc1", "1.20")
-    assert release("2026.4.1-20000-abc") == (2026, 4, 1)
 
 
 def test_this_machine_can_choose_among_what_was_built_on_it(manifest: Manifest) -> None:

@@ -95,3 +95,11 @@ def packed(root: Path, tiny: Path, stages: Stages) -> Manifest:
     fabricated.VARIED.write(root, tiny)
     assert stages("pack", fabricated.SLUG)[0] == 0
     return Manifest.from_json((root / "artifacts/packages" / fabricated.SLUG / "manifest.json").read_bytes())
+
+
+@pytest.fixture
+def copy(tmp_path: Path, proven: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `proven` to spoil, as the working directory, elsewhere than where it was built."""
+    shutil.copytree(proven, tmp_path / "a folder of another length")
+    monkeypatch.chdir(tmp_path / "a folder of another length")
+    return tmp_path / "a folder of another length"
