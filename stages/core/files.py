@@ -29,21 +29,21 @@ def staged_folder(path: Path) -> Iterator[Path]:
 
     What a killed run left beside it is removed first. The name is fixed, so that no path in an artifact varies.
     """
-    temporary = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with _new_folder(path.with_name(f".{path.name}.partial")) as temporary:
         yield temporary
         shutil.rmtree(path, ignore_errors=True)
         temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
 def work_folder(beside: Path) -> Iterator[Path]:
     """An empty folder beside `beside`, removed after the block. What a killed run left there is removed first."""
-    folder = beside.with_name(f".{beside.name}.work.partial")
+    with _new_folder(beside.with_name(f".{beside.name}.work.partial")) as folder:
+        yield folder
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:

@@ -12,11 +12,12 @@ from stages.building.exported_program import UntraceableError, example_inputs, e
 from stages.building.onnx_program import onnx_program, weights_outside
 from stages.building.recipes import check_recipe
 from stages.building.replacements import for_tracing
-from stages.core import environment, paths
+from stages.core import paths
 from stages.core.errors import first_line
 from stages.core.variants import VariantRow
 from stages.records.model_spec import ModelSpec
 from stages.toolchain.openvino.ir import input_names
+from stages.toolchain.openvino.lean_imports import lean_imports
 
 LARGEST_DIFFERENCE = 1e-3  # of a logit: more is another computation, not rounding
 Write = Callable[[Any, ModelSpec, Path], None]
@@ -81,7 +82,7 @@ def _by_optimum_intel(model: Any, spec: ModelSpec, target: Path) -> None:
     Raises:
         OtherResultsError: these are not what sentence-transformers gives to the model, so scores would differ.
     """
-    with environment.hidden("sentence_transformers", "sklearn", "datasets"):
+    with lean_imports():
         from optimum.exporters.openvino import export_from_model
         from optimum.intel.openvino import OVConfig
 

@@ -1,9 +1,9 @@
 """Imports optimum-intel's quantiser, which takes seconds. Child processes are forked from a process that has imported
 this module (stages/core/child_process.py)."""
 
-from stages.core import environment
+from stages.toolchain.openvino.lean_imports import lean_imports
 
-with environment.hidden("sentence_transformers", "sklearn", "datasets"):
+with lean_imports():
     from optimum.intel.openvino import (
         OVConfig,
         OVModelForSequenceClassification,
