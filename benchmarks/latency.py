@@ -2,9 +2,10 @@
 
     python -m benchmarks.latency FOLDER [EXECUTION ...] [--requests 60] [--cpu]
 
-Each execution is loaded twice: as it is, and with `warm=True`. Every request has lengths that were not drawn before it
-(`new`); then the same requests come again, in another order (`known`), and once more with 20 ms of sleep before each
-(`idle`). So `new` over `known` is what new shapes cost, and `idle` over `known` what waking threads costs.
+Each execution is loaded in three ways: as it is, with `objective="latency"`, and with `warm=True`. Every request has
+lengths that were not drawn before it (`new`); then the same requests come again, in another order (`known`), and once
+more with 20 ms of sleep before each (`idle`). So `new` over `known` is what new shapes cost, and `idle` over `known`
+what waking threads costs.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from artificer.selection.select import select
 
 PAIRS = (1, 10, 30)
 IDLE_SECONDS = 0.02
+WAYS: dict[str, dict[str, Any]] = {"": {}, ", latency": {"objective": "latency"}, ", warm": {"warm": True}}
 _TEXT = "the deepest lake of all is in a cold country where few people live and many travel to see it in summer"
 _WORDS = _TEXT.split()
 
@@ -72,9 +75,10 @@ def main() -> None:
     names = given.executions or [each.full_label for each in choice.executions]
     print(f"{'execution':44} {'load s':>6} pairs  new: p50, p95 ms     known               idle", flush=True)
     for name in names:
-        for warm in (False, True):
+        for way, options in WAYS.items():
+            artificer.load(given.folder, variant=name, accuracy="any", **options).close()  # its files are verified then
             started = time.perf_counter()
-            with artificer.load(given.folder, variant=name, accuracy="any", warm=warm) as model:
+            with artificer.load(given.folder, variant=name, accuracy="any", **options) as model:
                 took = time.perf_counter() - started
                 dice = random.Random(7)
                 for pairs in PAIRS:
@@ -82,8 +86,9 @@ def main() -> None:
                     new = milliseconds(model, asked, clock)
                     dice.shuffle(asked)
                     known, idle = milliseconds(model, asked, clock), milliseconds(model, asked, clock, IDLE_SECONDS)
-                    label = name + (", warm" if warm else "")
-                    print(f"{label:44} {took:6.2f} {pairs:5}  {said(new)}  {said(known)}  {said(idle)}", flush=True)
+                    print(
+                        f"{name + way:44} {took:6.2f} {pairs:5}  {said(new)}  {said(known)}  {said(idle)}", flush=True
+                    )
 
 
 if __name__ == "__main__":

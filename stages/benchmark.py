@@ -1,12 +1,12 @@
 """Stage `benchmark`: speed of every built variant beside torch float32, bf16 and float16, on this host and its GPU.
 
-Every graph is tuned first (stages/benchmarking/tuning.py). Every subject has a process of its own. Graphs and torch
-float32 first get calls of 1, 10 and 30 inputs of lengths that are new to their process
-(stages/benchmarking/requests.py). In each round each scores every workload once, one at a time, so that other load
-on the machine affects all alike. A ratio compares with torch float32 in the same round. Where not all subjects fit
-into memory together, they take turns in groups, each beside a torch float32 of its own. Where the rounds would take
-longer than `benchmark.max_minutes`, torch's half precisions are left out if they are far slower than torch float32,
-as on a CPU without instructions for them; if that is not enough, there are fewer rounds, but at least two.
+Every graph is tuned first (stages/benchmarking/tuning.py). Every subject has a process of its own, which compiles what
+`load(objective="latency")` compiles. Graphs and torch float32 then get calls of 1, 10 and 30 inputs of lengths that are
+new to their process (stages/benchmarking/requests.py). In each round each scores every workload once, one at a time, so
+that other load on the machine affects all alike. A ratio compares with torch float32 in the same round. Where not all
+subjects fit into memory together, they take turns in groups, each beside a torch float32 of its own. Where the rounds
+would take longer than `benchmark.max_minutes`, torch's half precisions are left out if they are far slower than torch
+float32, as on a CPU without instructions for them; if that is not enough, there are fewer rounds, but at least two.
 """
 
 import psutil

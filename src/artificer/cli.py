@@ -215,6 +215,7 @@ def _load(given: argparse.Namespace) -> Any:
         threads=given.threads,
         offline=given.offline or None,
         require_signature=given.require_signature,
+        warm=False,  # a command ends after one call
     )
 
 

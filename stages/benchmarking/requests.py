@@ -1,4 +1,4 @@
-"""Calls as a service gets them: with few inputs, of lengths that are new to the process."""
+"""Calls as a service gets them: with few inputs, of mixed lengths that are new to the process."""
 
 import random
 from itertools import chain

@@ -77,10 +77,10 @@ def _ask_requests(
 ) -> None:
     """Time the requests for the graphs and torch float32, the larger ones only while there is time. Torch's half
     precisions may be too slow for them."""
-    end = time.perf_counter() + REQUESTS_SHARE * budget.seconds
     asked = [worker for worker in open_workers if not worker.subject.is_half_torch]
     for worker in asked:
         worker.ask(first)
+    end = time.perf_counter() + REQUESTS_SHARE * budget.seconds
     for inputs, calls in wanted.items():
         if found.requests and time.perf_counter() > end:
             return

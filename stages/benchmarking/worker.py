@@ -1,4 +1,4 @@
-"""One subject of a benchmark in a process of its own, so that its memory and its load time are its own."""
+"""Runs one subject of a benchmark in a process of its own, so that its memory and load time can be measured."""
 
 import contextlib
 import signal
@@ -33,7 +33,7 @@ class Scorer(Protocol):
         """Logits [pairs, labels]."""
 
 
-class Subject(NamedTuple):
+class OpenSubject(NamedTuple):
     """An open subject. `warm` computes what `load(objective="latency")` does before it returns."""
 
     scorer: Scorer
@@ -42,8 +42,9 @@ class Subject(NamedTuple):
 
 
 def serve(connection: Connection, subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> None:
-    """The process: answers opening with `Opened`, batches with seconds per batch, and None with peak memory. An answer
-    that is text says why the subject cannot go on."""
+    """The process. It sends `Opened` after opening, the seconds of each batch for each list of batches that arrives,
+    and the peak memory when None arrives. It warms up at the first message. If the subject fails, it sends the reason
+    as text, and ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the stage reports it
     environment.prepare(online=False)
     try:
@@ -69,9 +70,9 @@ def serve(connection: Connection, subject: TimedSubject, spec: ModelSpec, source
             connection.send(first_line(error))
 
 
-def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> Subject:
+def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> OpenSubject:
     if subject.runtime is None:
-        return Subject(_torch_scorer(subject, spec, source, threads), subject.execution_precision, lambda: None)
+        return OpenSubject(_torch_scorer(subject, spec, source, threads), subject.execution_precision, lambda: None)
     from artificer.backends import open_with
     from artificer.backends.session import SessionOptions
     from artificer.inference import scoring, warming
@@ -93,7 +94,7 @@ def _open(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) ->
     def scorer(pairs: Texts) -> Any:
         return scoring.score_texts(session, tokenizer, pairs, collect=task.collect, batch_size=len(pairs))
 
-    return Subject(scorer, session.execution_precision, lambda: warming.warm_for_latency(session, tokenizer))
+    return OpenSubject(scorer, session.execution_precision, lambda: warming.warm_for_latency(session, tokenizer))
 
 
 def _torch_scorer(subject: TimedSubject, spec: ModelSpec, source: Path, threads: int) -> Scorer:

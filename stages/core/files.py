@@ -29,7 +29,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
 
     What a killed run left beside it is removed first. The name is fixed, so that no path in an artifact varies.
     """
-    with _new_folder(path.with_name(f".{path.name}.partial")) as temporary:
+    with _temporary_folder(path.with_name(f".{path.name}.partial")) as temporary:
         yield temporary
         shutil.rmtree(path, ignore_errors=True)
         temporary.rename(path)
@@ -38,12 +38,13 @@ def staged_folder(path: Path) -> Iterator[Path]:
 @contextmanager
 def work_folder(beside: Path) -> Iterator[Path]:
     """An empty folder beside `beside`, removed after the block. What a killed run left there is removed first."""
-    with _new_folder(beside.with_name(f".{beside.name}.work.partial")) as folder:
+    with _temporary_folder(beside.with_name(f".{beside.name}.work.partial")) as folder:
         yield folder
 
 
 @contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
+def _temporary_folder(folder: Path) -> Iterator[Path]:
+    """The folder, new and empty, and removed after the block unless it was renamed."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:

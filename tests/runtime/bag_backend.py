@@ -65,7 +65,7 @@ class BagBackend:
         """See `Backend`."""
         return {graph.with_suffix(".npz").name: 0}
 
-    def opener(self) -> OpenGraph:
+    def graph_opener(self) -> OpenGraph:
         """See `Backend`."""
         return _open
 

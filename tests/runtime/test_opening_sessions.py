@@ -1,4 +1,5 @@
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ from msgspec.structs import replace
 from artificer.backends import open_session
 from artificer.backends.openvino import OpenVinoBackend
 from artificer.backends.openvino_session import _Request, open_openvino
-from artificer.backends.session import Inputs, Output, Session, SessionOptions
+from artificer.backends.session import Inputs, OpenGraph, Output, Session, SessionOptions
 from artificer.errors import ClosedError, SelfTestError
+from artificer.loading.loader import load
 
 
 def test_a_session_is_not_opened_with_settings_that_the_backend_does_not_list(published: Path) -> None:
@@ -28,7 +30,7 @@ def test_a_session_in_another_precision_than_was_asked_for_is_closed(
         opened.append(session)
         return session
 
-    monkeypatch.setattr(OpenVinoBackend, "opener", lambda _: as_it_likes)
+    monkeypatch.setattr(OpenVinoBackend, "graph_opener", lambda _: as_it_likes)
     with pytest.raises(SelfTestError, match="should compute in bf16, but this machine computes in f32"):
         open_session("openvino", published / "openvino/openvino_model.xml", threads=1, execution_precision="bf16")
     with pytest.raises(ClosedError):
@@ -56,3 +58,19 @@ def test_streams_that_do_not_agree_are_not_used(
     session = open_session("openvino", published / "openvino/openvino_model.xml", threads=2)
     assert session.parallelism() == 2
     session.close()
+
+
+def test_the_runtime_is_imported_before_the_tokenizer_is_read_beside_opening(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside each other, both would wait for Python's lock, and the graph would be opened later."""
+    asked_in: list[str] = []
+    real = OpenVinoBackend.graph_opener
+
+    def noting(backend: OpenVinoBackend) -> OpenGraph:
+        asked_in.append(threading.current_thread().name)
+        return real(backend)
+
+    monkeypatch.setattr(OpenVinoBackend, "graph_opener", noting)
+    load(published, variant="openvino").close()
+    assert asked_in == [threading.current_thread().name, "artificer-open"]

@@ -68,7 +68,7 @@ def spread_folder(copied: Copy) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The graphs that a runtime was asked to open."""
     found: list[Path] = []
-    monkeypatch.setattr(OnnxBackend, "opener", lambda _: lambda graph, __: found.append(graph))
+    monkeypatch.setattr(OnnxBackend, "graph_opener", lambda _: lambda graph, __: found.append(graph))
     return found
 
 

@@ -1,12 +1,14 @@
 """A subject's process: what it does when."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from stages.benchmarking import worker
-from stages.benchmarking.worker import Opened, Subject, serve
+from stages.benchmarking.worker import Opened, OpenSubject, serve
+from tests.mean_session import MeanSession
 from tests.stages.test_benchmark_rounds import SPEC, subject
 
 
@@ -35,7 +37,9 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_graph_is_warmed_as_a_load_for_latency_does_before_its_first_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first calls are of lengths that are new to the process. It warms once, not while others are opened."""
     connection = Recorder([[("a", "b")], [("a", "c")]], [[("a", "d")]], None)
-    opened = Subject(lambda _: connection.events.append("scored"), "f32", lambda: connection.events.append("warmed"))
+    opened = OpenSubject(
+        lambda _: connection.events.append("scored"), "f32", lambda: connection.events.append("warmed")
+    )
     monkeypatch.setattr(worker, "_open", lambda *_: opened)
     serve(connection, subject("onnx", 1), SPEC, Path(), 1)  # type: ignore[arg-type]
     assert connection.events == [Opened.__name__, "warmed", "scored", "scored", "list", "scored", "list", "int"]
@@ -49,6 +53,18 @@ def test_a_graph_that_cannot_be_warmed_is_left_out_with_its_reason(monkeypatch: 
         raise RuntimeError("no kernel\nfor this shape")
 
     monkeypatch.setattr(connection, "send", answers.append)
-    monkeypatch.setattr(worker, "_open", lambda *_: Subject(lambda _: None, "f32", warm))
+    monkeypatch.setattr(worker, "_open", lambda *_: OpenSubject(lambda _: None, "f32", warm))
     serve(connection, subject("onnx", 1), SPEC, Path(), 1)  # type: ignore[arg-type]
     assert answers[1:] == ["RuntimeError: no kernel"]
+
+
+def test_warming_a_graph_is_what_a_load_for_latency_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same function, for the session and the tokenizer that the calls are timed with."""
+    session, tokenizer, warmed = MeanSession(), object(), list[Any]()
+    monkeypatch.setattr("artificer.backends.open_with", lambda *_: session)
+    monkeypatch.setattr("stages.records.open_tokenizer.open_tokenizer", lambda *_: tokenizer)
+    monkeypatch.setattr("artificer.inference.warming.warm_for_latency", lambda *given: warmed.append(given))
+    opened = worker._open(subject("onnx", 1), SimpleNamespace(task="text-ranking"), Path(), 1)  # type: ignore[arg-type]
+    assert warmed == []
+    opened.warm()
+    assert warmed == [(session, tokenizer)]

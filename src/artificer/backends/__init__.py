@@ -1,6 +1,7 @@
-"""What can execute a graph: one Protocol, one table. Nothing else tells one backend from another.
+"""The backends that can execute a graph: `Backend` is their protocol, `BACKENDS` the table. Only its rows tell one
+backend from another.
 
-The table imports no runtime: a row imports its own when it opens the first session.
+The table imports no runtime. A backend imports its own when it is asked for its `graph_opener`.
 """
 
 from collections.abc import Mapping
@@ -25,10 +26,11 @@ class Backend(Protocol):
 
     `packages` has the package to install for each device that the backend can compute on, the CPU among them.
     `takes_precision` says that an execution precision can be requested from a session; without it a graph is computed
-    in its own types, and parity records and benchmarks of any precision hold for it. `settings` are those that a
-    session can be opened with, beside none. `compiles_per_shape` says that it compiles for every input shape that it
-    has not seen. `sidecar_suffix` is the suffix of the one file beside a graph that has the graph's name; None where
-    the graph itself names the files beside it.
+    in its own types, and parity records and benchmarks of any precision hold for it. `settings` lists the settings that
+    a session can be opened with; it can also be opened without any. `compiles_per_shape` says that it compiles for
+    every input shape that it has not seen. `threads_per_stream` is the number of threads of one stream; None where the
+    threads are divided among the streams. `sidecar_suffix` is the suffix of the one file beside a graph that has the
+    graph's name; None where the graph itself names the files beside it.
     """
 
     @property
@@ -55,7 +57,7 @@ class Backend(Protocol):
     def device_problem(self, host: Host, device: Device, precision_class: PrecisionClass) -> str | None:
         """Why a graph of that class cannot run on the device here, or None; read from `host` alone.
 
-        None does not promise that it works: only an open session shows that a GPU's libraries do.
+        None does not mean that it works: a missing library of a GPU shows only when a session is opened.
         """
         ...
 
@@ -72,8 +74,8 @@ class Backend(Protocol):
         """
         ...
 
-    def opener(self) -> "OpenGraph":
-        """Import the runtime, and return what opens a graph; that raises whatever the runtime does.
+    def graph_opener(self) -> "OpenGraph":
+        """Import the runtime, and return the function that opens a graph.
 
         Raises:
             ModuleNotFoundError: the runtime is not installed.
@@ -90,10 +92,9 @@ def backend_problem(name: Runtime) -> str | None:
 
 
 def import_runtime(name: Runtime) -> None:
-    """Import what `open_with` will need. If it is missing, `open_with` says so."""
-    if name in BACKENDS:
-        with suppress(ModuleNotFoundError):
-            BACKENDS[name].opener()
+    """Import the runtime of a backend. If it is not installed, `open_with` says so."""
+    with suppress(ModuleNotFoundError):
+        BACKENDS[name].graph_opener()
 
 
 def open_session(
@@ -107,7 +108,7 @@ def open_session(
     output: str = "logits",
     compiled: "CompiledModelCache | None" = None,
 ) -> "Session":
-    """`open_with` these options, untuned. The keywords are those of `session.SessionOptions`."""
+    """Call `open_with` with these options and without tuning. The keywords are those of `session.SessionOptions`."""
     from artificer.backends.session import SessionOptions
 
     options = SessionOptions(
@@ -137,7 +138,7 @@ def open_with(name: Runtime, graph: Path, options: "SessionOptions") -> "Session
         unknown = ", ".join(said(options.settings))
         raise ValueError(f"{graph.name}: {name} has no settings {unknown} in this release.")
     try:
-        session = backend.opener()(graph, options)
+        session = backend.graph_opener()(graph, options)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != package.module:
             raise

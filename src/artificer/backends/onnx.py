@@ -53,8 +53,8 @@ class OnnxBackend:
 
         return external_data(graph)
 
-    def opener(self) -> "OpenGraph":
-        """See `Backend.opener`."""
+    def graph_opener(self) -> "OpenGraph":
+        """See `Backend.graph_opener`."""
         from artificer.backends.onnx_session import open_onnx
 
         return open_onnx

@@ -57,7 +57,7 @@ class OnnxSession(PooledSession):
 
 
 def open_onnx(graph: Path, options: SessionOptions) -> OnnxSession:
-    """See `Backend.opener`."""
+    """An `OpenGraph`."""
     if options.execution_precision not in (None, "f32"):
         raise ValueError(
             f"onnxruntime computes in the graph's own types: {options.execution_precision} cannot be requested."

@@ -55,8 +55,8 @@ class OpenVinoBackend:
         """The weights, in the `.bin` of the same name. How long it must be is not known."""
         return {graph.with_suffix(".bin").name: 0}
 
-    def opener(self) -> "OpenGraph":
-        """See `Backend.opener`."""
+    def graph_opener(self) -> "OpenGraph":
+        """See `Backend.graph_opener`."""
         from artificer.backends.openvino_session import open_openvino
 
         return open_openvino

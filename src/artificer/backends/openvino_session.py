@@ -173,7 +173,7 @@ def check_topology(root: Path = Path("/")) -> None:
 
 
 def open_openvino(graph: Path, options: SessionOptions) -> OpenVinoSession:
-    """See `Backend.opener`.
+    """An `OpenGraph`.
 
     Raises:
         MissingRuntimeError: this system shows nothing of its CPUs.

@@ -82,4 +82,4 @@ class Session(Protocol):
 
 
 OpenGraph = Callable[[Path, SessionOptions], Session]
-"""What opens a graph; it raises whatever the runtime does."""
+"""A function that opens a graph. It raises whatever the runtime does."""

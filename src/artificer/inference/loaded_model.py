@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from artificer.backends.session import Session
 from artificer.errors import ClosedError, InputError
+from artificer.inference import warming
 from artificer.inference.call_queue import CallQueue
 from artificer.inference.input_checks import EncodingErrors, check_choice
 from artificer.inference.scoring import Collect, Limits, score_encoded
 from artificer.inference.second_graph import SecondGraph
 from artificer.inference.tokenization import Encoded, Text, TextTokenizer
-from artificer.inference.warming import warm_batches, warm_singles
 from artificer.manifest import Manifest
 
 OnTruncate = Literal["ok", "warn", "error"]
@@ -75,16 +75,14 @@ class LoadedModel:
         """Which variant runs and why, what was rejected and why, threads, precision, versions."""
         return self._explanation
 
-    def warm(self, rows: Sequence[int] = (1,)) -> None:
+    def warm(self) -> None:
         """Open and compile now what the first calls would.
 
-        Where the backend compiles per shape, that is every length bucket for each number of rows, computed once each;
-        and, where many batches are computed side by side, the full batches of a call with many inputs too. That takes a
-        second or two for a small model.
+        Where the backend compiles for each shape, that is every length bucket of a single text, up to 512 tokens. Where
+        batches are computed side by side, it is also what computes them (a second copy of the graph), with the full
+        batches of a call with many inputs. It takes one or two seconds for a small model.
         """
-        session = self._open_session()
-        warm_singles(session, self._tokenizer.inputs, self.max_length, rows=rows)
-        warm_batches(session, self._tokenizer.inputs, self.max_length)
+        warming.warm(self._open_session(), self._tokenizer)
 
     def close(self) -> None:
         """Give the runtime's memory back; later calls raise ClosedError. Calling it twice is fine."""

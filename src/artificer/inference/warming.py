@@ -1,7 +1,7 @@
-"""Computing input shapes before the first calls do, for backends that compile for each shape."""
+"""Run input shapes once at load, so that the first calls need not compile them, or open what computes batches."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,43 +12,40 @@ from artificer.inference.tokenization import TextTokenizer
 LATENCY_SECONDS = 0.5  # a 22.7 M model takes .2 to .3 s for all lengths
 
 
-def warm_singles(
-    session: Session, names: Sequence[str], max_length: int, *, rows: Sequence[int] = (1,), seconds: float | None = None
-) -> None:
-    """Compute every length bucket of a single text once, short ones first.
-
-    Args:
-        names: of the model's inputs.
-        max_length: tokens of a text at most.
-        rows: repeat it with batches of these numbers of rows.
-        seconds: begin no further shape after that time; None computes all.
-    """
-    end = None if seconds is None else time.perf_counter() + seconds
-    for length in single_buckets(max_length) if session.compiles_per_shape else [1]:
-        for count in rows:
-            if end is not None and time.perf_counter() > end:
-                return
-            session.run(_blank(names, count, length))
-
-
 def warm_for_latency(session: Session, tokenizer: TextTokenizer) -> None:
-    """What `load(objective="latency")` computes before it returns: single texts, for half a second at most, where the
-    backend compiles for each shape, so that the first request of a length is no slower than the others."""
-    if session.compiles_per_shape and tokenizer.info.padded:
-        warm_singles(session, tokenizer.inputs, tokenizer.max_length, seconds=LATENCY_SECONDS)
+    """What `load(objective="latency")` runs: single texts, and no further ones after half a second. It does nothing
+    where no shape has to be compiled, or where texts are not padded to known ones."""
+    if session.compiles_per_shape:
+        end = time.perf_counter() + LATENCY_SECONDS
+        for inputs in _singles(tokenizer):
+            if time.perf_counter() > end:
+                return
+            session.run(inputs)
 
 
-def warm_batches(session: Session, names: Sequence[str], max_length: int) -> None:
-    """Open the streams that compute batches side by side, and compute every full batch once in each. Does nothing where
-    batches are computed one after the other."""
-    streams = session.parallelism()
-    if streams == 1:
-        return
-    budget = session.tuning.max_tokens or DEFAULT_TOKENS
-    shapes = full_batches(max_length, DEFAULT_ROWS, budget) if session.compiles_per_shape else [(1, 1)]
-    for _ in session.run_many(_blank(names, *shape) for shape in shapes for _ in range(streams)):
-        pass
+def warm(session: Session, tokenizer: TextTokenizer) -> None:
+    """Run what `LoadedModel.warm` says."""
+    compiles = session.compiles_per_shape
+    for inputs in _singles(tokenizer) if compiles else [_blank(tokenizer, 1, 1)]:
+        session.run(inputs)
+    if (streams := session.parallelism()) > 1:
+        batches = _batches(session, tokenizer) if compiles else [_blank(tokenizer, 1, 1)]
+        for _ in session.run_many(inputs for inputs in batches for _ in range(streams)):
+            pass
 
 
-def _blank(names: Sequence[str], rows: int, length: int) -> Inputs:
-    return {name: np.ones((rows, length), dtype=np.int64) for name in names}
+def _singles(tokenizer: TextTokenizer) -> Iterable[Inputs]:
+    """A text of each length bucket, short ones first; none where texts are not padded."""
+    lengths = single_buckets(tokenizer.max_length) if tokenizer.info.padded else []
+    return (_blank(tokenizer, 1, length) for length in lengths)
+
+
+def _batches(session: Session, tokenizer: TextTokenizer) -> Iterable[Inputs]:
+    """A full batch of each length bucket; none where texts are not padded."""
+    tokens = session.tuning.max_tokens or DEFAULT_TOKENS
+    shapes = full_batches(tokenizer.max_length, DEFAULT_ROWS, tokens) if tokenizer.info.padded else []
+    return (_blank(tokenizer, rows, width) for rows, width in shapes)
+
+
+def _blank(tokenizer: TextTokenizer, rows: int, length: int) -> Inputs:
+    return {name: np.ones((rows, length), dtype=np.int64) for name in tokenizer.inputs}

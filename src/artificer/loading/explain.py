@@ -10,6 +10,7 @@ from artificer.backends import BACKENDS
 from artificer.loading.opening import Opened, Opener
 from artificer.manifest import Host, said
 from artificer.selection.admission import Execution
+from artificer.selection.policy import Objective
 from artificer.selection.select import Choice
 
 
@@ -114,7 +115,7 @@ def explain(opener: Opener, opened: Opened, choice: Choice, facts: Facts) -> Exp
         source=f"{manifest.source.location} at {manifest.source.revision}",
         variant=execution.variant.id,
         why=choice.basis,
-        speed=_speed(execution),
+        speed=_speed(execution, opener.options.policy.objective),
         alternatives=tuple(labels[labels.index(execution.label) + 1 :]),
         rejected=choice.rejected,
         fallbacks=tuple(facts.fallbacks),
@@ -140,13 +141,13 @@ def explain(opener: Opener, opened: Opened, choice: Choice, facts: Facts) -> Exp
     )
 
 
-def _speed(execution: Execution) -> str:
-    """The figures that it was ranked by, in words."""
+def _speed(execution: Execution, objective: Objective) -> str:
+    """Its figures in words; for latency also those that it was ranked by, which are of a process that has compiled."""
     found = execution.measured
     if found is None:
         return "not measured on a host like this one"
     said = f"{found.inputs_per_second:.0f} inputs per second in batches, on {found.host}"
-    if (new := found.request) is not None:
+    if objective == "latency" and (new := found.request) is not None:
         inputs = "one input" if new.inputs == 1 else f"{new.inputs} inputs"
         said = f"{new.p50_ms:.1f} ms for {inputs} of new lengths (p95 {new.p95_ms:.1f} ms), {said}"
     return said

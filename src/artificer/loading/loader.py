@@ -56,7 +56,7 @@ def load(
     manifest_sha256: str | None = None,
     require_signature: SignedBy | str | None = None,
 ) -> Any:
-    """Load the fastest variant that is proven for this machine.
+    """Load the best variant that is proven for this machine, by the `objective`.
 
     Returns:
         The object of the model's task: a `Reranker` for text-ranking, a `Classifier` for text-classification.
@@ -75,9 +75,10 @@ def load(
         autotune: measure the admissible variants here, once; later loads use the stored result.
         prove: prove and time here what the package offers, once, as `artificer prove` does; it takes about a minute and
             fetches all files that this machine could run. Later loads use the stored record.
-        warm: compile now instead of at the first calls, where the backend compiles for each shape: True for all usual
-            shapes (see `LoadedModel.warm`); None for those of single inputs with `objective="latency"`, for half a
-            second at most; False for none.
+        warm: what is compiled before `load` returns, where the backend compiles for each input shape. True: all usual
+            shapes; it also opens what computes batches side by side (see `LoadedModel.warm`). False: nothing. None:
+            with `objective="latency"`, the shapes of single inputs, and no further ones after half a second; with
+            other objectives, nothing.
         max_pending: calls of the asynchronous methods that may wait before `OverloadedError`.
         errors: what to do about a lone surrogate, which UTF-8 cannot carry: `strict` refuses the call, `replace` scores
             the text with U+FFFD in its place.
@@ -94,7 +95,7 @@ def load(
     Raises:
         InputError: an argument is not one of its allowed values.
         ManifestError: there is no manifest, or it is malformed.
-        IntegrityError: a file is not what the manifest says; SignatureError, that the signature is missing or wrong.
+        IntegrityError: a file is not what the manifest says; SignatureError: the signature is missing or wrong.
         SelectionError: no variant is admissible here, or `variant` is not.
         MissingRuntimeError: the forced variant's runtime is not installed, or cannot use the forced device.
         SelfTestError: no admissible variant reproduces the golden samples.
@@ -136,7 +137,8 @@ def load(
 
 
 def _load_from_index(slug: str, index: str | Path, options: LoadOptions) -> LoadedModel:
-    """Load what a channel holds; where its files cannot be fetched, what this machine loaded last."""
+    """Load the release that a channel holds. If its files cannot be fetched, load the one that this machine loaded
+    last."""
     from artificer.hub.model_index import ModelIndex
 
     options.check_without_revision(slug)
@@ -193,8 +195,11 @@ def _load(address: Address, options: LoadOptions) -> LoadedModel:
 
 
 def _warm(model: LoadedModel, session: Session, opener: Opener) -> None:
-    """What `warm` asks for."""
+    """Compile what `warm` asks for. What nobody asked for by name may fail: the first calls then report it."""
     if opener.options.warm:
         model.warm()
     elif opener.options.warm is None and opener.options.policy.objective == "latency":
-        warm_for_latency(session, opener.tokenizer)
+        try:
+            warm_for_latency(session, opener.tokenizer)
+        except Exception as error:  # a runtime may raise anything
+            logger.warning("%s: a shape cannot be computed ahead: %s", opener.location.manifest.slug, error)

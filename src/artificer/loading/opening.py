@@ -95,7 +95,7 @@ class Opener(Struct, frozen=True):
             tuning=self._tuning(execution),
         )
         graph = self.location.folder / variant.graph
-        # In this thread: both imports and reading the tokenizer hold Python's lock, opening a graph does not.
+        # Before the tokenizer is read, not beside it: both hold Python's lock. Opening a graph does not.
         import_runtime(variant.runtime)
         session, tokenizer = open_beside(
             lambda: open_with(variant.runtime, graph, options), lambda: self.tokenizers.full

@@ -275,7 +275,7 @@ class BenchmarkRow(Struct, frozen=True, kw_only=True):
 
 
 class RequestRow(Struct, frozen=True, kw_only=True):
-    """Calls with `inputs` inputs whose lengths were new to the process: milliseconds of one, from texts to outputs."""
+    """Milliseconds of a call with `inputs` inputs of new lengths, in a process loaded as `objective="latency"` loads."""
 
     inputs: Annotated[int, Meta(ge=1)]
     p50_ms: Annotated[float, Meta(gt=0)]
@@ -313,7 +313,7 @@ class BenchmarkSubject(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One candidate of a benchmark: an execution of a variant, or torch-fp32, torch-bf16, torch-fp16 on a device.
     `digest` ties a variant's figures to its bytes: figures of other bytes are ignored. Memory is the peak resident set
     of its own process; a GPU's own memory is not in it. `tuning` is what it was timed with on this host; `rows` are of
-    texts that come again in every round, `requests` of texts whose lengths are new."""
+    texts that come again in every round."""
 
     id: str
     digest: Sha256 | None

@@ -15,8 +15,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     """What the caller wants and what it tolerates.
 
     Attributes:
-        objective: `latency` ranks by the median time of the smallest batch, `throughput` by inputs per second of the
-            larger batches, `size` by bytes.
+        objective: `latency` ranks by the median time of a call with one input of a new length, or of the smallest batch
+            where that was not measured for all executions; `throughput` by inputs per second of the larger batches,
+            `size` by bytes.
         accuracy: how far scores may be from the reference's, among executions that passed. `near`: float32, half
             precisions, and int8 where its quality on labelled data was measured and passes its threshold. `exact`:
             variants of the fp32 class, computed in float32: the reference's scores to float rounding. `any`: whatever

@@ -1,4 +1,4 @@
-"""Importing optimum-intel without what is not used of it."""
+"""Import optimum-intel without optional packages that nothing here uses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,6 @@ from stages.core import environment
 
 @contextmanager
 def lean_imports() -> Iterator[None]:
-    """In the block, optimum-intel believes that packages which nothing here uses of it are not installed. Importing
-    them takes seconds."""
+    """In the block, these packages seem not to be installed. Importing them takes seconds."""
     with environment.hidden("sentence_transformers", "sklearn", "datasets"):
         yield
