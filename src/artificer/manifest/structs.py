@@ -275,7 +275,7 @@ class BenchmarkRow(Struct, frozen=True, kw_only=True):
 
 
 class RequestRow(Struct, frozen=True, kw_only=True):
-    """Milliseconds of a call with `inputs` inputs of new lengths, in a process loaded as `objective="latency"` loads."""
+    """Milliseconds of a call with `inputs` inputs of new lengths, in a process that is loaded for `latency`."""
 
     inputs: Annotated[int, Meta(ge=1)]
     p50_ms: Annotated[float, Meta(gt=0)]
