@@ -104,7 +104,8 @@ def main() -> None:
     if given.side:
         be(given)
         return
-    names = [name for name in SIDES if name == BASE or name.startswith(tuple(given.sides))]
+    starts = tuple(side for side in given.sides if side not in SIDES)
+    names = [name for name in SIDES if name == BASE or name in given.sides or name.startswith(starts)]
     with contextlib.ExitStack() as stack:
         sides = started(given, names, stack)
         table = measure(sides, given)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from stages.core import environment
 
 SMALL_BYTES = 256 * 10**6
+ENDING_SECONDS = 0.5
 ALWAYS = "ARTIFICER_CHILDREN"  # set to run every variant in a child: for tests
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ def in_child(function: Callable[..., T], *arguments: Any, weights: Path | None) 
     theirs.close()
     try:
         found, error = ours.recv()
+        process.join(ENDING_SECONDS)  # it removes its semaphores; else Python warns about them when the stage ends
     except (EOFError, OSError):
         process.join()
         raise ChildKilledError(f"its process was killed ({_how(process.exitcode)})") from None

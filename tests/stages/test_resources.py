@@ -300,6 +300,25 @@ def test_children_are_forked_from_a_process_that_has_imported_for_them() -> None
     assert done.stdout.split() == [str(sys.platform == "linux"), "False"]
 
 
+_kept: list[Any] = []
+
+
+def with_a_semaphore() -> None:
+    """As a library's progress bar has one, until its process ends."""
+    _kept.append(multiprocessing.get_context("spawn").RLock())
+
+
+@pytest.mark.parametrize("modules", ["", "c.import_for_children(['colorsys']); "])
+def test_a_child_ends_in_order_so_that_python_warns_of_nothing(modules: str) -> None:
+    """A child that is killed as soon as it has answered leaves its semaphores, and Python says so on standard error."""
+    code = (
+        "from stages.core import child_process as c; from tests.stages.test_resources import with_a_semaphore as w; "
+        f"{modules}c.in_child(w, weights=None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
 def test_what_becomes_of_a_child_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill is told with its signal, and an error stays the error it is."""
     monkeypatch.setenv(child_process.ALWAYS, "1")
