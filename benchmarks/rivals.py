@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("pairs", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sides", nargs="*", default=list(SIDES), help="names, or how they start")
+    parser.add_argument("--sides", nargs="*", default=list(SIDES), help="names, or how some start")
     parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=ROWS)
     parser.add_argument("--python", nargs="+", action="append")
     parser.add_argument("--threads", type=int, default=host.thread_count()[0])

@@ -1,6 +1,7 @@
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from artificer.backends.openvino import OpenVinoBackend
 from artificer.backends.openvino_session import _Request, open_openvino
 from artificer.backends.session import Inputs, OpenGraph, Output, Session, SessionOptions
 from artificer.errors import ClosedError, SelfTestError
+from artificer.inference.tokenization import TextTokenizer
 from artificer.loading.loader import load
 
 
@@ -64,13 +66,19 @@ def test_the_runtime_is_imported_before_the_tokenizer_is_read_beside_opening(
     published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside each other, both would wait for Python's lock, and the graph would be opened later."""
-    asked_in: list[str] = []
-    real = OpenVinoBackend.graph_opener
+    events: list[str] = []
+    real_opener, real_tokenizer = OpenVinoBackend.graph_opener, TextTokenizer.from_file
 
-    def noting(backend: OpenVinoBackend) -> OpenGraph:
-        asked_in.append(threading.current_thread().name)
-        return real(backend)
+    def opener(backend: OpenVinoBackend) -> OpenGraph:
+        events.append(f"imported in {threading.current_thread().name}")
+        return real_opener(backend)
 
-    monkeypatch.setattr(OpenVinoBackend, "graph_opener", noting)
+    def tokenizer(*given: Any, **named: Any) -> TextTokenizer:
+        events.append("tokenizer")
+        return real_tokenizer(*given, **named)
+
+    monkeypatch.setattr(OpenVinoBackend, "graph_opener", opener)
+    monkeypatch.setattr(TextTokenizer, "from_file", tokenizer)
     load(published, variant="openvino").close()
-    assert asked_in == [threading.current_thread().name, "artificer-open"]
+    assert events[0] == f"imported in {threading.current_thread().name}"
+    assert sorted(events[1:]) == ["imported in artificer-open", "tokenizer"]

@@ -10,6 +10,7 @@ import pytest
 
 from artificer import load
 from artificer.backends.openvino_session import OpenVinoSession
+from artificer.cli import main
 from artificer.inference.batching import full_batches, single_buckets
 from artificer.inference.tokenization import TextTokenizer
 from artificer.inference.warming import warm_for_latency
@@ -76,6 +77,12 @@ def test_a_load_for_latency_computes_single_texts_first(
     monkeypatch.setattr("artificer.inference.warming.LATENCY_SECONDS", float("inf"))  # the machine may be busy
     load(published, variant="openvino-qint8", max_length=64, self_test=False, **options).close()
     assert seen == ([(1, width) for width in single_buckets(64)] if is_warm else [])
+
+
+def test_a_command_compiles_nothing_ahead(published: Path, manifest: Manifest, seen: list[tuple[int, ...]]) -> None:
+    """It ends after one call, or none: only the golden samples were computed, for the self-test."""
+    assert main(["explain", str(published), "--variant", "openvino-qint8", "--objective", "latency"]) == 0
+    assert sum(rows for rows, _ in seen) == len(manifest.golden)
 
 
 def test_a_load_for_latency_begins_no_shape_after_half_a_second(

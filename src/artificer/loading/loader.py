@@ -75,10 +75,10 @@ def load(
         autotune: measure the admissible variants here, once; later loads use the stored result.
         prove: prove and time here what the package offers, once, as `artificer prove` does; it takes about a minute and
             fetches all files that this machine could run. Later loads use the stored record.
-        warm: what is compiled before `load` returns, where the backend compiles for each input shape. True: all usual
-            shapes; it also opens what computes batches side by side (see `LoadedModel.warm`). False: nothing. None:
-            with `objective="latency"`, the shapes of single inputs, and no further ones after half a second; with
-            other objectives, nothing.
+        warm: what is compiled before `load` returns, where the backend compiles for each input shape. True: the shapes
+            of single inputs, and what computes batches side by side, with its full batches (see `LoadedModel.warm`).
+            False: nothing. None: with `objective="latency"`, the shapes of single inputs, and no further ones after
+            half a second; with other objectives, nothing.
         max_pending: calls of the asynchronous methods that may wait before `OverloadedError`.
         errors: what to do about a lone surrogate, which UTF-8 cannot carry: `strict` refuses the call, `replace` scores
             the text with U+FFFD in its place.
