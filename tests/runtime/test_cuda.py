@@ -20,7 +20,7 @@ from artificer.loading.loader import load
 from artificer.loading.location import read_manifest
 from artificer.manifest import MANIFEST_FILE, Host
 from tests.runtime.build_folder import PAIRS
-from tests.runtime.conftest import Copy
+from tests.runtime.conftest import Copy, rewrite
 
 replace = msgspec.structs.replace
 GRAPH = Path("model.onnx")
@@ -48,8 +48,7 @@ def proven(copied: Copy, gpu_host: Host) -> Path:
     subject = next(s for s in benchmark.subjects if s.id == "onnx")
     fast = replace(subject, device="cuda", rows=tuple(replace(r, inputs_per_second=1e6) for r in subject.rows))
     measured = replace(benchmark, host=gpu_host, subjects=(*benchmark.subjects, fast))
-    made = replace(manifest, variants=variants, benchmarks=(measured,))
-    (folder / MANIFEST_FILE).write_bytes(made.to_json())
+    rewrite(folder, variants=variants, benchmarks=(measured,))
     return folder
 
 

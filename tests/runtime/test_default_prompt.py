@@ -1,6 +1,5 @@
 """A model's default prompt: applied as CrossEncoder applies it, unless a call names another."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,10 @@ from msgspec.structs import replace
 from artificer.loading.loader import load
 from artificer.manifest import MANIFEST_FILE, Manifest
 from artificer.tasks.text_ranking import Reranker
+from tests.runtime.conftest import Copy, rewrite
 
 PROMPT = "Judge the passage: "
 PAIRS = [("a query", "a passage"), ("another", "one more passage")]
-Copy = Callable[..., Path]
 
 
 @pytest.fixture
@@ -28,8 +27,7 @@ def prompted(copied: Copy) -> Path:
             )))})
             for each in manifest.golden
         )  # fmt: skip
-    changed = replace(manifest, tokenizer=replace(manifest.tokenizer, prompt=PROMPT), golden=golden)
-    (folder / MANIFEST_FILE).write_bytes(changed.to_json())
+    rewrite(folder, tokenizer=replace(manifest.tokenizer, prompt=PROMPT), golden=golden)
     return folder
 
 

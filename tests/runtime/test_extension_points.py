@@ -33,6 +33,7 @@ from artificer.manifest import (
 )
 from artificer.tasks import TASKS
 from tests.runtime.bag_backend import BagBackend, BagSession
+from tests.runtime.conftest import rewrite
 from tests.runtime.text_embedding import Embedder, TextEmbedding
 
 WORDS = ["[PAD]", "[UNK]", *["how", "deep", "is", "the", "lake", "do", "leaves", "turn", "red", "in", "autumn"]]
@@ -125,13 +126,13 @@ def test_the_self_test_and_the_sidecars_hold_for_both(folder: Path) -> None:
     """A golden sample that is not reproduced, and a table that the manifest does not list, are refused."""
     manifest, _ = read_manifest(folder)
     wrong = tuple(replace(each, outputs={"vectors": (9.0,) * 4}) for each in manifest.golden)
-    (folder / MANIFEST_FILE).write_bytes(replace(manifest, golden=wrong).to_json())
+    rewrite(folder, golden=wrong)
     with pytest.raises(SelfTestError, match=r"does not reproduce golden\[\d\]: vectors"):
         artificer.load(folder)
     (variant,) = manifest.variants
     alone = tuple(entry for entry in variant.files if entry.path == variant.graph)
     alone_variant = replace(variant, files=alone, digest=tree_digest(alone))
-    (folder / MANIFEST_FILE).write_bytes(replace(manifest, variants=(alone_variant,)).to_json())
+    rewrite(folder, golden=manifest.golden, variants=(alone_variant,))
     with pytest.raises(IntegrityError, match=r"model\.npz"):
         artificer.load(folder)
 

@@ -17,7 +17,7 @@ from artificer.errors import ArtificerError, ManifestError
 from artificer.hub.index import Event, Index, IndexEntry, Release
 from artificer.loading.loader import load
 from artificer.loading.location import read_manifest
-from artificer.manifest import MANIFEST_FILE, Host, Manifest, Variant
+from artificer.manifest import Host, Manifest, Variant
 from artificer.proving import asking
 from artificer.proving.answering import Answer, Package, Question
 from artificer.proving.depth import FULL, QUICK, depth_of
@@ -26,7 +26,7 @@ from artificer.proving.measurement import LengthTexts
 from artificer.proving.offered import offered
 from artificer.proving.proof_set import ProofSet, packed, unpacked
 from artificer.proving.prove import _Run
-from tests.runtime.conftest import ROOT, Copy
+from tests.runtime.conftest import ROOT, Copy, rewrite
 
 replace = msgspec.structs.replace
 INT8 = "openvino-qint8"
@@ -42,13 +42,12 @@ def elsewhere(folder: Path, **limits: float) -> Path:
         own = [each for each in variant.parity if each.execution_precision == variant.parity[0].execution_precision]
         return replace(variant, parity=tuple(replace(each, isa_class="another") for each in own))
 
-    changed = replace(
-        manifest,
+    rewrite(
+        folder,
         variants=tuple(map(of_another_class, manifest.variants)),
         benchmarks=(),
         proof=replace(manifest.proof, thresholds=thresholds),
     )
-    (folder / MANIFEST_FILE).write_bytes(changed.to_json())
     return folder
 
 
@@ -152,8 +151,7 @@ def test_a_name_in_the_index_is_proven_as_it_is_loaded(
 def test_a_package_without_a_proof_set_says_so(copied: Copy, capsys: pytest.CaptureFixture[str]) -> None:
     """Packages of earlier releases have none."""
     folder = copied("onnx")
-    manifest, _ = read_manifest(folder)
-    (folder / MANIFEST_FILE).write_bytes(replace(manifest, proof=None).to_json())
+    rewrite(folder, proof=None)
     assert main(["prove", str(folder)]) == 1
     assert "the package has no proof set" in capsys.readouterr().err
 

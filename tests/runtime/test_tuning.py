@@ -14,7 +14,7 @@ from artificer.loading.loader import load
 from artificer.manifest import MANIFEST_FILE, Manifest, Tuning
 from artificer.selection.speeds import Measured
 from tests.mean_session import MeanSession
-from tests.runtime.conftest import Copy
+from tests.runtime.conftest import Copy, rewrite
 
 replace = msgspec.structs.replace
 
@@ -41,7 +41,7 @@ def tuned(folder: Path, tuning: Tuning | None) -> None:
         replace(each, threads=2, subjects=tuple(replace(subject, tuning=tuning) for subject in each.subjects))
         for each in found.benchmarks
     )
-    (folder / MANIFEST_FILE).write_bytes(replace(found, benchmarks=benchmarks).to_json())
+    rewrite(folder, benchmarks=benchmarks)
 
 
 def test_a_service_runs_with_the_tuning_of_its_host_and_says_so(copied: Copy) -> None:
